@@ -1,0 +1,21 @@
+# Everything the build takes from outside. Debian packages, but for LibTorch, which comes
+# from the private Python environment that tools/dev makes (or from TORCH_DIR).
+
+find_package(PkgConfig REQUIRED)
+find_package(nlohmann_json 3.11 REQUIRED)
+find_package(yaml-cpp 0.7 REQUIRED)
+find_package(CLI11 2.1 REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(fmt 9 REQUIRED)
+find_package(GTest REQUIRED)
+pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
+pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
+# glibc's allocator costs up to 40% of a training step: large tensors come and go every layer.
+pkg_check_modules(TCMALLOC REQUIRED IMPORTED_TARGET libtcmalloc_minimal)
+
+if(L2A_TORCH)
+  if(NOT TORCH_DIR)
+    file(GLOB TORCH_DIR ${PROJECT_SOURCE_DIR}/.deps/venv/lib/python3*/site-packages/torch)
+  endif()
+  find_package(Torch REQUIRED PATHS ${TORCH_DIR} NO_DEFAULT_PATH)
+endif()

@@ -1,0 +1,62 @@
+# learn2ask_module(NAME [TORCH] [LINKS target...])
+#
+# Library `NAME` from every *.cpp of the current folder, and a test program `NAME_test` from
+# every *_test.cpp. A TORCH module also gets LibTorch and one precompiled <torch/torch.h>
+# (24 s once, then about 3 s a file; without it 16 s a file).
+function(learn2ask_module NAME)
+  cmake_parse_arguments(ARG "TORCH" "" "LINKS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS *.cpp)
+  file(GLOB tests CONFIGURE_DEPENDS *_test.cpp)
+  list(REMOVE_ITEM sources ${tests} ${CMAKE_CURRENT_SOURCE_DIR}/main.cpp)
+
+  add_library(l2a_${NAME} STATIC ${sources})
+  target_include_directories(l2a_${NAME} PUBLIC ${PROJECT_SOURCE_DIR}/learn2ask)
+  target_link_libraries(l2a_${NAME} PUBLIC ${ARG_LINKS})
+  learn2ask_flags(l2a_${NAME})
+  if(ARG_TORCH)
+    learn2ask_torch(l2a_${NAME})
+  endif()
+
+  if(tests)
+    add_executable(${NAME}_test ${tests})
+    target_link_libraries(${NAME}_test PRIVATE l2a_${NAME} GTest::gmock GTest::gtest_main)
+    target_compile_definitions(${NAME}_test PRIVATE
+      L2A_SOURCE_DIR="${PROJECT_SOURCE_DIR}" L2A_PYTHON="${PROJECT_SOURCE_DIR}/.deps/venv/bin/python")
+    learn2ask_flags(${NAME}_test)
+    if(ARG_TORCH)
+      target_precompile_headers(${NAME}_test REUSE_FROM l2a_torch_pch)
+      learn2ask_torch_flags(${NAME}_test)
+    endif()
+    add_test(NAME ${NAME} COMMAND ${NAME}_test)
+    set_tests_properties(${NAME} PROPERTIES LABELS ${NAME})
+  endif()
+endfunction()
+
+function(learn2ask_flags TARGET)
+  target_compile_options(${TARGET} PRIVATE -Wall -Wextra -Wpedantic -Wshadow $<$<BOOL:${L2A_WERROR}>:-Werror>)
+  if(L2A_SANITIZE)
+    target_compile_options(${TARGET} PRIVATE -fsanitize=${L2A_SANITIZE} -fno-omit-frame-pointer)
+    target_link_options(${TARGET} PUBLIC -fsanitize=${L2A_SANITIZE})
+  endif()
+endfunction()
+
+# LibTorch's headers are taken as system headers: their warnings are not ours.
+function(learn2ask_torch_flags TARGET)
+  target_include_directories(${TARGET} SYSTEM PRIVATE ${TORCH_INCLUDE_DIRS})
+  separate_arguments(torch_flags UNIX_COMMAND "${TORCH_CXX_FLAGS}")
+  target_compile_options(${TARGET} PRIVATE ${torch_flags})
+endfunction()
+
+function(learn2ask_torch TARGET)
+  if(NOT TARGET l2a_torch_pch)
+    file(WRITE ${CMAKE_BINARY_DIR}/torch_pch.cpp "")
+    add_library(l2a_torch_pch STATIC ${CMAKE_BINARY_DIR}/torch_pch.cpp)
+    target_precompile_headers(l2a_torch_pch PRIVATE <torch/torch.h>)
+    learn2ask_flags(l2a_torch_pch)
+    learn2ask_torch_flags(l2a_torch_pch)
+  endif()
+  target_precompile_headers(${TARGET} REUSE_FROM l2a_torch_pch)
+  learn2ask_torch_flags(${TARGET})
+  target_include_directories(${TARGET} SYSTEM PUBLIC ${TORCH_INCLUDE_DIRS})
+  target_link_libraries(${TARGET} PUBLIC torch)
+endfunction()

@@ -1,0 +1,66 @@
+// Files: whole reads, atomic writes, append-only journals, hashes.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace l2a {
+
+// The bytes of a file. Throws Failure: kNotFound, kIo, or kInvalidInput past `max_bytes`
+// (checked before anything is allocated).
+std::string read_file(const std::filesystem::path& path, size_t max_bytes = size_t{1} << 30);
+
+// Writes through a temporary file in the same directory, syncs, renames. On any failure the
+// old file is untouched and the temporary one is gone. Throws Failure (kIo).
+void write_file_atomic(const std::filesystem::path& path, std::string_view bytes);
+
+// An output that appears under its name only when commit() is called; abandoned without a
+// trace otherwise. For derived files too large to hold in memory. Not thread-safe.
+class AtomicFile {
+ public:
+  explicit AtomicFile(std::filesystem::path path);  // Throws Failure (kIo)
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+  void write(std::string_view bytes);  // Throws Failure (kIo: disk full says so)
+  void write_line(std::string_view line);
+  void commit();  // flush, sync, rename
+
+ private:
+  std::filesystem::path path_, temporary_;
+  int fd_ = -1;
+  std::string buffer_;
+  void flush();
+};
+
+// Append-only journal of lines: each append is one write, so a killed process leaves at most
+// one torn last line, which opening cuts off (whole lines are never lost). Not thread-safe.
+class Journal {
+ public:
+  explicit Journal(std::filesystem::path path);  // creates it, or repairs its end. Throws kIo
+  ~Journal();
+  Journal(const Journal&) = delete;
+  Journal& operator=(const Journal&) = delete;
+  void append(std::string_view line);  // without newline. Throws Failure (kIo)
+  void sync();
+  // Cuts the journal to its first `lines` lines: what a resumed run redoes is written again.
+  void truncate_to(size_t lines);
+
+ private:
+  std::filesystem::path path_;
+  int fd_ = -1;
+};
+
+// Lower-case hex SHA-256.
+std::string sha256_hex(std::string_view bytes);
+std::string sha256_file(const std::filesystem::path& path);  // streamed. Throws Failure
+
+// Creates `path` (mode 0700) and its parents. Throws Failure (kIo) when it is not a writable
+// directory afterwards.
+void make_private_directory(const std::filesystem::path& path);
+
+}  // namespace l2a

@@ -1,0 +1,33 @@
+// JSON values and their checked parsing. The library is nlohmann-json; key order is kept, so
+// that a line read and written again is the same line.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace l2a {
+
+using Json = nlohmann::ordered_json;
+
+inline constexpr int kMaxJsonDepth = 64;
+
+// Parses one JSON text. kInvalidInput when it is not JSON, is not valid UTF-8, contains a NUL
+// (escaped or not), nests deeper than kMaxJsonDepth or repeats a key in an object; the message
+// says why and at which byte.
+Result<Json> parse_json(std::string_view text);
+
+// One line, keys in their order, non-ASCII text as UTF-8.
+std::string dump_json(const Json& value);
+
+// The member `key` of `object`, which must be of the asked type; kInvalidInput otherwise:
+// "'messages': missing", "'content': expected a string, got a number". A `*_or` returns the
+// default when the key is absent (never when it has the wrong type).
+Result<std::string> get_string(const Json& object, const std::string& key);
+Result<std::string> get_string_or(const Json& object, const std::string& key, std::string absent);
+Result<double> get_number(const Json& object, const std::string& key);
+Result<bool> get_bool_or(const Json& object, const std::string& key, bool absent);
+
+}  // namespace l2a

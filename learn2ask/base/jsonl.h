@@ -1,0 +1,69 @@
+// JSON Lines: streaming reader, and the header line that every derived file starts with.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <istream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+
+namespace l2a {
+
+inline constexpr size_t kMaxLineBytes = 16 << 20;
+
+struct JsonLine {
+  size_t number = 0;  // 1-based line in the file
+  Json value;
+};
+
+// Reads lines one at a time; memory stays at one line, at most kMaxLineBytes.
+//
+// Blank lines are passed over. A carriage return before the newline is dropped, and a UTF-8
+// byte order mark at the start. Not thread-safe.
+class JsonlReader {
+ public:
+  // Opens `path` ("-" is standard input). Throws Failure (kNotFound, kIo).
+  explicit JsonlReader(const std::filesystem::path& path);
+  // Reads from `in`, named `name` in messages. `in` must outlive the reader.
+  JsonlReader(std::istream& in, std::string name);
+
+  // The next line; nullopt at the end. An Error ("FILE:LINE: why") for a line that is too
+  // long or is not a JSON object; the reader has passed it and can go on with the next.
+  // Throws Failure (kIo) when reading itself fails.
+  std::optional<Result<JsonLine>> next();
+
+  const std::string& name() const { return name_; }
+
+ private:
+  std::unique_ptr<std::istream> owned_;
+  std::istream* in_;
+  std::string name_;
+  size_t line_ = 0;
+};
+
+// First line of every derived file: {"learn2ask": FORMAT, "version": N, "command": ...,
+// "config_sha256": ..., "input_sha256": ...}.
+struct FileHeader {
+  std::string format;  // e.g. "sessions", "labels"
+  int version = 1;
+  std::string command;        // as typed, without paths' contents
+  std::string config_sha256;  // of the resolved configuration's text
+  std::string input_sha256;   // of the input file's bytes
+  Json extra = Json::object();  // anything else worth keeping, e.g. prompt hashes
+};
+Json to_json(const FileHeader& header);
+// The header in `line`, or nullopt when it is no header (a user's own file has none).
+// Throws Failure when it is one of another format or of a newer version, naming `where`.
+std::optional<FileHeader> read_header(const Json& line, const std::string& format,
+                                      const std::string& where);
+
+// Calls `row` for each line of a derived or user-made JSONL file after its header (if any).
+// Throws Failure at the first line that can't be read.
+std::optional<FileHeader> for_each_row(const std::filesystem::path& path, const std::string& format,
+                                       const std::function<void(JsonLine&&)>& row);
+
+}  // namespace l2a

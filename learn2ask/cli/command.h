@@ -1,0 +1,55 @@
+// What every subcommand shares: its registration, --config and --set.
+//
+// A subcommand is one file, `<name>_command.cpp`, with one function that adds it to the program.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+
+namespace l2a {
+
+void add_generate_command(CLI::App& app);
+void add_import_command(CLI::App& app);
+void add_label_command(CLI::App& app);
+void add_inspect_command(CLI::App& app);
+void add_train_command(CLI::App& app);
+void add_eval_command(CLI::App& app);
+void add_chat_command(CLI::App& app);
+void add_model_command(CLI::App& app);
+void add_demo_command(CLI::App& app);
+
+// Adds --config FILE (repeatable) and --set KEY=VALUE (repeatable), with the keys of `Options` as
+// the footer of --help. The callback reads them: `auto options = settings->read<Options>();`
+class Settings {
+ public:
+  template <class Options>
+  static std::shared_ptr<Settings> add(CLI::App& command) {
+    auto settings = std::make_shared<Settings>();
+    settings->attach(command, config_help(list_config(Options{})));
+    return settings;
+  }
+
+  // The defaults, overlaid by the files in order, then by the settings. Throws Failure.
+  template <class Options>
+  Options read() const {
+    Options options;
+    ConfigSource source = load();
+    read_config(options, source);
+    return options;
+  }
+
+ private:
+  void attach(CLI::App& command, const std::string& keys_help);
+  ConfigSource load() const;
+  std::vector<std::string> files_, assignments_;
+};
+
+// The folder of prompts/, recipes/ and domains: beside the program when installed, the source
+// tree when run from a build. Throws Failure when it is neither.
+std::string data_path(const std::string& relative);
+
+}  // namespace l2a

@@ -1,0 +1,46 @@
+// What a policy is asked and what it answers. Everything that replies to a context implements
+// Policy: the model, the constant baselines, the logged expert.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "dialogue/session.h"
+
+namespace l2a {
+
+// One context to act in: the turns before an expert turn. Views; the owner outlives the call.
+struct Context {
+  std::string id;               // "<session>/<turn>"
+  std::span<const Turn> turns;  // C_t, cumulative; may be empty (an expert who opens)
+};
+
+// One reply, exactly as the policy gave it.
+struct Reply {
+  std::string text;
+  bool truncated = false;  // cut at the token limit: malformed, whatever it says
+};
+
+struct DecodingOptions {
+  double temperature = 0;         // 0: greedy
+  double top_p = 1;               // in (0, 1]
+  double repetition_penalty = 1;  // >= 1; 1 is off
+  int64_t max_reply_tokens = 64;
+  int64_t replies = 1;            // per context
+  uint64_t seed = 1;
+
+};
+
+class Policy {
+ public:
+  virtual ~Policy() = default;
+  virtual std::string name() const = 0;
+  // `options.replies` replies for each context, in the order of `contexts`. Contexts of one
+  // session stand together. Throws Failure when a context is longer than the policy takes.
+  virtual std::vector<std::vector<Reply>> reply(std::span<const Context> contexts,
+                                                const DecodingOptions& options) = 0;
+};
+
+}  // namespace l2a

@@ -1,0 +1,60 @@
+// Low-rank adapters on every linear layer of the transformer: y = x W' + (alpha/r) (x A') B'.
+// Source: arXiv 2106.09685. Saved in PEFT's format.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "model/config.h"
+
+namespace l2a {
+
+struct LoraOptions {
+  int64_t rank = 16;
+  double alpha = 32;  // the update is scaled by alpha / rank
+
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v("rank", rank, Range{1, 512}, "rank r of the adapter's matrices");
+    v("alpha", alpha, Range{0.001, 4096}, "the update is scaled by alpha / rank");
+  }
+};
+
+// One adapted linear layer. float32 master weights, requires_grad.
+struct LoraPair {
+  std::string module;  // Hugging Face name: "model.layers.0.self_attn.q_proj"
+  at::Tensor a_ri;     // [rank, in], float32
+  at::Tensor b_or;     // [out, rank], float32, zero at the start
+};
+
+class LoraAdapter {
+ public:
+  // B = 0; A uniform as PEFT starts it (Kaiming, a = sqrt 5), drawn from `seed` by our own
+  // generator, so that it is the same on every machine.
+  LoraAdapter(const TransformerConfig& config, const LoraOptions& options, uint64_t seed);
+  // Reads adapter_config.json and adapter_model.safetensors. Throws Failure naming what does
+  // not fit `config`.
+  static LoraAdapter load(const std::filesystem::path& directory, const TransformerConfig& config);
+  // Writes what peft.PeftModel.from_pretrained reads. `base_name` goes to adapter_config.json.
+  void save(const std::filesystem::path& directory, const std::string& base_name) const;
+
+  const LoraOptions& options() const { return options_; }
+  double scale() const { return options_.alpha / static_cast<double>(options_.rank); }
+  // In layer order, per layer: q, k, v, o, gate, up, down.
+  const std::vector<LoraPair>& pairs() const { return pairs_; }
+  std::vector<at::Tensor> parameters() const;  // all A and B, in order
+  void copy_from(const LoraAdapter& other);    // values, not storage
+  LoraAdapter clone() const;
+
+ private:
+  LoraAdapter(LoraOptions options, std::vector<LoraPair> pairs);
+  LoraOptions options_;
+  std::vector<LoraPair> pairs_;
+};
+
+}  // namespace l2a

@@ -1,0 +1,78 @@
+// The Llama-family decoder on token trees: forward, backward into a LoRA adapter, and cached
+// decoding.
+//
+// Shape suffixes: n packed tokens, d width, v vocabulary, r rows, k kv heads, h head dim.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "model/config.h"
+#include "model/lora.h"
+#include "model/token_tree.h"
+#include "weights/gguf.h"
+
+namespace l2a {
+
+enum class ComputeType { kFloat32, kBfloat16 };
+
+struct ModelOptions {
+  ComputeType compute = ComputeType::kBfloat16;
+  std::string device = "cpu";  // asked for once, here
+};
+
+// Keys and values of a tree's tokens, rotated, per layer [k, n, h] in the compute type.
+struct TreeCache {
+  TokenTree tree;
+  std::vector<at::Tensor> keys, values;
+  at::Tensor hidden_nd;  // after the final norm
+};
+
+// log p(target) and the distribution's entropy, both in nats, float32 [n].
+struct HeadOutput {
+  at::Tensor log_prob_n;
+  at::Tensor entropy_n;
+};
+
+// Frozen weights. Immutable once made: safe to use from several threads.
+class Transformer {
+ public:
+  // Throws Failure naming the tensor or key that is missing or of the wrong shape.
+  static Transformer load(const GgufFile& file, const ModelOptions& options);
+  // For tests: weights drawn from `seed`.
+  static Transformer random(const TransformerConfig& config, const ModelOptions& options,
+                            uint64_t seed);
+
+  const TransformerConfig& config() const { return config_; }
+  const ModelOptions& options() const { return options_; }
+
+  // Hidden states after the final norm, [n, d] in the compute type. Differentiable with respect
+  // to the adapter's parameters when autograd is on; `adapter` may be null (the base model).
+  // The adapter's matrices are cast to the compute type; their gradients arrive in float32.
+  at::Tensor hidden(const TokenTree& tree, const LoraAdapter* adapter) const;
+
+  // log-softmax at `target_n` (int64 [n]) of logits / temperature, from hidden states [n, d].
+  // Head and softmax are fused in chunks of rows: no [n, v] tensor exists. Differentiable with
+  // respect to `hidden_nd` in both outputs.
+  HeadOutput head(const at::Tensor& hidden_nd, const at::Tensor& target_n,
+                  double temperature = 1) const;
+
+  at::Tensor logits(const at::Tensor& hidden_nd) const;  // float32 [n, v]; no autograd
+
+  // Forward pass of a tree that keeps keys and values for decoding; no autograd.
+  TreeCache prefill(TokenTree tree, const LoraAdapter* adapter) const;
+
+ private:
+  struct Weights;
+  friend class DecodeBatch;
+  TransformerConfig config_;
+  ModelOptions options_;
+  std::shared_ptr<const Weights> weights_;
+};
+
+}  // namespace l2a

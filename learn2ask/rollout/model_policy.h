@@ -1,0 +1,29 @@
+// The model as a Policy: system prompt, chat template, decoding.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "dialogue/policy.h"
+#include "rollout/rollout.h"
+
+namespace l2a {
+
+// Not thread-safe. `model`, `adapter` (may be null) and `chat` must outlive it.
+class ModelPolicy : public Policy {
+ public:
+  ModelPolicy(std::string name, const Transformer& model, const LoraAdapter* adapter,
+              const ChatTemplate& chat, std::string system_prompt);
+  std::string name() const override { return name_; }
+  std::vector<std::vector<Reply>> reply(std::span<const Context> contexts,
+                                        const DecodingOptions& options) override;
+
+ private:
+  std::string name_;
+  const Transformer& model_;
+  const LoraAdapter* adapter_;
+  const ChatTemplate& chat_;
+  std::string system_prompt_;
+};
+
+}  // namespace l2a

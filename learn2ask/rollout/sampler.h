@@ -1,0 +1,30 @@
+// Choosing tokens: temperature, top-p, repetition penalty, greedy. The random number of a token
+// depends on (seed, row key, token index) only, so a row's tokens do not depend on its batch.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "dialogue/policy.h"
+
+namespace l2a {
+
+struct SampledToken {
+  int32_t id = 0;
+  float log_prob = 0;  // in nats, of the distribution sampled from (temperature included, before top-p)
+};
+
+// Uniform in [0, 1) for one token of one row: counter-based (SplitMix64 of the three).
+double token_uniform(uint64_t seed, uint64_t row_key, uint64_t token_index);
+
+// One token for each row of `logits_rv` (float32). `history` holds each row's ids so far, for
+// the repetition penalty (CTRL, arXiv 1909.05858: as in Hugging Face). temperature 0 takes the
+// first of the highest logits; its log_prob is that at temperature 1.
+std::vector<SampledToken> sample_tokens(const at::Tensor& logits_rv, const DecodingOptions& options,
+                                        std::span<const double> uniform_r,
+                                        std::span<const std::span<const int32_t>> history_r);
+
+}  // namespace l2a

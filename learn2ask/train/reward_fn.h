@@ -1,0 +1,33 @@
+// What a trainer needs to know of rewards. train/ never sees graders or HTTP: cli/ plugs in
+// reward/score.h.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "dialogue/policy.h"
+#include "hindsight/sample.h"
+
+namespace l2a {
+
+struct RewardRequest {
+  const LabelledSession* session = nullptr;
+  const Sample* sample = nullptr;
+  Reply reply;
+};
+
+struct RewardResult {
+  // nullopt: unscored. Masked out of the group's mean, its deviation, the loss and its
+  // normaliser, and counted; never 0.
+  std::optional<double> reward;
+  double macro = 0, micro = 0, format = 0;  // meaningful only with a reward
+  bool malformed = false;
+  std::string note;  // why it is unscored, or what decided
+};
+
+using RewardFn = std::function<std::vector<RewardResult>(std::span<const RewardRequest>)>;
+
+}  // namespace l2a
