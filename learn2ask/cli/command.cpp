@@ -1,0 +1,47 @@
+#include "cli/command.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+
+namespace l2a {
+
+namespace fs = std::filesystem;
+
+void Settings::attach(CLI::App& command, const std::string& keys_help) {
+  command.add_option("--config", files_, "YAML file of settings; later files win")
+      ->type_name("FILE");
+  command.add_option("--set", assignments_, "one setting, over the files: --set train.lr=1e-4")
+      ->type_name("KEY=VALUE");
+  command.footer("Settings (key, default, meaning):\n" + keys_help);
+}
+
+ConfigSource Settings::load() const {
+  ConfigSource source;
+  for (const auto& file : files_) source.add_file(file);
+  for (const auto& assignment : assignments_) source.add_setting(assignment);
+  return source;
+}
+
+std::string data_path(const std::string& relative) {
+  std::vector<fs::path> roots;
+  if (const char* home = std::getenv("LEARN2ASK_HOME")) roots.emplace_back(home);
+  std::error_code ec;
+  const fs::path program = fs::read_symlink("/proc/self/exe", ec);
+  // PREFIX/bin/learn2ask -> PREFIX/share/learn2ask; build/<preset>/bin/learn2ask -> the sources.
+  if (!ec) {
+    roots.push_back(program.parent_path().parent_path() / "share/learn2ask");
+    roots.push_back(program.parent_path().parent_path().parent_path().parent_path());
+  }
+  for (const auto& root : roots) {
+    if (fs::exists(root / relative, ec)) return (root / relative).string();
+  }
+  fail(ErrorCode::kNotFound, "installation: " + relative +
+                                 ": not found beside the program (set LEARN2ASK_HOME to the "
+                                 "folder that holds prompts/, recipes/ and domains/)");
+}
+
+}  // namespace l2a
