@@ -1,0 +1,245 @@
+#include "base/file.h"
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <system_error>
+
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace l2a {
+namespace {
+
+constexpr size_t kBufferBytes = 1 << 16;
+
+// "WHAT: PATH: why", from errno.
+[[noreturn]] void fail_errno(const char* what, const std::filesystem::path& path) {
+  const int error = errno;
+  const bool full = error == ENOSPC || error == EDQUOT;
+  const std::string why = full ? "disk full" : std::generic_category().message(error);
+  fail(error == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo,
+       std::string(what) + ": " + path.string() + ": " + why);
+}
+
+// An open file descriptor, closed at the end.
+class Descriptor {
+ public:
+  Descriptor(const std::filesystem::path& path, int flags, mode_t mode = 0)
+      : fd_(::open(path.c_str(), flags | O_CLOEXEC, mode)) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+void write_all(int fd, std::string_view bytes, const std::filesystem::path& path) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) fail_errno("write", path);
+    bytes.remove_prefix(static_cast<size_t>(written));
+  }
+}
+
+// Up to `size` bytes; fewer only at the end of the file.
+size_t read_some(int fd, char* to, size_t size, const std::filesystem::path& path) {
+  size_t total = 0;
+  while (total < size) {
+    const ssize_t got = ::read(fd, to + total, size - total);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail_errno("read", path);
+    if (got == 0) break;
+    total += static_cast<size_t>(got);
+  }
+  return total;
+}
+
+// A rename is durable only once the directory is synced. Some file systems refuse that for
+// directories (EINVAL); they order renames themselves.
+void sync_directory_of(const std::filesystem::path& path) {
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  const Descriptor directory(folder, O_RDONLY | O_DIRECTORY);
+  if (directory.get() < 0) fail_errno("open", folder);
+  if (::fsync(directory.get()) != 0 && errno != EINVAL) fail_errno("sync", folder);
+}
+
+class Sha256 {
+ public:
+  Sha256() : context_(EVP_MD_CTX_new()) {
+    check(context_ && EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1, "SHA-256");
+  }
+  void add(std::string_view bytes) {
+    check(EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) == 1, "SHA-256");
+  }
+  std::string hex() {
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    check(EVP_DigestFinal_ex(context_.get(), digest, &size) == 1, "SHA-256");
+    std::string text;
+    for (unsigned i = 0; i < size; ++i) {
+      text += "0123456789abcdef"[digest[i] >> 4];
+      text += "0123456789abcdef"[digest[i] & 15];
+    }
+    return text;
+  }
+
+ private:
+  struct Free {
+    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+  };
+  std::unique_ptr<EVP_MD_CTX, Free> context_;
+};
+
+}  // namespace
+
+std::string read_file(const std::filesystem::path& path, size_t max_bytes) {
+  const Descriptor file(path, O_RDONLY);
+  struct stat info{};
+  if (file.get() < 0 || ::fstat(file.get(), &info) != 0) fail_errno("read", path);
+  const auto refuse_size = [&] {
+    fail_input("read: " + path.string() + ": larger than " + std::to_string(max_bytes) + " bytes");
+  };
+  const auto expected = static_cast<size_t>(info.st_size);  // 0 for pipes and devices
+  if (expected > max_bytes) refuse_size();
+  std::string bytes(expected, '\0');
+  bytes.resize(read_some(file.get(), bytes.data(), expected, path));
+  std::string chunk(kBufferBytes, '\0');
+  while (const size_t got = read_some(file.get(), chunk.data(), chunk.size(), path)) {
+    if (bytes.size() + got > max_bytes) refuse_size();
+    bytes.append(chunk, 0, got);
+  }
+  return bytes;
+}
+
+void write_file_atomic(const std::filesystem::path& path, std::string_view bytes) {
+  AtomicFile file(path);
+  file.write(bytes);
+  file.commit();
+}
+
+AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
+  // One name a target: what a killed run left behind is overwritten by the next.
+  temporary_ = path_;
+  temporary_ += ".partial";
+  fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd_ < 0) fail_errno("create", path_);
+}
+
+AtomicFile::~AtomicFile() {
+  if (fd_ < 0) return;
+  ::close(fd_);
+  ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::write(std::string_view bytes) {
+  buffer_ += bytes;
+  if (buffer_.size() >= kBufferBytes) flush();
+}
+
+void AtomicFile::write_line(std::string_view line) {
+  write(line);
+  write("\n");
+}
+
+void AtomicFile::flush() {
+  write_all(fd_, buffer_, path_);
+  buffer_.clear();
+}
+
+void AtomicFile::commit() {
+  check(fd_ >= 0, "AtomicFile committed twice");
+  flush();
+  if (::fsync(fd_) != 0) fail_errno("sync", path_);
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_errno("rename", path_);
+  ::close(fd_);
+  fd_ = -1;
+  sync_directory_of(path_);
+}
+
+Journal::Journal(std::filesystem::path path) : path_(std::move(path)) {
+  const Descriptor file(path_, O_RDWR | O_CREAT, 0666);
+  if (file.get() < 0) fail_errno("open", path_);
+  // Cut off what follows the last newline: the write of that line was interrupted.
+  const off_t size = ::lseek(file.get(), 0, SEEK_END);
+  if (size < 0) fail_errno("open", path_);
+  off_t end = size;
+  std::string chunk(kBufferBytes, '\0');
+  while (end > 0) {
+    const off_t begin = std::max<off_t>(0, end - static_cast<off_t>(chunk.size()));
+    if (::lseek(file.get(), begin, SEEK_SET) < 0) fail_errno("read", path_);
+    const size_t got = read_some(file.get(), chunk.data(), static_cast<size_t>(end - begin), path_);
+    const size_t newline = std::string_view(chunk.data(), got).rfind('\n');
+    if (newline != std::string_view::npos) {
+      end = begin + static_cast<off_t>(newline) + 1;
+      break;
+    }
+    end = begin;
+  }
+  if (end < size && ::ftruncate(file.get(), end) != 0) fail_errno("repair", path_);
+  fd_ = ::open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+  if (fd_ < 0) fail_errno("open", path_);
+}
+
+Journal::~Journal() { ::close(fd_); }
+
+void Journal::append(std::string_view line) {
+  check(line.find('\n') == line.npos, "a journal line holds a newline");
+  write_all(fd_, std::string(line) + '\n', path_);
+}
+
+void Journal::sync() {
+  if (::fsync(fd_) != 0) fail_errno("sync", path_);
+}
+
+void Journal::truncate_to(size_t lines) {
+  const Descriptor file(path_, O_RDONLY);
+  if (file.get() < 0) fail_errno("read", path_);
+  std::string chunk(kBufferBytes, '\0');
+  off_t end = 0;  // of the lines kept so far
+  off_t position = 0;
+  while (lines > 0) {
+    const size_t got = read_some(file.get(), chunk.data(), chunk.size(), path_);
+    if (got == 0) return;  // fewer lines than asked for
+    for (size_t i = 0; i < got && lines > 0; ++i) {
+      if (chunk[i] == '\n' && --lines == 0) end = position + static_cast<off_t>(i) + 1;
+    }
+    position += static_cast<off_t>(got);
+  }
+  if (::ftruncate(fd_, end) != 0) fail_errno("truncate", path_);
+}
+
+std::string sha256_hex(std::string_view bytes) {
+  Sha256 hash;
+  hash.add(bytes);
+  return hash.hex();
+}
+
+std::string sha256_file(const std::filesystem::path& path) {
+  const Descriptor file(path, O_RDONLY);
+  if (file.get() < 0) fail_errno("read", path);
+  Sha256 hash;
+  std::string chunk(kBufferBytes, '\0');
+  while (const size_t got = read_some(file.get(), chunk.data(), chunk.size(), path)) {
+    hash.add(std::string_view(chunk.data(), got));
+  }
+  return hash.hex();
+}
+
+void make_private_directory(const std::filesystem::path& path) {
+  std::error_code error;
+  if (!std::filesystem::is_directory(path, error)) {
+    if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), error);
+    if (::mkdir(path.c_str(), 0700) != 0) fail_errno("create folder", path);
+  }
+  if (::access(path.c_str(), W_OK | X_OK) != 0) fail_errno("write to folder", path);
+}
+
+}  // namespace l2a

@@ -1,0 +1,144 @@
+#include "base/jsonl.h"
+
+#include <fstream>
+#include <iostream>
+
+#include "base/utf8.h"
+
+namespace l2a {
+namespace {
+
+constexpr int kFileVersion = 1;
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
+std::string place(const std::string& name, size_t line) {
+  return name + ":" + std::to_string(line) + ": ";
+}
+
+enum class LineEnd { kLine, kTooLong, kEndOfFile };
+
+// Reads up to and without the next newline. A line over the limit is read to its end, but
+// only its beginning is kept.
+LineEnd read_line(std::istream& in, const std::string& name, std::string& line) {
+  char chunk[1 << 14];
+  bool any = false, too_long = false;
+  line.clear();
+  for (;;) {
+    in.getline(chunk, sizeof chunk);
+    if (in.bad()) fail(ErrorCode::kIo, name + ": reading failed");
+    const auto count = static_cast<size_t>(in.gcount());
+    const bool ended = !in.eof() && !in.fail();  // at a newline, which is counted, not stored
+    const size_t stored = ended ? count - 1 : count;
+    any = any || count > 0;
+    if (line.size() + stored > kMaxLineBytes) {
+      too_long = true;
+    } else {
+      line.append(chunk, stored);
+    }
+    if (!ended && in.fail() && !in.eof()) {  // the chunk is full
+      in.clear();
+      continue;
+    }
+    if (!any) return LineEnd::kEndOfFile;
+    return too_long ? LineEnd::kTooLong : LineEnd::kLine;
+  }
+}
+
+bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r") == line.npos; }
+
+}  // namespace
+
+JsonlReader::JsonlReader(const std::filesystem::path& path) : in_(&std::cin), name_(path.string()) {
+  if (path == "-") {
+    name_ = "standard input";
+    return;
+  }
+  if (!std::filesystem::exists(path)) fail(ErrorCode::kNotFound, name_ + ": no such file");
+  if (std::filesystem::is_directory(path)) fail(ErrorCode::kIo, name_ + ": is a directory");
+  owned_ = std::make_unique<std::ifstream>(path, std::ios::binary);
+  if (!*owned_) fail(ErrorCode::kIo, name_ + ": cannot be opened for reading");
+  in_ = owned_.get();
+}
+
+JsonlReader::JsonlReader(std::istream& in, std::string name) : in_(&in), name_(std::move(name)) {}
+
+std::optional<Result<JsonLine>> JsonlReader::next() {
+  std::string line;
+  for (;;) {
+    const LineEnd end = read_line(*in_, name_, line);
+    if (end == LineEnd::kEndOfFile) return std::nullopt;
+    ++line_;
+    if (end == LineEnd::kTooLong) {
+      return Error{ErrorCode::kInvalidInput, place(name_, line_) + "line longer than " +
+                                                 std::to_string(kMaxLineBytes >> 20) + " MiB"};
+    }
+    if (line_ == 1 && line.starts_with(kByteOrderMark)) line.erase(0, kByteOrderMark.size());
+    if (!is_blank(line)) break;
+  }
+  if (line.ends_with('\r')) line.pop_back();
+  auto value = parse_json(line);
+  if (!value) return Error{value.error().code, place(name_, line_) + value.error().message};
+  if (!value->is_object()) {
+    return Error{ErrorCode::kInvalidInput, place(name_, line_) + "expected a JSON object"};
+  }
+  return JsonLine{line_, std::move(*value)};
+}
+
+Json to_json(const FileHeader& header) {
+  Json line = {{"learn2ask", header.format},
+               {"version", header.version},
+               {"command", header.command},
+               {"config_sha256", header.config_sha256},
+               {"input_sha256", header.input_sha256}};
+  line.update(header.extra);
+  return line;
+}
+
+std::optional<FileHeader> read_header(const Json& line, const std::string& format,
+                                      const std::string& where) {
+  if (!line.is_object() || !line.contains("learn2ask")) return std::nullopt;
+  const auto text = [&](const char* key) {
+    auto value = get_string(line, key);
+    if (!value) fail_input(where + ": header: " + value.error().message);
+    return std::move(*value);
+  };
+  FileHeader header;
+  header.format = text("learn2ask");
+  if (header.format != format) {
+    fail_input(where + ": expected a file of '" + format + "', got one of '" +
+               shown(header.format) + "'");
+  }
+  const auto version = get_number(line, "version");
+  if (!version) fail_input(where + ": header: " + version.error().message);
+  if (*version > kFileVersion) {
+    fail_input(where + ": made by a newer version of this program (file version " +
+               dump_json(line["version"]) + ", known up to " + std::to_string(kFileVersion) + ")");
+  }
+  header.version = static_cast<int>(*version);
+  header.command = text("command");
+  header.config_sha256 = text("config_sha256");
+  header.input_sha256 = text("input_sha256");
+  header.extra = line;
+  for (const char* key : {"learn2ask", "version", "command", "config_sha256", "input_sha256"}) {
+    header.extra.erase(key);
+  }
+  return header;
+}
+
+std::optional<FileHeader> for_each_row(const std::filesystem::path& path, const std::string& format,
+                                       const std::function<void(JsonLine&&)>& row) {
+  JsonlReader reader(path);
+  std::optional<FileHeader> header;
+  bool first = true;
+  while (auto line = reader.next()) {
+    JsonLine value = std::move(*line).value_or_throw();
+    if (std::exchange(first, false)) {
+      header = read_header(value.value, format, reader.name() + ":" + std::to_string(value.number));
+      if (header) continue;
+    }
+    row(std::move(value));
+  }
+  return header;
+}
+
+}  // namespace l2a
