@@ -1,9 +1,9 @@
-// Questions in free text: which sentences ask something. By rule, for any script.
+// Questions in free text: which sentences ask something, and how many. By rule, for any script.
 //
-// A sentence asks when it ends in a question mark of any script (?, ？, ؟, ;, ՞, ...), or opens
-// with (or, in languages without word order for it, contains) a question or request form of a
-// language's list: "what", "do you", "tell me", "please describe", "多久", ... The lists are files,
-// prompts/questions/<language>.txt, so that a team can add its own.
+// A sentence asks when it has a question mark of any script (?, ？, ؟, ;, ՞, ...), or when one of
+// its clauses opens with (or, in languages without word order for it, contains) a question or
+// request form of a language's list: "what is", "do you", "tell me", "多久", ... The lists are
+// files, prompts/questions/<language>.txt, so that a team can add its own; their format: phrases.h.
 #pragma once
 
 #include <filesystem>
@@ -12,12 +12,15 @@
 #include <vector>
 
 #include "base/error.h"
+#include "hindsight/phrases.h"
+#include "hindsight/sentence.h"
 
 namespace l2a {
 
-// Immutable once loaded; thread-safe.
+// Immutable once loaded; thread-safe. Texts are valid UTF-8.
 class QuestionForms {
  public:
+  explicit QuestionForms(Phrases phrases) : phrases_(std::move(phrases)) {}
   // Every *.txt of the folder, in name order. Throws Failure naming file and line.
   static QuestionForms load(const std::filesystem::path& directory);
 
@@ -25,20 +28,22 @@ class QuestionForms {
   // trimmed, none empty. "Dr.", "3.5" and "e.g." do not end one.
   static std::vector<std::string> sentences(std::string_view text);
 
-  bool has_question_mark(std::string_view text) const;  // anywhere in the text
+  bool has_question_mark(std::string_view text) const;  // in some sentence that says something
   bool has_question_form(std::string_view text) const;  // some sentence has a form of the lists
   bool asks(std::string_view sentence) const;           // either
   // The sentences that ask, in order. What the number of questions is counted on. Several questions
   // joined in one sentence ("How old are you and do you smoke and since when?") count once each
-  // where a new question form follows a conjunction or comma.
+  // where a new question form follows a conjunction or comma, and are returned apart. What counts
+  // once: a lead-in ("Tell me, how old are you?"), one alternative ("is it sharp or is it dull?").
+  // What counts not at all: a sentence of fillers only ("Okay?").
   std::vector<std::string> questions(std::string_view text) const;
 
+  const Phrases& phrases() const { return phrases_; }
+
  private:
-  struct Form {
-    std::string text;      // normalised
-    bool anywhere = false; // else only at the start of a sentence
-  };
-  std::vector<Form> forms_;
+  bool is_filler(std::string_view sentence) const;
+  std::vector<size_t> question_starts(std::string_view sentence) const;
+  Phrases phrases_;
 };
 
 }  // namespace l2a

@@ -1,0 +1,193 @@
+#include "hindsight/question.h"
+
+#include <algorithm>
+
+#include "base/utf8.h"
+
+namespace l2a {
+namespace {
+
+// A sentence as words, each with the byte at which its white-space delimited piece begins (the
+// characters of unspaced scripts share one) and whether a clause begins with it.
+struct Words {
+  std::vector<std::string> text;
+  std::vector<size_t> begin;
+  std::vector<bool> opens_clause;
+  std::vector<size_t> clause_end;  // index past the last word of this word's clause
+};
+
+Words words_of(std::string_view sentence) {
+  Words out;
+  for (const ByteRange& clause : clause_ranges(sentence)) {
+    const size_t first = out.text.size();
+    for (size_t at = clause.begin; at < clause.end;) {
+      const size_t space = std::min(sentence.find_first_of(" \t", at), clause.end);
+      for (std::string& word : words(sentence.substr(at, space - at))) {
+        out.opens_clause.push_back(out.text.size() == first);
+        out.text.push_back(std::move(word));
+        out.begin.push_back(at);
+      }
+      at = space + 1;
+    }
+    out.clause_end.resize(out.text.size(), out.text.size());
+  }
+  return out;
+}
+
+// Where a question form stands.
+struct FormAt {
+  size_t begin = 0;          // byte of the sentence: what belongs to the question begins here
+  bool alternative = false;  // "or" joins it to the question before
+  bool lead_in = false;      // its clause has nothing but the form: "tell me, ..."
+};
+
+// Finds the clauses with a question form, left to right.
+class FormFinder {
+ public:
+  FormFinder(const Words& words, const Phrases& phrases) : words_(words), phrases_(phrases) {
+    masked_.resize(words.text.size());
+    for (size_t i = 0; i < words.text.size(); ++i) {
+      const size_t length = match(PhraseKind::kNotQuestion, i, true);
+      std::fill_n(masked_.begin() + static_cast<std::ptrdiff_t>(i), length, true);
+    }
+  }
+
+  std::vector<FormAt> find() const {
+    std::vector<FormAt> found;
+    bool clause_asks = false;
+    for (size_t i = 0; i < words_.text.size();) {
+      if (words_.opens_clause[i]) clause_asks = false;
+      const Opening opening = skip_joiners(i);
+      const bool new_clause = words_.opens_clause[i] || opening.end > i;
+      const size_t form = opening.end < words_.clause_end[i] ? form_at(opening.end, new_clause) : 0;
+      // Inside a clause that asks already, only a joiner opens another question.
+      if (form > 0 && (!clause_asks || opening.end > i)) {
+        const bool opens = words_.opens_clause[i];
+        const bool fills = opens && opening.end + form == words_.clause_end[i];
+        found.push_back({words_.begin[i], opening.alternative, fills});
+        clause_asks = true;
+      }
+      i = std::max(opening.end, i + 1);
+      if (form > 0) i = std::max(i, opening.end + form);
+    }
+    return found;
+  }
+
+ private:
+  struct Opening {
+    size_t end = 0;
+    bool alternative = false;
+  };
+
+  size_t match(PhraseKind kind, size_t at, bool clause_start) const {
+    return phrases_.of(kind).match(words_.text, at, clause_start);
+  }
+  size_t form_at(size_t at, bool clause_start) const {
+    return masked_[at] ? 0 : match(PhraseKind::kQuestion, at, clause_start);
+  }
+  // Past the joiners ("ok", "and", "or") at `at`, inside its clause.
+  Opening skip_joiners(size_t at) const {
+    Opening opening{at};
+    while (opening.end < words_.clause_end[at]) {
+      size_t length = match(PhraseKind::kJoiner, opening.end, true);
+      if (const size_t other = match(PhraseKind::kAlternative, opening.end, true); other > length) {
+        length = other;
+        opening.alternative = true;
+      }
+      if (length == 0) break;
+      opening.end = std::min(opening.end + length, words_.clause_end[at]);
+    }
+    return opening;
+  }
+
+  const Words& words_;
+  const Phrases& phrases_;
+  std::vector<bool> masked_;  // inside a phrase that only looks like a question
+};
+
+std::string without_trailing_comma(std::string_view text) {
+  std::string out = trim(text);
+  for (const std::string_view comma : {",", ";", "，", "；", "、"}) {
+    if (out.ends_with(comma)) out.resize(out.size() - comma.size());
+  }
+  return trim(out);
+}
+
+}  // namespace
+
+QuestionForms QuestionForms::load(const std::filesystem::path& directory) {
+  return QuestionForms(Phrases::load(directory));
+}
+
+std::vector<std::string> QuestionForms::sentences(std::string_view text) {
+  std::vector<std::string> out;
+  for (const ByteRange& range : sentence_ranges(text)) {
+    out.emplace_back(text.substr(range.begin, range.end - range.begin));
+  }
+  return out;
+}
+
+bool QuestionForms::has_question_mark(std::string_view text) const {
+  const auto all = sentences(text);
+  return std::any_of(all.begin(), all.end(), [&](const std::string& sentence) {
+    return l2a::has_question_mark(sentence) && !is_filler(sentence);
+  });
+}
+
+bool QuestionForms::has_question_form(std::string_view text) const {
+  const auto all = sentences(text);
+  return std::any_of(all.begin(), all.end(), [&](const std::string& sentence) {
+    return !question_starts(sentence).empty();
+  });
+}
+
+bool QuestionForms::asks(std::string_view sentence) const {
+  return has_question_mark(sentence) || has_question_form(sentence);
+}
+
+std::vector<std::string> QuestionForms::questions(std::string_view text) const {
+  std::vector<std::string> out;
+  for (const ByteRange& range : sentence_ranges(text)) {
+    const std::string_view sentence = text.substr(range.begin, range.end - range.begin);
+    std::vector<size_t> starts = question_starts(sentence);
+    if (starts.empty()) {
+      if (l2a::has_question_mark(sentence) && !is_filler(sentence)) out.emplace_back(sentence);
+      continue;
+    }
+    starts.front() = 0;  // what stands before the first question belongs to it
+    starts.push_back(sentence.size());
+    for (size_t i = 0; i + 1 < starts.size(); ++i) {
+      out.push_back(without_trailing_comma(sentence.substr(starts[i], starts[i + 1] - starts[i])));
+    }
+  }
+  return out;
+}
+
+// Only joiners and thanks: "Okay?", "All right?", "好吗？".
+bool QuestionForms::is_filler(std::string_view sentence) const {
+  const auto all = words(sentence);
+  for (size_t i = 0; i < all.size();) {
+    const size_t length = std::max(phrases_.of(PhraseKind::kJoiner).match(all, i, true),
+                                   phrases_.of(PhraseKind::kThanks).match(all, i, true));
+    if (length == 0) return false;
+    i += length;
+  }
+  return true;
+}
+
+// The byte at which each question of the sentence begins; empty when it has no question form.
+std::vector<size_t> QuestionForms::question_starts(std::string_view sentence) const {
+  if (is_filler(sentence)) return {};
+  const Words all = words_of(sentence);
+  std::vector<size_t> starts;
+  bool lead_in = false, alternative_seen = false;
+  for (const FormAt& form : FormFinder(all, phrases_).find()) {
+    const bool is_alternative = form.alternative && !starts.empty() && !alternative_seen;
+    alternative_seen = alternative_seen || is_alternative;
+    if (starts.empty() || (!lead_in && !is_alternative)) starts.push_back(form.begin);
+    lead_in = form.lead_in;
+  }
+  return starts;
+}
+
+}  // namespace l2a
