@@ -52,6 +52,7 @@ function(learn2ask_torch TARGET)
   if(NOT TARGET l2a_torch_pch)
     file(WRITE ${CMAKE_BINARY_DIR}/torch_pch.cpp "")
     add_library(l2a_torch_pch STATIC ${CMAKE_BINARY_DIR}/torch_pch.cpp)
+    target_link_libraries(l2a_torch_pch PRIVATE torch)  # its macros: they must match the users'
     target_precompile_headers(l2a_torch_pch PRIVATE <torch/torch.h>)
     learn2ask_flags(l2a_torch_pch)
     learn2ask_torch_flags(l2a_torch_pch)
