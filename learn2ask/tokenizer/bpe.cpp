@@ -1,0 +1,245 @@
+#include "tokenizer/bpe.h"
+
+#include <array>
+#include <limits>
+#include <queue>
+#include <unordered_map>
+
+#include "base/utf8.h"
+#include "tokenizer/pre_tokenizer.h"
+
+namespace l2a {
+namespace {
+
+// GPT-2 writes each byte of a token as a printable character: itself where it is one, otherwise
+// the next unused one from U+0100 on. Source: Radford et al. 2019, encoder.py.
+constexpr std::array<char32_t, 256> make_byte_alphabet() {
+  std::array<char32_t, 256> alphabet{};
+  char32_t next = 0x100;
+  for (char32_t b = 0; b < 256; ++b) {
+    const bool printable = (b >= '!' && b <= '~') || (b >= 0xA1 && b <= 0xAC) || b >= 0xAE;
+    alphabet[b] = printable ? b : next++;
+  }
+  return alphabet;
+}
+constexpr auto kByteAlphabet = make_byte_alphabet();
+
+constexpr int kNoByte = -1;
+
+// The byte that a character of the alphabet stands for, or kNoByte.
+int byte_of(char32_t c) {
+  static const auto bytes = [] {
+    std::array<int16_t, 0x144> table;
+    table.fill(kNoByte);
+    for (size_t b = 0; b < 256; ++b) table[kByteAlphabet[b]] = static_cast<int16_t>(b);
+    return table;
+  }();
+  return c < bytes.size() ? bytes[c] : kNoByte;
+}
+
+struct Merge {
+  int32_t rank = 0;    // the lower, the sooner
+  int32_t result = 0;  // id of the two tokens' concatenation
+};
+
+uint64_t pair_key(int32_t left, int32_t right) {
+  return uint64_t{static_cast<uint32_t>(left)} << 32 | static_cast<uint32_t>(right);
+}
+
+// A token of a piece in the making; the tokens of a piece form a list.
+struct Symbol {
+  int32_t id, previous, next;  // neighbours as places in the piece; -1 for none
+  bool gone = false;           // merged into its left neighbour
+};
+
+// A possible merge of the symbol at `place` with its right neighbour.
+struct Candidate {
+  int32_t rank, place, result, left, right;
+  // Best first: lowest rank, then leftmost.
+  bool operator<(const Candidate& other) const {
+    return rank != other.rank ? rank > other.rank : place > other.place;
+  }
+};
+
+constexpr int32_t kNone = -1;
+
+}  // namespace
+
+struct BpeTokenizer::Impl {
+  std::vector<std::string> bytes;  // what each id decodes to
+  std::vector<bool> special;
+  std::unordered_map<std::string, int32_t> special_ids;
+  std::array<int32_t, 256> byte_ids;  // kNone: the vocabulary lacks the byte
+  std::unordered_map<uint64_t, Merge> merges;
+
+  void add_tokens(const BpeVocabulary& vocabulary, std::unordered_map<std::string, int32_t>& ids);
+  void add_merges(const std::vector<std::string>& lines,
+                  const std::unordered_map<std::string, int32_t>& ids);
+  void encode_piece(std::string_view piece, std::vector<int32_t>& out) const;
+};
+
+namespace {
+
+[[noreturn]] void refuse(const std::string& why) { fail_input("tokenizer: " + why); }
+
+// The bytes that a token of the byte alphabet stands for.
+std::string token_bytes(const std::string& token, size_t id) {
+  std::string bytes;
+  const auto characters = decode_utf8(token);
+  if (!characters) refuse("token " + std::to_string(id) + ": " + characters.error().message);
+  for (const char32_t c : *characters) {
+    const int byte = byte_of(c);
+    if (byte == kNoByte) {
+      refuse("token " + std::to_string(id) + " '" + shown(token) +
+             "': a character outside the byte alphabet");
+    }
+    bytes += static_cast<char>(byte);
+  }
+  return bytes;
+}
+
+}  // namespace
+
+void BpeTokenizer::Impl::add_tokens(const BpeVocabulary& vocabulary,
+                                    std::unordered_map<std::string, int32_t>& ids) {
+  for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
+    const std::string& token = vocabulary.tokens[id];
+    const auto number = static_cast<int32_t>(id);
+    if (vocabulary.is_special[id]) {
+      bytes.push_back(token);
+      special_ids.emplace(token, number);
+    } else {
+      bytes.push_back(token_bytes(token, id));
+    }
+    if (token.empty()) refuse("token " + std::to_string(id) + ": empty");
+    if (!ids.emplace(token, number).second) {
+      refuse("token " + std::to_string(id) + " '" + shown(token) + "': given twice");
+    }
+  }
+  for (size_t b = 0; b < 256; ++b) {
+    const auto found = ids.find(encode_utf8(std::u32string_view(&kByteAlphabet[b], 1)));
+    byte_ids[b] = found == ids.end() ? kNone : found->second;
+  }
+}
+
+void BpeTokenizer::Impl::add_merges(const std::vector<std::string>& lines,
+                                    const std::unordered_map<std::string, int32_t>& ids) {
+  for (size_t rank = 0; rank < lines.size(); ++rank) {
+    const std::string& line = lines[rank];
+    const std::string where = "merge " + std::to_string(rank) + " '" + shown(line) + "': ";
+    const size_t space = line.find(' ');
+    if (space == line.npos || line.find(' ', space + 1) != line.npos) {
+      refuse(where + "expected two tokens and one space");
+    }
+    const auto id_of = [&](const std::string& token) {
+      const auto found = ids.find(token);
+      if (found == ids.end()) refuse(where + "no token '" + shown(token) + "'");
+      return found->second;
+    };
+    const std::string left = line.substr(0, space), right = line.substr(space + 1);
+    const Merge merge{static_cast<int32_t>(rank), id_of(left + right)};
+    if (!merges.emplace(pair_key(id_of(left), id_of(right)), merge).second) {
+      refuse(where + "given twice");
+    }
+  }
+}
+
+// Merges the best pair until none is left. A heap of candidates keeps this at O(n log n) for a
+// piece of any length; a candidate whose symbols have changed meanwhile is passed over.
+void BpeTokenizer::Impl::encode_piece(std::string_view piece, std::vector<int32_t>& out) const {
+  std::vector<Symbol> symbols;
+  symbols.reserve(piece.size());
+  for (const char c : piece) {
+    const int32_t id = byte_ids[static_cast<unsigned char>(c)];
+    const auto place = static_cast<int32_t>(symbols.size());
+    if (id != kNone) symbols.push_back({id, place - 1, place + 1});
+  }
+  if (symbols.empty()) return;
+  symbols.back().next = kNone;
+
+  std::priority_queue<Candidate> queue;
+  const auto consider = [&](int32_t place) {
+    if (place == kNone || symbols[place].next == kNone) return;
+    const int32_t left = symbols[place].id, right = symbols[symbols[place].next].id;
+    const auto found = merges.find(pair_key(left, right));
+    if (found == merges.end()) return;
+    queue.push({found->second.rank, place, found->second.result, left, right});
+  };
+  for (size_t i = 0; i < symbols.size(); ++i) consider(static_cast<int32_t>(i));
+
+  while (!queue.empty()) {
+    const Candidate best = queue.top();
+    queue.pop();
+    Symbol& left = symbols[best.place];
+    if (left.gone || left.id != best.left || left.next == kNone) continue;
+    Symbol& right = symbols[left.next];
+    if (right.id != best.right) continue;
+    left.id = best.result;
+    left.next = right.next;
+    right.gone = true;
+    if (left.next != kNone) symbols[left.next].previous = best.place;
+    consider(left.previous);
+    consider(best.place);
+  }
+  for (int32_t i = 0; i != kNone; i = symbols[i].next) out.push_back(symbols[i].id);
+}
+
+BpeTokenizer::BpeTokenizer(BpeVocabulary vocabulary) {
+  if (vocabulary.tokens.empty()) refuse("no tokens");
+  if (vocabulary.tokens.size() > std::numeric_limits<int32_t>::max()) refuse("too many tokens");
+  if (vocabulary.is_special.size() != vocabulary.tokens.size()) {
+    refuse(std::to_string(vocabulary.is_special.size()) + " token types for " +
+           std::to_string(vocabulary.tokens.size()) + " tokens");
+  }
+  if (vocabulary.merges.empty()) refuse("no merges: a byte-level BPE tokenizer cannot do without");
+  // "smollm" would also cut at every digit; transformers does not (docs/tokenizer.md), and we
+  // follow it.
+  if (vocabulary.pre_tokenizer != "smollm" && vocabulary.pre_tokenizer != "gpt-2") {
+    fail(ErrorCode::kUnsupported, "tokenizer: unknown pre-tokenizer '" +
+                                      shown(vocabulary.pre_tokenizer) + "' (known: smollm, gpt-2)");
+  }
+  auto impl = std::make_unique<Impl>();
+  std::unordered_map<std::string, int32_t> ids;
+  impl->add_tokens(vocabulary, ids);
+  impl->add_merges(vocabulary.merges, ids);
+  impl->special = std::move(vocabulary.is_special);
+  impl_ = std::move(impl);
+}
+
+BpeTokenizer::~BpeTokenizer() = default;
+BpeTokenizer::BpeTokenizer(BpeTokenizer&&) noexcept = default;
+
+Result<std::vector<int32_t>> BpeTokenizer::encode(std::string_view text) const {
+  if (const auto bad = find_bad_utf8(text)) {
+    return Error{ErrorCode::kInvalidInput,
+                 "text: byte " + std::to_string(*bad + 1) + ": invalid UTF-8"};
+  }
+  std::vector<int32_t> ids;
+  split_gpt2(text, [&](std::string_view piece) { impl_->encode_piece(piece, ids); });
+  return ids;
+}
+
+std::string BpeTokenizer::decode(std::span<const int32_t> ids) const {
+  std::string text;
+  for (const int32_t id : ids) {
+    check(id >= 0 && id < size(), "decode: an id outside the vocabulary");
+    text += impl_->bytes[static_cast<size_t>(id)];
+  }
+  return text;
+}
+
+int32_t BpeTokenizer::size() const { return static_cast<int32_t>(impl_->bytes.size()); }
+
+int32_t BpeTokenizer::special_id(std::string_view name) const {
+  const auto found = impl_->special_ids.find(std::string(name));
+  if (found == impl_->special_ids.end()) {
+    fail(ErrorCode::kNotFound, "tokenizer: no special token '" + shown(name) + "'");
+  }
+  return found->second;
+}
+
+bool BpeTokenizer::is_special(int32_t id) const {
+  return id >= 0 && id < size() && impl_->special[static_cast<size_t>(id)];
+}
+
+}  // namespace l2a
