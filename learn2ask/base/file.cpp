@@ -16,12 +16,15 @@ namespace {
 constexpr size_t kBufferBytes = 1 << 16;
 
 // "WHAT: PATH: why", from errno.
-[[noreturn]] void fail_errno(const char* what, const std::filesystem::path& path) {
-  const int error = errno;
-  const bool full = error == ENOSPC || error == EDQUOT;
-  const std::string why = full ? "disk full" : std::generic_category().message(error);
-  fail(error == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo,
-       std::string(what) + ": " + path.string() + ": " + why);
+[[noreturn]] void fail_errno(const char* what, const std::filesystem::path& path,
+                             ErrorCode code = ErrorCode::kIo) {
+  const bool full = errno == ENOSPC || errno == EDQUOT;
+  const std::string why = full ? "disk full" : std::generic_category().message(errno);
+  fail(code, std::string(what) + ": " + path.string() + ": " + why);
+}
+
+[[noreturn]] void fail_open(const std::filesystem::path& path) {
+  fail_errno("read", path, errno == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo);
 }
 
 // An open file descriptor, closed at the end.
@@ -103,7 +106,7 @@ class Sha256 {
 std::string read_file(const std::filesystem::path& path, size_t max_bytes) {
   const Descriptor file(path, O_RDONLY);
   struct stat info{};
-  if (file.get() < 0 || ::fstat(file.get(), &info) != 0) fail_errno("read", path);
+  if (file.get() < 0 || ::fstat(file.get(), &info) != 0) fail_open(path);
   const auto refuse_size = [&] {
     fail_input("read: " + path.string() + ": larger than " + std::to_string(max_bytes) + " bytes");
   };
@@ -192,7 +195,15 @@ Journal::~Journal() { ::close(fd_); }
 
 void Journal::append(std::string_view line) {
   check(line.find('\n') == line.npos, "a journal line holds a newline");
-  write_all(fd_, std::string(line) + '\n', path_);
+  const off_t start = ::lseek(fd_, 0, SEEK_END);
+  try {
+    write_all(fd_, std::string(line) + '\n', path_);
+  } catch (const Failure&) {
+    // Take a torn line back, or the next append would go on with it. Where even that fails, the
+    // next opening repairs it.
+    [[maybe_unused]] const int ignored = ::ftruncate(fd_, start);
+    throw;
+  }
 }
 
 void Journal::sync() {
@@ -224,7 +235,7 @@ std::string sha256_hex(std::string_view bytes) {
 
 std::string sha256_file(const std::filesystem::path& path) {
   const Descriptor file(path, O_RDONLY);
-  if (file.get() < 0) fail_errno("read", path);
+  if (file.get() < 0) fail_open(path);
   Sha256 hash;
   std::string chunk(kBufferBytes, '\0');
   while (const size_t got = read_some(file.get(), chunk.data(), chunk.size(), path)) {

@@ -28,9 +28,8 @@ struct DecodingOptions {
   double top_p = 1;               // in (0, 1]
   double repetition_penalty = 1;  // >= 1; 1 is off
   int64_t max_reply_tokens = 64;
-  int64_t replies = 1;            // per context
+  int64_t replies = 1;  // per context
   uint64_t seed = 1;
-
 };
 
 class Policy {

@@ -60,7 +60,9 @@ Json messages_to_json(const std::vector<Message>& messages) {
   Json list = Json::array();
   for (const Message& message : messages) {
     Json item = {{"role", role_name(message.role)}, {"content", message.text}};
-    item.update(message.extra);
+    for (const auto& [key, value] : message.extra.items()) {
+      if (!item.contains(key)) item[key] = value;
+    }
     list.push_back(std::move(item));
   }
   return list;

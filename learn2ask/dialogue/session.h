@@ -19,8 +19,8 @@ const char* role_name(Role role);  // "user", "assistant"
 
 struct Message {
   Role role = Role::kUser;
-  std::string text;              // valid UTF-8, not blank
-  Json extra = Json::object();   // the message's other keys, e.g. "labels", "truth"
+  std::string text;             // valid UTF-8, not blank
+  Json extra = Json::object();  // the message's other keys, e.g. "labels", "truth"
 };
 
 // A run of messages by one role, joined by newline: chat people send several in a row.
@@ -40,7 +40,7 @@ struct Session {
   std::vector<Message> tail;      // after the gathering ended, as the source says
   // False: the source says that the end of the gathering is not in the log.
   std::optional<bool> stop_seen;
-  Json extra = Json::object();    // the session's other keys
+  Json extra = Json::object();  // the session's other keys
 };
 
 // Turns of the messages, in order; roles alternate.

@@ -1,0 +1,142 @@
+#include "dialogue/clean_session.h"
+
+#include <algorithm>
+
+#include "base/utf8.h"
+#include "dialogue/redact.h"
+
+namespace l2a {
+namespace {
+
+enum class LogRole { kUser, kAssistant, kSystem, kTool };
+
+std::optional<LogRole> role_of(const std::string& name, const RoleNames& roles) {
+  const std::string wanted = normalise_text(name);
+  const auto named = [&](const std::vector<std::string>& names) {
+    return std::any_of(names.begin(), names.end(),
+                       [&](const std::string& n) { return normalise_text(n) == wanted; });
+  };
+  if (named(roles.user)) return LogRole::kUser;
+  if (named(roles.assistant)) return LogRole::kAssistant;
+  if (named(roles.system)) return LogRole::kSystem;
+  if (named(roles.tool)) return LogRole::kTool;
+  return std::nullopt;
+}
+
+// What one list of messages becomes.
+struct Sorted {
+  std::vector<Message> messages;
+  std::string system;
+  Json apart = Json::array();
+};
+
+Result<Sorted> sort_messages(std::vector<RawMessage> raw, const RoleNames& roles,
+                             const std::string& where, ImportReport& report) {
+  Sorted sorted;
+  for (size_t i = 0; i < raw.size(); ++i) {
+    RawMessage& message = raw[i];
+    const std::string place = where + ": message " + std::to_string(i + 1);
+    ++report.messages_read;
+    const auto role = role_of(message.role, roles);
+    if (!role) {
+      return Error{ErrorCode::kInvalidInput, place + ": unknown role '" + shown(message.role) +
+                                                 "' (name it in import.roles)"};
+    }
+    const bool said = *role == LogRole::kUser || *role == LogRole::kAssistant;
+    if (*role == LogRole::kSystem) report.system_messages.add(place);
+    if (*role == LogRole::kTool) report.tool_messages.add(place);
+    if (trim(message.text).empty() && *role != LogRole::kTool) {
+      report.empty_messages.add(place);
+    } else if (said) {
+      sorted.messages.push_back({*role == LogRole::kUser ? Role::kUser : Role::kAssistant,
+                                 std::move(message.text), std::move(message.extra)});
+    } else if (*role == LogRole::kSystem && sorted.messages.empty()) {
+      if (!sorted.system.empty()) sorted.system += '\n';
+      sorted.system += message.text;
+    } else {
+      Json item = {
+          {"role", message.role}, {"content", message.text}, {"before", sorted.messages.size()}};
+      for (const auto& [key, value] : message.extra.items()) {
+        if (!item.contains(key)) item[key] = value;
+      }
+      sorted.apart.push_back(std::move(item));
+    }
+  }
+  return sorted;
+}
+
+}  // namespace
+
+std::vector<RawSession> cut_at_gaps(RawSession raw, double gap_s) {
+  std::vector<RawSession> parts;
+  std::vector<RawMessage> messages = std::move(raw.messages);
+  raw.messages.clear();
+  const auto open_part = [&] {
+    RawSession part{.line = raw.line,
+                    .id = raw.id,
+                    .system = raw.system,
+                    .messages = {},
+                    .tail = {},
+                    .stop_seen = {},
+                    .extra = raw.extra};
+    if (!parts.empty()) part.id += "#" + std::to_string(parts.size() + 1);
+    parts.push_back(std::move(part));
+  };
+  open_part();
+  std::optional<double> last;
+  for (RawMessage& message : messages) {
+    if (last && message.time_s && *message.time_s - *last > gap_s) open_part();
+    if (message.time_s) last = message.time_s;
+    parts.back().messages.push_back(std::move(message));
+  }
+  parts.back().tail = std::move(raw.tail);
+  parts.back().stop_seen = raw.stop_seen;
+  return parts;
+}
+
+Result<Session> clean_session(RawSession raw, const RoleNames& roles, const std::string& where,
+                              ImportReport& report) {
+  const auto bad = [&](const std::string& why) {
+    return Error{ErrorCode::kInvalidInput, where + ": session '" + shown(raw.id) + "': " + why};
+  };
+  auto sorted = sort_messages(std::move(raw.messages), roles, where, report);
+  if (!sorted) return sorted.error();
+  if (sorted->messages.empty()) return bad("no messages");
+  const Role first = sorted->messages.front().role;
+  if (std::all_of(sorted->messages.begin(), sorted->messages.end(),
+                  [&](const Message& m) { return m.role == first; })) {
+    return bad("only the " + std::string(role_name(first)) + " says anything");
+  }
+  auto tail = sort_messages(std::move(raw.tail), roles, where + ": tail", report);
+  if (!tail) return tail.error();
+
+  Session session{.id = raw.id,
+                  .system = std::move(raw.system),
+                  .messages = std::move(sorted->messages),
+                  .tail = std::move(tail->messages),
+                  .stop_seen = raw.stop_seen,
+                  .extra = std::move(raw.extra)};
+  if (!session.system.empty() && !sorted->system.empty()) session.system += '\n';
+  session.system += sorted->system;
+  if (!sorted->apart.empty()) session.extra["apart"] = std::move(sorted->apart);
+  if (!tail->system.empty()) session.extra["tail_system"] = tail->system;
+  if (!tail->apart.empty()) session.extra["tail_apart"] = std::move(tail->apart);
+  return session;
+}
+
+void redact_session(Session& session, ImportReport& report) {
+  Redactor redactor;
+  session.system = redactor.redact(session.system);
+  for (auto* messages : {&session.messages, &session.tail}) {
+    for (Message& message : *messages) {
+      message.text = redactor.redact(message.text);
+      redactor.redact(message.extra);
+    }
+  }
+  redactor.redact(session.extra);
+  for (const Secret kind : {Secret::kEmail, Secret::kPhone, Secret::kCard}) {
+    report.redacted[static_cast<size_t>(kind)] += redactor.replaced(kind);
+  }
+}
+
+}  // namespace l2a

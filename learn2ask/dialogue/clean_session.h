@@ -1,0 +1,28 @@
+// From the raw form of a log's session to the sessions that are kept of it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dialogue/import.h"
+#include "dialogue/session.h"
+
+namespace l2a {
+
+// The session, cut where the silence between two timed messages is longer than `gap_s`; the parts
+// after the first are called "<id>#2", "<id>#3", ... Tail and stop_seen stay with the last part.
+std::vector<RawSession> cut_at_gaps(RawSession raw, double gap_s);
+
+// Roles mapped, empty messages dropped, the system messages before the first turn joined into
+// `system`, later ones and tool messages moved to extra["apart"] (they may tell what comes), each
+// with the index of the message that it stood before. Counts into `report`; `where` is
+// "FILE:LINE". kInvalidInput ("WHERE: session ID: why") for an unknown role, no messages, or one
+// role only.
+Result<Session> clean_session(RawSession raw, const RoleNames& roles, const std::string& where,
+                              ImportReport& report);
+
+// Replaces secrets in every text of the session, its other keys included; counts.
+void redact_session(Session& session, ImportReport& report);
+
+}  // namespace l2a

@@ -1,0 +1,39 @@
+// CSV as RFC 4180 has it: commas, quoted fields that may hold commas, newlines and doubled
+// quotes, CRLF or LF. Streaming.
+#pragma once
+
+#include <istream>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+
+namespace l2a {
+
+struct CsvRow {
+  size_t line = 0;  // 1-based, where the row starts
+  std::vector<std::string> fields;
+};
+
+// Memory stays at one row, at most kMaxLineBytes (base/jsonl.h). Blank lines are passed over, and
+// a UTF-8 byte order mark at the start. Not thread-safe.
+class CsvReader {
+ public:
+  // `in`, named `name` in messages, must outlive the reader.
+  CsvReader(std::istream& in, std::string name) : in_(in), name_(std::move(name)) {}
+
+  // The next row; nullopt at the end. An Error ("FILE:LINE: why") for a row that holds invalid
+  // UTF-8 or NUL; the reader has passed it. Throws Failure where the rows after it cannot be found
+  // any more: a quote that is not closed, text after a closing quote, a row that is too long.
+  std::optional<Result<CsvRow>> next();
+
+ private:
+  [[noreturn]] void refuse(size_t line, const std::string& why) const;
+  std::istream& in_;
+  std::string name_;
+  size_t line_ = 1;  // of the next character
+  bool at_start_ = true;
+};
+
+}  // namespace l2a
