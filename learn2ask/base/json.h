@@ -2,9 +2,10 @@
 // that a line read and written again is the same line.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 
