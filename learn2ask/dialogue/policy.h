@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/config.h"
 #include "dialogue/session.h"
 
 namespace l2a {
@@ -30,6 +31,16 @@ struct DecodingOptions {
   int64_t max_reply_tokens = 64;
   int64_t replies = 1;  // per context
   uint64_t seed = 1;
+
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v("temperature", temperature, Range{0, 10}, "0: the likeliest token (greedy)");
+    v("top_p", top_p, Range{0.01, 1}, "sampling from the likeliest tokens of this mass");
+    v("repetition_penalty", repetition_penalty, Range{1, 10}, "of tokens said before; 1: none");
+    v("max_reply_tokens", max_reply_tokens, Range{1, 4096}, "a longer reply is cut: malformed");
+    v("replies", replies, Range{1, 64}, "replies to each context");
+    v("seed", seed, Range{0, 1e15}, "of the sampling");
+  }
 };
 
 class Policy {
