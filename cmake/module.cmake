@@ -26,6 +26,7 @@ function(learn2ask_module NAME)
     if(ARG_TORCH)
       target_precompile_headers(${NAME}_test REUSE_FROM l2a_torch_pch)
       learn2ask_torch_flags(${NAME}_test)
+      target_compile_options(${NAME}_test PRIVATE -fPIC)  # as the precompiled header was
     endif()
     add_test(NAME ${NAME} COMMAND ${NAME}_test)
     set_tests_properties(${NAME} PROPERTIES LABELS ${NAME})
