@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "dialogue/action.h"
+#include "hindsight/question.h"
 #include "hindsight/sample.h"
 #include "reward/fusion.h"
 #include "reward/grader.h"
@@ -32,16 +33,20 @@ struct ScoreRequest {
 struct ScoredReply {
   std::optional<Action> action;  // nullopt: malformed, no decision
   bool decided_right = false;
-  size_t questions = 0;          // question sentences and requests in the reply
-  // The parts and the fused reward; nullopt: unscored (its grader failed, or a continue
-  // sample is unlabelled). Never 0, never 1.
+  size_t questions = 0;          // question sentences and requests in the reply; 0 for a stop
+  // The parts and the fused reward; nullopt: unscored (its grader failed, or its continue
+  // sample is unlabelled, whatever the reply says). Never 0, never 1.
   std::optional<RewardParts> parts;
   std::optional<double> reward;
   std::string reason;            // the grader's, or why there is no grade
 };
 
-// Scores in the order of the requests. Only replies that rightly continue reach the grader.
+// Format P of a reply that rightly continues: 1 for one question, 0.5 for two, else 0.
+double format_score(size_t questions);
+
+// Scores in the order of the requests. Only replies that rightly continue and ask something
+// reach the grader, all in one batch. A reply that is not UTF-8 is malformed.
 std::vector<ScoredReply> score_replies(std::span<const ScoreRequest> requests, Grader& grader,
-                                       const ScoringOptions& options);
+                                       const QuestionForms& forms, const ScoringOptions& options);
 
 }  // namespace l2a

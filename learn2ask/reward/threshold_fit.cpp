@@ -1,0 +1,100 @@
+#include "reward/threshold_fit.h"
+
+#include <algorithm>
+
+#include "base/utf8.h"
+
+namespace l2a {
+namespace {
+
+double share(size_t part, size_t whole) {
+  return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
+}
+
+double f1_of(size_t true_positives, size_t false_positives, size_t false_negatives) {
+  return share(2 * true_positives, 2 * true_positives + false_positives + false_negatives);
+}
+
+}  // namespace
+
+std::vector<LabelledPair> labelled_pairs(std::span<const LabelledQuestion> questions,
+                                         const Similarity& similarity) {
+  std::vector<std::string> normalised;
+  for (const auto& q : questions) normalised.push_back(normalise_text(q.question));
+  std::vector<LabelledPair> pairs;
+  for (size_t i = 0; i < questions.size(); ++i) {
+    for (size_t j = i + 1; j < questions.size(); ++j) {
+      if (questions[i].group != questions[j].group || normalised[i] == normalised[j]) continue;
+      pairs.push_back({similarity(questions[i].question, questions[j].question),
+                       questions[i].attribute == questions[j].attribute});
+    }
+  }
+  return pairs;
+}
+
+Result<ThresholdFit> fit_thresholds(std::vector<LabelledPair> pairs) {
+  ThresholdFit fit;
+  for (const LabelledPair& pair : pairs) ++(pair.same ? fit.same_pairs : fit.different_pairs);
+  if (fit.same_pairs == 0 || fit.different_pairs == 0) {
+    return Error{ErrorCode::kInvalidInput,
+                 "threshold fit: " + std::to_string(fit.same_pairs) + " pairs ask for the same and " +
+                     std::to_string(fit.different_pairs) + " for different facts: needs both"};
+  }
+  std::sort(pairs.begin(), pairs.end(),
+            [](const auto& a, const auto& b) { return a.similarity > b.similarity; });
+
+  size_t same_above = 0, different_above = 0;  // strictly above the current similarity
+  double wins = 0;
+  for (size_t begin = 0; begin < pairs.size();) {
+    size_t end = begin, same_here = 0;
+    for (; end < pairs.size() && pairs[end].similarity == pairs[begin].similarity; ++end) {
+      same_here += pairs[end].same;
+    }
+    const size_t different_here = end - begin - same_here;
+    wins += static_cast<double>(different_here) *
+            (static_cast<double>(same_above) + static_cast<double>(same_here) / 2);
+    same_above += same_here;
+    different_above += different_here;
+
+    const double threshold = pairs[begin].similarity;
+    const double f1 = f1_of(same_above, different_above, fit.same_pairs - same_above);
+    const double balanced =
+        (share(same_above, fit.same_pairs) + 1 - share(different_above, fit.different_pairs)) / 2;
+    if (f1 > fit.f1) fit.f1 = f1, fit.thresholds.same = threshold;
+    if (balanced > fit.balanced_accuracy) {
+      fit.balanced_accuracy = balanced;
+      fit.thresholds.near = threshold;
+    }
+    begin = end;
+  }
+  fit.auc = wins / (static_cast<double>(fit.same_pairs) * static_cast<double>(fit.different_pairs));
+  fit.thresholds.near = std::min(fit.thresholds.near, fit.thresholds.same);
+  return fit;
+}
+
+double VerdictCounts::precision() const { return share(same_full, same_full + different_full); }
+
+double VerdictCounts::recall() const {
+  return share(same_full, same_full + same_half + same_none);
+}
+
+double VerdictCounts::f1() const {
+  return f1_of(same_full, different_full, same_half + same_none);
+}
+
+VerdictCounts count_verdicts(std::span<const LabelledPair> pairs,
+                             const SimilarityThresholds& thresholds) {
+  VerdictCounts counts;
+  for (const LabelledPair& pair : pairs) {
+    const bool full = pair.similarity >= thresholds.same;
+    const bool half = !full && pair.similarity >= thresholds.near;
+    if (pair.same) {
+      ++(full ? counts.same_full : half ? counts.same_half : counts.same_none);
+    } else {
+      ++(full ? counts.different_full : half ? counts.different_half : counts.different_none);
+    }
+  }
+  return counts;
+}
+
+}  // namespace l2a
