@@ -68,6 +68,7 @@ Phrases Phrases::load(const std::filesystem::path& directory) {
 }
 
 void Phrases::add(std::string_view text, const std::string& name) {
+  source_ += text;
   PhraseKind kind = PhraseKind::kQuestion;
   size_t number = 0;
   for (size_t begin = 0; begin < text.size();) {
@@ -87,5 +88,7 @@ void Phrases::add(std::string_view text, const std::string& name) {
     lists_[static_cast<size_t>(kind)].add(std::move(phrase), line.starts_with('*'));
   }
 }
+
+std::string Phrases::sha256() const { return sha256_hex(source_); }
 
 }  // namespace l2a

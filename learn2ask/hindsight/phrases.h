@@ -58,10 +58,14 @@ class Phrases {
   // Adds the lines of one file, named `name` in messages.
   void add(std::string_view text, const std::string& name);
 
+  // Of all files' text: stands in the header of what is derived with them.
+  std::string sha256() const;
+
   const PhraseList& of(PhraseKind kind) const { return lists_[static_cast<size_t>(kind)]; }
 
  private:
   std::array<PhraseList, kPhraseKinds> lists_;
+  std::string source_;
 };
 
 }  // namespace l2a

@@ -39,6 +39,7 @@ struct FormAt {
   size_t begin = 0;          // byte of the sentence: what belongs to the question begins here
   bool alternative = false;  // "or" joins it to the question before
   bool lead_in = false;      // its clause has nothing but the form: "tell me, ..."
+  bool ends_sentence = false;
 };
 
 // Finds the clauses with a question form, left to right.
@@ -57,47 +58,48 @@ class FormFinder {
     bool clause_asks = false;
     for (size_t i = 0; i < words_.text.size();) {
       if (words_.opens_clause[i]) clause_asks = false;
-      const Opening opening = skip_joiners(i);
-      const bool new_clause = words_.opens_clause[i] || opening.end > i;
-      const size_t form = opening.end < words_.clause_end[i] ? form_at(opening.end, new_clause) : 0;
+      const Opening opening = open_at(i);
+      const size_t end = opening.form + opening.form_length;
       // Inside a clause that asks already, only a joiner opens another question.
-      if (form > 0 && (!clause_asks || opening.end > i)) {
-        const bool opens = words_.opens_clause[i];
-        const bool fills = opens && opening.end + form == words_.clause_end[i];
-        found.push_back({words_.begin[i], opening.alternative, fills});
+      if (opening.form_length > 0 && (!clause_asks || opening.form > i)) {
+        found.push_back({.begin = words_.begin[i],
+                         .alternative = opening.alternative,
+                         .lead_in = words_.opens_clause[i] && end == words_.clause_end[i],
+                         .ends_sentence = end == words_.text.size()});
         clause_asks = true;
       }
-      i = std::max(opening.end, i + 1);
-      if (form > 0) i = std::max(i, opening.end + form);
+      i = std::max(end, i + 1);
     }
     return found;
   }
 
  private:
+  // A form, after joiners ("ok", "and", "or") or none.
   struct Opening {
-    size_t end = 0;
+    size_t form = 0;  // word at which the form stands, or at which the joiners end
+    size_t form_length = 0;
     bool alternative = false;
   };
 
   size_t match(PhraseKind kind, size_t at, bool clause_start) const {
     return phrases_.of(kind).match(words_.text, at, clause_start);
   }
-  size_t form_at(size_t at, bool clause_start) const {
-    return masked_[at] ? 0 : match(PhraseKind::kQuestion, at, clause_start);
-  }
-  // Past the joiners ("ok", "and", "or") at `at`, inside its clause.
-  Opening skip_joiners(size_t at) const {
+  // What stands at word `at`, inside its clause. A form goes before a joiner: "please" is one,
+  // "please describe" is the other.
+  Opening open_at(size_t at) const {
     Opening opening{at};
-    while (opening.end < words_.clause_end[at]) {
-      size_t length = match(PhraseKind::kJoiner, opening.end, true);
-      if (const size_t other = match(PhraseKind::kAlternative, opening.end, true); other > length) {
-        length = other;
-        opening.alternative = true;
-      }
-      if (length == 0) break;
-      opening.end = std::min(opening.end + length, words_.clause_end[at]);
+    bool clause_start = words_.opens_clause[at];
+    for (;; clause_start = true) {
+      size_t& next = opening.form;
+      if (!masked_[next]) opening.form_length = match(PhraseKind::kQuestion, next, clause_start);
+      if (opening.form_length > 0) return opening;
+      const size_t joiner = match(PhraseKind::kJoiner, next, true);
+      const size_t other = match(PhraseKind::kAlternative, next, true);
+      opening.alternative = opening.alternative || other > joiner;
+      if (std::max(joiner, other) == 0) return opening;
+      next += std::max(joiner, other);
+      if (next >= words_.clause_end[at]) return opening;
     }
-    return opening;
   }
 
   const Words& words_;
@@ -163,9 +165,8 @@ std::vector<std::string> QuestionForms::questions(std::string_view text) const {
   return out;
 }
 
-// Only joiners and thanks: "Okay?", "All right?", "好吗？".
-bool QuestionForms::is_filler(std::string_view sentence) const {
-  const auto all = words(sentence);
+bool QuestionForms::is_filler(std::string_view text) const {
+  const auto all = words(text);
   for (size_t i = 0; i < all.size();) {
     const size_t length = std::max(phrases_.of(PhraseKind::kJoiner).match(all, i, true),
                                    phrases_.of(PhraseKind::kThanks).match(all, i, true));
@@ -178,14 +179,18 @@ bool QuestionForms::is_filler(std::string_view sentence) const {
 // The byte at which each question of the sentence begins; empty when it has no question form.
 std::vector<size_t> QuestionForms::question_starts(std::string_view sentence) const {
   if (is_filler(sentence)) return {};
+  const bool marked = l2a::has_question_mark(sentence);
   const Words all = words_of(sentence);
   std::vector<size_t> starts;
-  bool lead_in = false, alternative_seen = false;
+  bool after_lead_in = false, alternative_seen = false;
   for (const FormAt& form : FormFinder(all, phrases_).find()) {
-    const bool is_alternative = form.alternative && !starts.empty() && !alternative_seen;
-    alternative_seen = alternative_seen || is_alternative;
-    if (starts.empty() || (!lead_in && !is_alternative)) starts.push_back(form.begin);
-    lead_in = form.lead_in;
+    const bool first_alternative = form.alternative && !alternative_seen;
+    const bool trails = form.ends_sentence && !marked;  // "check it and let me know."
+    alternative_seen = alternative_seen || (first_alternative && !starts.empty());
+    if (starts.empty() || !(after_lead_in || first_alternative || trails)) {
+      starts.push_back(form.begin);
+    }
+    after_lead_in = form.lead_in;
   }
   return starts;
 }

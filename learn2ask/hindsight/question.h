@@ -34,14 +34,17 @@ class QuestionForms {
   // The sentences that ask, in order. What the number of questions is counted on. Several questions
   // joined in one sentence ("How old are you and do you smoke and since when?") count once each
   // where a new question form follows a conjunction or comma, and are returned apart. What counts
-  // once: a lead-in ("Tell me, how old are you?"), one alternative ("is it sharp or is it dull?").
-  // What counts not at all: a sentence of fillers only ("Okay?").
+  // once: a lead-in ("Tell me, how old are you?"), one alternative ("is it sharp or is it dull?"),
+  // a request with its tail ("Check the fuse and let me know."). What counts not at all: a sentence
+  // of fillers only ("Okay?").
   std::vector<std::string> questions(std::string_view text) const;
+
+  // Only fillers: "OK.", "All right?", "好吗？"; also a text without a word.
+  bool is_filler(std::string_view text) const;
 
   const Phrases& phrases() const { return phrases_; }
 
  private:
-  bool is_filler(std::string_view sentence) const;
   std::vector<size_t> question_starts(std::string_view sentence) const;
   Phrases phrases_;
 };

@@ -60,7 +60,10 @@ TEST(Questions, AreCountedInEnglish) {
       {"Wait... do you have a fever?", 1},
       {"What?! Where does it hurt?", 2},
       {"1. How old are you?\n2. Do you smoke?", 2},
-      {"Please check whether the axle nut is loose and let me know.", 2},
+      {"Please check whether the axle nut is loose and let me know.", 1},
+      {"Check and let me know if it is loose.", 1},
+      {"Please enter the code.", 1},
+      {"Which side is it", 1},
   });
 }
 
@@ -80,6 +83,7 @@ TEST(Questions, AreNotSeenInStatementsAndFillers) {
       {"See https://example.org/search?q=fever for more.", 0},
       {"See www.example.org/?a=b", 0},
       {"Replace the switch, which is broken.", 0},
+      {"The issue lies with the battery, which must be replaced.", 0},
       {"Your ignition switch needs to be replaced.", 0},
       {"<stop />", 0},
       {"<med_search>", 0},

@@ -19,7 +19,9 @@ struct Item {
   size_t question_turn = 0;  // index into the session's turns
   size_t answer_turn = 0;
   size_t source_message = 0;  // index into Session::messages
-  size_t source_begin = 0, source_end = 0;  // bytes of that message's text
+  size_t source_begin = 0;    // byte of that message's text
+  size_t source_end = 0;      // byte past the end, in the text of source_last_message
+  size_t source_last_message = 0;  // another one where the answer runs over several messages
 
   friend bool operator==(const Item&, const Item&) = default;
 };
@@ -49,7 +51,9 @@ struct LabelledSession {
   std::vector<Turn> turns;
   std::vector<Sample> samples;  // in turn order
   bool censored = false;
-  Json extra = Json::object();  // the session's other keys (kept from the source)
+  Json extra = Json::object();  // the session's other keys, tail and system text among them
+  // As logged, each with its labels and truth; what `turns` is made of.
+  std::vector<Message> messages = {};
   // Questions that were asked and answered (also with "I don't know") in C_t are found by
   // known_questions(), not stored.
 };
@@ -61,6 +65,15 @@ bool has_empty_target(const Sample& sample);
 // Both targets are there: may be trained on and counted in metrics.
 bool is_labelled(const Sample& sample);
 
+const char* turn_kind_name(TurnKind kind);  // "ask", "inform", "stop"
+
+// One line of a labels file: the session's own keys, then
+//   "censored": false,
+//   "items": [{"fact", "question", "question_turn", "answer_turn",
+//              "source": {"message", "begin", "last_message", "end"}}, ...],
+//   "samples": [{"turn", "kind", "kind_rule", "decision", "decision_rule", "wanted"}, ...]
+// where "wanted" is a list of indices into "items", null when unlabelled, and the decision and its
+// rule are null when censored. Reading checks every index.
 Json to_json(const LabelledSession& session);
 Result<LabelledSession> labelled_session_from_json(const Json& line);
 

@@ -1,0 +1,136 @@
+#include "hindsight/label.h"
+
+#include <algorithm>
+
+#include "hindsight/stop_rules.h"
+
+namespace l2a {
+namespace {
+
+bool contains(const std::vector<std::string>& list, const std::string& value) {
+  return std::find(list.begin(), list.end(), value) != list.end();
+}
+
+// `labels.act` of a message; nullptr when it has none.
+const std::string* act_of(const Message& message) {
+  const auto labels = message.extra.find("labels");
+  if (labels == message.extra.end() || !labels->is_object()) return nullptr;
+  const auto act = labels->find("act");
+  return act != labels->end() && act->is_string() ? act->get_ptr<const std::string*>() : nullptr;
+}
+
+// What a turn decides when no stop is found there.
+Ruled<Decision> go_on(const Ruled<bool>& asking, bool compat) {
+  if (compat) return {Decision::kContinue, "user_message_left"};
+  const bool labelled = asking.value && asking.rule == "act_label";
+  return {Decision::kContinue, labelled ? "act_label" : "gathers_on"};
+}
+
+void make_stop(Sample& sample, const std::string& rule) {
+  sample.kind = {TurnKind::kStop, rule};
+  sample.decision = {Decision::kStop, rule};
+}
+
+// The session's keys that LabelledSession has no member for, in their JSON form.
+Json other_keys(const Session& session) {
+  Json extra = to_json(session);
+  extra.erase("session_id");
+  extra.erase("messages");
+  return extra;
+}
+
+}  // namespace
+
+Labeller::Labeller(LabelOptions options, const QuestionForms& forms, Extractor& extractor)
+    : options_(std::move(options)), forms_(forms), extractor_(extractor) {
+  if (contains(options_.stop_markers, "")) {
+    fail_input("stop_markers: '': an empty text stands in every message");
+  }
+}
+
+std::vector<std::optional<TurnKind>> Labeller::act_labels(const Session& session,
+                                                          std::span<const Turn> turns) const {
+  std::vector<std::optional<TurnKind>> labels(turns.size());
+  for (size_t t = 0; t < turns.size(); ++t) {
+    if (turns[t].role == Role::kUser) continue;
+    bool stop = false, ask = false, inform = false;
+    for (size_t m = 0; m < turns[t].message_count; ++m) {
+      const std::string* act = act_of(session.messages[turns[t].first_message + m]);
+      if (act == nullptr) continue;
+      stop = stop || contains(options_.acts.stop, *act);
+      ask = ask || contains(options_.acts.ask, *act);
+      inform = inform || contains(options_.acts.inform, *act);
+    }
+    if (stop) {
+      labels[t] = TurnKind::kStop;
+    } else if (ask || inform) {
+      labels[t] = ask ? TurnKind::kAsk : TurnKind::kInform;
+    }
+  }
+  return labels;
+}
+
+Result<LabelledSession> Labeller::label(const Session& session) {
+  LabelledSession labelled{.id = session.id, .turns = turns_of(session), .samples = {}};
+  labelled.messages = session.messages;
+  labelled.extra = other_keys(session);
+  const auto& turns = labelled.turns;
+  const auto labels = act_labels(session, turns);
+  const auto asking = asking_turns(turns, labels, forms_);
+  const StopFound stop =
+      options_.compat
+          ? find_stop_compat(turns)
+          : find_stop({turns, labels, asking, options_.stop_markers, session.stop_seen});
+  labelled.censored = stop.censored_turn.has_value();
+
+  bool user_spoke = false;
+  for (size_t t = 0; t < turns.size() && (!stop.turn || t <= *stop.turn); ++t) {
+    user_spoke = user_spoke || turns[t].role == Role::kUser;
+    if (!user_spoke || turns[t].role == Role::kUser) continue;
+    Sample sample;
+    sample.turn = t;
+    sample.kind = {asking[t].value ? TurnKind::kAsk : TurnKind::kInform, asking[t].rule};
+    if (stop.turn == t) {
+      make_stop(sample, stop.rule);
+    } else if (stop.censored_turn != t) {
+      sample.decision = go_on(asking[t], options_.compat);
+    }
+    labelled.samples.push_back(std::move(sample));
+  }
+  if (labelled.samples.empty()) {
+    return Error{ErrorCode::kInvalidInput, "no expert message after a user message"};
+  }
+  add_targets(labelled, session, asking);
+  return labelled;
+}
+
+void Labeller::add_targets(LabelledSession& labelled, const Session& session,
+                           std::span<const Ruled<bool>> asking) {
+  auto& samples = labelled.samples;
+  std::vector<size_t> expert_turns;
+  for (const Sample& sample : samples) expert_turns.push_back(sample.turn);
+  const bool stops = samples.back().kind.value == TurnKind::kStop;
+  const size_t end = stops ? samples.back().turn : labelled.turns.size();
+  auto targets = extractor_.extract(
+      {session, std::span(labelled.turns).first(end), asking.first(end), expert_turns});
+  check(targets.size() == samples.size(), "Extractor: one result for each expert turn");
+  for (size_t i = 0; i < samples.size(); ++i) {
+    if (targets[i]) {
+      samples[i].wanted = std::move(*targets[i]);
+    } else {
+      errors_.push_back({targets[i].error().code,
+                         sample_id(labelled, samples[i]) + ": " + targets[i].error().message});
+    }
+  }
+
+  if (options_.stop_when_nothing_follows && !options_.compat && !labelled.censored) {
+    if (const auto first = first_with_nothing_to_follow(samples);
+        first && samples[*first].kind.value != TurnKind::kStop) {
+      samples.resize(*first + 1);
+      make_stop(samples.back(), "nothing_follows");
+    }
+  }
+  if (options_.compat) dropped_ += std::erase_if(samples, has_empty_target);
+}
+
+}  // namespace l2a

@@ -1,0 +1,86 @@
+// From a logged session to its training samples: which turns ask (asking_turns, extract.h), where
+// the expert stopped, and what was still to be asked at each turn (an Extractor, extract.h).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "dialogue/session.h"
+#include "hindsight/extract.h"
+#include "hindsight/sample.h"
+
+namespace l2a {
+
+// Acts of people's labels (`labels.act` of a message) that decide what a turn does. An act in none
+// of the lists leaves it to the rules; in a turn of several messages stop goes before ask before
+// inform.
+struct ActLists {
+  std::vector<std::string> ask = {"ask"};
+  std::vector<std::string> stop = {"solve", "stop"};
+  std::vector<std::string> inform;
+
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v("ask", ask, "values of labels.act that mark a turn as asking");
+    v("stop", stop, "values of labels.act that mark the end of the gathering");
+    v("inform", inform, "values of labels.act that mark a turn as asking nothing");
+  }
+};
+
+struct LabelOptions {
+  ActLists acts;
+  // An expert's message that contains one of these ends the gathering.
+  std::vector<std::string> stop_markers = {"<med_search>"};
+  // Off by default: where the expert goes on talking without learning anything, the log does not
+  // say that he had stopped asking.
+  bool stop_when_nothing_follows = false;
+  // The published code's reading: a turn stops iff no user message is left, whatever it says and
+  // whatever the labels say; continue samples with an empty I* are left out.
+  bool compat = false;
+  double max_failure_rate = 0.05;
+
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v.group("acts", acts);
+    v("stop_markers", stop_markers, "texts in an expert's message that end the gathering");
+    v("stop_when_nothing_follows", stop_when_nothing_follows,
+      "stop at the first turn from which on nothing more was learnt");
+    v("compat", compat, "stop iff no user message is left; drop samples with nothing to ask");
+    v("max_failure_rate", max_failure_rate, Range{0.0, 1.0},
+      "stop the run past this share of unreadable sessions and failed extractions");
+  }
+};
+
+// The rule kept with a continue decision is "act_label" where people's label says that the turn
+// asks, else "gathers_on" ("user_message_left" in compat); the rules of a stop: stop_rules.h, and
+// "nothing_follows".
+
+// Labels sessions one after the other. Not thread-safe: extractors are not.
+class Labeller {
+ public:
+  // `forms` and `extractor` outlive the labeller. Throws Failure on an empty stop marker.
+  Labeller(LabelOptions options, const QuestionForms& forms, Extractor& extractor);
+
+  // kInvalidInput when the session has no expert turn after a user message.
+  Result<LabelledSession> label(const Session& session);
+
+  // Errors of the extractor since the last call, each naming its sample: "12/3: why".
+  std::vector<Error> take_extraction_errors() { return std::exchange(errors_, {}); }
+  // Continue samples that compat left out, so far.
+  size_t dropped() const { return dropped_; }
+
+ private:
+  std::vector<std::optional<TurnKind>> act_labels(const Session& session,
+                                                  std::span<const Turn> turns) const;
+  void add_targets(LabelledSession& labelled, const Session& session,
+                   std::span<const Ruled<bool>> asking);
+
+  LabelOptions options_;
+  const QuestionForms& forms_;
+  Extractor& extractor_;
+  std::vector<Error> errors_;
+  size_t dropped_ = 0;
+};
+
+}  // namespace l2a

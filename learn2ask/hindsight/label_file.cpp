@@ -1,0 +1,167 @@
+#include "hindsight/label_file.h"
+
+#include <fmt/format.h>
+
+#include <deque>
+#include <unordered_set>
+
+#include "base/file.h"
+#include "base/interrupt.h"
+#include "base/jsonl.h"
+#include "base/utf8.h"
+
+namespace l2a {
+namespace {
+
+constexpr size_t kFailureWindow = 200;
+
+// failures.jsonl, and the share of sessions that failed.
+class Failures {
+ public:
+  Failures(std::filesystem::path path, double max_rate)
+      : path_(std::move(path)), max_rate_(max_rate), file_(path_) {}
+
+  void add(const std::string& where, const std::string& error) {
+    file_.write_line(dump_json(Json{{"where", where}, {"error", error}}));
+    if (count_++ == 0) first_ = where + ": " + error;
+  }
+  // Counts one session; throws when too many of the last ones failed.
+  void end_session(bool failed) {
+    failed_ += failed;
+    ++sessions_;
+    recent_.push_back(failed);
+    recent_failed_ += failed;
+    if (recent_.size() <= kFailureWindow) return;
+    recent_failed_ -= recent_.front();
+    recent_.pop_front();
+    refuse_if(recent_failed_, kFailureWindow, "of the last ");
+  }
+  void finish() {
+    if (sessions_ > 0) refuse_if(failed_, sessions_, "of ");
+    if (count_ > 0) return file_.commit();
+    std::error_code ignored;  // a file of an earlier run may be there or not
+    std::filesystem::remove(path_, ignored);
+  }
+  size_t failed_sessions() const { return failed_; }
+
+ private:
+  void refuse_if(size_t failed, size_t all, const char* of) {
+    if (static_cast<double>(failed) <= max_rate_ * static_cast<double>(all)) return;
+    file_.commit();
+    fail_input(fmt::format("label: {} {}{} sessions failed, more than max_failure_rate {}: first: {} "
+                           "(all of them: {})",
+                           failed, of, all, max_rate_, first_, path_.string()));
+  }
+
+  std::filesystem::path path_;
+  double max_rate_;
+  AtomicFile file_;
+  size_t count_ = 0, failed_ = 0, sessions_ = 0, recent_failed_ = 0;
+  std::deque<bool> recent_;
+  std::string first_;
+};
+
+FileHeader header_of(const LabelFileJob& job, const LabelOptions& options,
+                     const QuestionForms& forms, const Extractor& extractor) {
+  return {.format = "labels",
+          .command = job.command,
+          .config_sha256 = sha256_hex(config_to_yaml(list_config(options))),
+          .input_sha256 = sha256_file(job.input),
+          .extra = {{"extractor", extractor.name()},
+                    {"questions_sha256", forms.phrases().sha256()}}};
+}
+
+}  // namespace
+
+void LabelSummary::add(const LabelledSession& session) {
+  ++sessions;
+  censored += session.censored;
+  samples += session.samples.size();
+  for (const Sample& sample : session.samples) {
+    informs += sample.kind.value == TurnKind::kInform;
+    ++kind_rules[std::string(turn_kind_name(sample.kind.value)) + ": " + sample.kind.rule];
+    unlabelled += !sample.wanted;
+    empty_targets += has_empty_target(sample);
+    if (sample.wanted) items += sample.wanted->size();
+    if (!sample.decision) continue;
+    const bool stop = sample.decision->value == Decision::kStop;
+    stops += stop;
+    continues += !stop;
+    ++decision_rules[std::string(decision_name(sample.decision->value)) + ": " +
+                     sample.decision->rule];
+  }
+}
+
+std::string to_text(const LabelSummary& summary) {
+  std::string out;
+  const auto line = [&](std::string_view name, size_t count) {
+    out += fmt::format("{:<34}{:>9}\n", name, count);
+  };
+  line("sessions", summary.sessions);
+  line("  failed", summary.failed_sessions);
+  line("  censored (no end in the log)", summary.censored);
+  line("samples", summary.samples);
+  line("  stop", summary.stops);
+  line("  continue", summary.continues);
+  line("  inform (no SFT target)", summary.informs);
+  line("  continue with nothing to ask", summary.empty_targets);
+  line("  unlabelled (extraction failed)", summary.unlabelled);
+  if (summary.dropped > 0) line("  left out by compat", summary.dropped);
+  line("facts still to ask, all samples", summary.items);
+  out += "what a turn does, by rule\n";
+  for (const auto& [rule, count] : summary.kind_rules) line("  " + rule, count);
+  out += "whether to stop, by rule\n";
+  for (const auto& [rule, count] : summary.decision_rules) line("  " + rule, count);
+  return out;
+}
+
+LabelSummary label_file(const LabelFileJob& job, const LabelOptions& options,
+                        const QuestionForms& forms, Extractor& extractor,
+                        const std::function<void()>& on_session) {
+  const FileHeader header = header_of(job, options, forms, extractor);
+  Labeller labeller(options, forms, extractor);
+  JsonlReader reader(job.input);
+  AtomicFile output(job.output);
+  Failures failures(job.output.parent_path() / "failures.jsonl", options.max_failure_rate);
+  output.write_line(dump_json(to_json(header)));
+
+  LabelSummary summary;
+  std::unordered_set<std::string> ids;
+  bool first = true;
+  while (auto line = reader.next()) {
+    throw_if_interrupted();
+    if (!*line) {
+      failures.add(reader.name(), line->error().message);
+      failures.end_session(true);
+      continue;
+    }
+    const std::string where = reader.name() + ":" + std::to_string((*line)->number);
+    if (std::exchange(first, false) && read_header((*line)->value, "sessions", where)) continue;
+    auto session = session_from_json((*line)->value);
+    const bool repeated = session && !ids.insert(session->id).second;
+    auto labelled = !session   ? Result<LabelledSession>(session.error())
+                    : repeated ? Result<LabelledSession>(Error{
+                                     ErrorCode::kInvalidInput,
+                                     "'session_id': '" + shown(session->id) + "' stands twice"})
+                               : labeller.label(*session);
+    if (!labelled) {
+      failures.add(where, labelled.error().message);
+      failures.end_session(true);
+      continue;
+    }
+    const auto errors = labeller.take_extraction_errors();
+    for (const Error& error : errors) failures.add(where, error.message);
+    summary.add(*labelled);
+    output.write_line(dump_json(to_json(*labelled)));
+    failures.end_session(!errors.empty());
+    on_session();
+  }
+  summary.dropped = labeller.dropped();
+  summary.failed_sessions = failures.failed_sessions();
+  failures.finish();
+  if (summary.sessions == 0) fail_input("label: " + reader.name() + ": no session in it");
+  output.commit();
+  return summary;
+}
+
+}  // namespace l2a
