@@ -23,7 +23,7 @@ class ShippedDomain : public ::testing::TestWithParam<const char*> {
   Domain domain = shipped_domain(GetParam());
   Recogniser recogniser{domain, question_forms()};
 };
-INSTANTIATE_TEST_SUITE_P(Synth, ShippedDomain, ::testing::Values("pharmacy"));
+INSTANTIATE_TEST_SUITE_P(Synth, ShippedDomain, ::testing::Values("pharmacy", "laptop"));
 
 // Every alternative of the domain's own templates.
 std::vector<std::string> expansions(const std::string& text) {
