@@ -64,11 +64,12 @@ bool is_bert_punctuation(char32_t c) {
   return k >= UTF8PROC_CATEGORY_PC && k <= UTF8PROC_CATEGORY_PO;
 }
 
-// Source: Devlin et al. 2018, tokenization.py (_is_chinese_char).
+// Source: Devlin et al. 2018, tokenization.py (_is_chinese_char), but U+2B820 to U+2B91F: the
+// reference, tokenizers' bert.rs, leaves them out.
 bool is_cjk(char32_t c) {
   static constexpr CodeRange kRanges[] = {
       {0x3400, 0x4DBF},   {0x4E00, 0x9FFF},   {0xF900, 0xFAFF},   {0x20000, 0x2A6DF},
-      {0x2A700, 0x2B73F}, {0x2B740, 0x2B81F}, {0x2B820, 0x2CEAF}, {0x2F800, 0x2FA1F}};
+      {0x2A700, 0x2B73F}, {0x2B740, 0x2B81F}, {0x2B920, 0x2CEAF}, {0x2F800, 0x2FA1F}};
   return in_ranges(c, kRanges);
 }
 
@@ -147,18 +148,18 @@ void WordPieceTokenizer::encode_word(const std::u32string& word, std::vector<int
   if (word.size() > kMaxWordCharacters) return out.push_back(unknown_);
   const size_t before = out.size();
   for (size_t at = 0; at < word.size();) {
-    size_t length = word.size() - at;
+    size_t end = word.size() + 1;
     auto found = ids_.end();
-    for (; length > 0 && found == ids_.end(); --length) {
-      const auto part = encode_utf8(std::u32string_view(word).substr(at, length));
+    while (found == ids_.end() && --end > at) {
+      const auto part = encode_utf8(std::u32string_view(word).substr(at, end - at));
       found = ids_.find(at == 0 ? part : "##" + part);
     }
-    if (found == ids_.end()) {  // one part that is unknown makes the word so
+    if (found == ids_.end()) {  // one part that is unknown makes the whole word so
       out.resize(before);
       return out.push_back(unknown_);
     }
     out.push_back(found->second);
-    at += length + 1;
+    at = end;
   }
 }
 

@@ -224,12 +224,13 @@ std::map<std::string, GgufValue> read_metadata(Reader& in, uint64_t count) {
   return metadata;
 }
 
-uint64_t read_alignment(const Reader& in, const std::map<std::string, GgufValue>& metadata) {
+uint64_t read_alignment(Reader& in, const std::map<std::string, GgufValue>& metadata) {
   const auto found = metadata.find("general.alignment");
   if (found == metadata.end()) return kDefaultAlignment;
   const auto* value = std::get_if<uint64_t>(&found->second);
   if (!value || !std::has_single_bit(*value) || *value < 8 || *value > (1 << 20)) {
-    in.refuse("'general.alignment' is no power of two from 8 to 1048576");
+    in.enter("metadata 'general.alignment'");
+    in.refuse("no power of two from 8 to 1048576");
   }
   return *value;
 }
@@ -399,8 +400,7 @@ int64_t GgufFile::get_int(const std::string& key) const {
 }
 
 double GgufFile::get_float(const std::string& key) const {
-  return present(find_value<double>(*this, impl_->where, key, "a number with a fraction"),
-                 impl_->where, key);
+  return present(find_value<double>(*this, impl_->where, key, "a number"), impl_->where, key);
 }
 
 const std::vector<std::string>& GgufFile::get_strings(const std::string& key) const {
