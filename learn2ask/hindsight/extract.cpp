@@ -43,8 +43,8 @@ bool repeats(std::string_view question, std::string_view earlier, const Question
   add_words(a, question, forms);
   add_words(b, earlier, forms);
   if (a.size() > b.size()) std::swap(a, b);
-  const auto shared = std::count_if(a.begin(), a.end(),
-                                    [&](const std::string& word) { return b.contains(word); });
+  const auto shared =
+      std::count_if(a.begin(), a.end(), [&](const std::string& word) { return b.contains(word); });
   return shared > 0 && 2 * static_cast<size_t>(shared) >= a.size();
 }
 

@@ -54,9 +54,9 @@ std::vector<KnownQuestion> known_questions(std::span<const Turn> turns, size_t t
 // What an extractor reads. Views; the owner outlives the call.
 struct Gathering {
   const Session& session;
-  std::span<const Turn> turns;            // up to the stop: what follows is no gathering
-  std::span<const Ruled<bool>> asking;    // one a turn
-  std::span<const size_t> expert_turns;   // the t for which I*_t is wanted, rising
+  std::span<const Turn> turns;           // up to the stop: what follows is no gathering
+  std::span<const Ruled<bool>> asking;   // one a turn
+  std::span<const size_t> expert_turns;  // the t for which I*_t is wanted, rising
 };
 
 // Reads I*_t of a session's turns. A failure leaves that turn unlabelled.

@@ -1,9 +1,11 @@
 #include "hindsight/inspect.h"
 
+#include <algorithm>
+#include <set>
+
 #include <fmt/format.h>
 
-#include <algorithm>
-
+#include "base/jsonl.h"
 #include "base/utf8.h"
 #include "hindsight/extract.h"
 
@@ -33,15 +35,6 @@ bool asks_after_stop(const LabelledSession& session, const QuestionForms& forms)
   });
 }
 
-bool asks_again(const std::vector<std::string>& questions,
-                const std::vector<KnownQuestion>& known) {
-  return std::any_of(questions.begin(), questions.end(), [&](const std::string& question) {
-    return std::any_of(known.begin(), known.end(), [&](const KnownQuestion& before) {
-      return words(before.question) == words(question);
-    });
-  });
-}
-
 std::string histogram(const std::map<size_t, size_t>& counts) {
   std::vector<size_t> bars(kLongestBar + 1);
   for (const auto& [facts, count] : counts) bars[std::min(facts, kLongestBar)] += count;
@@ -59,7 +52,8 @@ std::string histogram(const std::map<size_t, size_t>& counts) {
 
 std::string decision_text(const Sample& sample) {
   if (!sample.decision) return "censored: the end is not in the log";
-  return fmt::format("{} ({})", decision_name(sample.decision->value), shown(sample.decision->rule));
+  return fmt::format("{} ({})", decision_name(sample.decision->value),
+                     shown(sample.decision->rule));
 }
 
 std::string sample_to_text(const Sample& sample, size_t max_bytes) {
@@ -75,6 +69,41 @@ std::string sample_to_text(const Sample& sample, size_t max_bytes) {
 }
 
 }  // namespace
+
+InspectedFile for_each_inspected(const std::filesystem::path& path, const LabelOptions& options,
+                                 const QuestionForms& forms,
+                                 const std::function<void(const LabelledSession&)>& visit) {
+  RuleExtractor extractor(forms);
+  Labeller labeller(options, forms, extractor);
+  JsonlReader reader(path);
+  InspectedFile file;
+  bool first = true;
+  while (auto next = reader.next()) {
+    const JsonLine line = std::move(*next).value_or_throw();
+    const std::string where = reader.name() + ":" + std::to_string(line.number);
+    if (std::exchange(first, false)) {
+      const auto format = get_string_or(line.value, "learn2ask", "");
+      const bool labels = format && *format == "labels";
+      if (read_header(line.value, labels ? "labels" : "sessions", where)) continue;
+    }
+    const bool labelled = line.value.contains("samples");
+    file.labelled = file.labelled || labelled;
+    if (labelled) {
+      const auto session = labelled_session_from_json(line.value);
+      if (!session) fail_input(where + ": " + session.error().message);
+      visit(*session);
+      continue;
+    }
+    const auto session = session_from_json(line.value);
+    if (!session) fail_input(where + ": " + session.error().message);
+    if (const auto made = labeller.label(*session)) {
+      visit(*made);
+    } else {
+      ++file.passed_over;
+    }
+  }
+  return file;
+}
 
 void Inspector::Examples::add(const std::string& id) {
   ++count;
@@ -95,16 +124,19 @@ void Inspector::add(const LabelledSession& session) {
   const auto asking = asking_turns(session.turns, {}, forms_);
   const auto exchanges = find_exchanges(session.turns, asking, forms_);
   size_t answered = 0;
-  std::vector<KnownQuestion> known;
+  std::set<std::vector<std::string>> known;  // words of the questions answered in C_t
   for (const Sample& sample : session.samples) {
     for (; answered < exchanges.size() && exchanges[answered].answer_turn < sample.turn;
          ++answered) {
-      known.push_back({exchanges[answered].question, "", exchanges[answered].unknown});
+      known.insert(words(exchanges[answered].question));
     }
     const std::string id = sample_id(session, sample);
     if (has_empty_target(sample)) empty_.add(id);
-    if (sample.kind.value == TurnKind::kAsk &&
-        asks_again(forms_.questions(session.turns[sample.turn].text), known)) {
+    const auto questions = sample.kind.value == TurnKind::kAsk
+                               ? forms_.questions(session.turns[sample.turn].text)
+                               : std::vector<std::string>();
+    if (std::any_of(questions.begin(), questions.end(),
+                    [&](const std::string& question) { return known.contains(words(question)); })) {
       repeated_questions_.add(id);
     }
     const bool goes_on = sample.decision && sample.decision->value == Decision::kContinue;
@@ -146,8 +178,8 @@ std::string Inspector::report() const {
 }
 
 std::string session_to_text(const LabelledSession& session, size_t max_bytes) {
-  std::string out = fmt::format("session {}{}\n", shown(session.id),
-                                session.censored ? " (censored)" : "");
+  std::string out =
+      fmt::format("session {}{}\n", shown(session.id), session.censored ? " (censored)" : "");
   auto sample = session.samples.begin();
   for (size_t t = 0; t < session.turns.size(); ++t) {
     const Turn& turn = session.turns[t];

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstddef>
+#include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -13,6 +15,17 @@
 #include "hindsight/sample.h"
 
 namespace l2a {
+
+struct InspectedFile {
+  bool labelled = false;   // the file has labels; else they were made on the fly
+  size_t passed_over = 0;  // sessions that cannot be labelled
+};
+
+// Calls `visit` for each session of a labels file, or of a sessions file labelled on the fly by the
+// rules with `options`. Throws Failure naming the first line that cannot be read.
+InspectedFile for_each_inspected(const std::filesystem::path& path, const LabelOptions& options,
+                                 const QuestionForms& forms,
+                                 const std::function<void(const LabelledSession&)>& visit);
 
 // Statistics of labelled sessions, gathered one session at a time. Memory: a few numbers a session.
 // Not thread-safe.

@@ -1,9 +1,9 @@
 #include "hindsight/label_file.h"
 
-#include <fmt/format.h>
-
 #include <deque>
 #include <unordered_set>
+
+#include <fmt/format.h>
 
 #include "base/file.h"
 #include "base/interrupt.h"
@@ -48,9 +48,10 @@ class Failures {
   void refuse_if(size_t failed, size_t all, const char* of) {
     if (static_cast<double>(failed) <= max_rate_ * static_cast<double>(all)) return;
     file_.commit();
-    fail_input(fmt::format("label: {} {}{} sessions failed, more than max_failure_rate {}: first: {} "
-                           "(all of them: {})",
-                           failed, of, all, max_rate_, first_, path_.string()));
+    fail_input(
+        fmt::format("label: {} {}{} sessions failed, more than max_failure_rate {}: first: {} "
+                    "(all of them: {})",
+                    failed, of, all, max_rate_, first_, path_.string()));
   }
 
   std::filesystem::path path_;
@@ -63,15 +64,19 @@ class Failures {
 
 FileHeader header_of(const LabelFileJob& job, const LabelOptions& options,
                      const QuestionForms& forms, const Extractor& extractor) {
-  return {.format = "labels",
-          .command = job.command,
-          .config_sha256 = sha256_hex(config_to_yaml(list_config(options))),
-          .input_sha256 = sha256_file(job.input),
-          .extra = {{"extractor", extractor.name()},
-                    {"questions_sha256", forms.phrases().sha256()}}};
+  return {
+      .format = "labels",
+      .command = job.command,
+      .config_sha256 = sha256_hex(config_to_yaml(list_config(options))),
+      .input_sha256 = sha256_file(job.input),
+      .extra = {{"extractor", extractor.name()}, {"questions_sha256", forms.phrases().sha256()}}};
 }
 
 }  // namespace
+
+std::filesystem::path failures_path(std::filesystem::path output) {
+  return output.replace_extension(".failures.jsonl");
+}
 
 void LabelSummary::add(const LabelledSession& session) {
   ++sessions;
@@ -121,8 +126,9 @@ LabelSummary label_file(const LabelFileJob& job, const LabelOptions& options,
   const FileHeader header = header_of(job, options, forms, extractor);
   Labeller labeller(options, forms, extractor);
   JsonlReader reader(job.input);
+  if (job.output.has_parent_path()) make_private_directory(job.output.parent_path());
   AtomicFile output(job.output);
-  Failures failures(job.output.parent_path() / "failures.jsonl", options.max_failure_rate);
+  Failures failures(failures_path(job.output), options.max_failure_rate);
   output.write_line(dump_json(to_json(header)));
 
   LabelSummary summary;

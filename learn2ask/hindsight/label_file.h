@@ -21,8 +21,8 @@ struct LabelSummary {
   size_t empty_targets = 0;  // continue samples with nothing left to ask
   size_t items = 0;          // over all samples
   std::map<std::string, size_t> kind_rules, decision_rules;  // how often each fired
-  size_t failed_sessions = 0;  // lines that could not be labelled
-  size_t dropped = 0;          // continue samples that compat left out
+  size_t failed_sessions = 0;                                // lines that could not be labelled
+  size_t dropped = 0;  // continue samples that compat left out
 
   void add(const LabelledSession& session);
 };
@@ -36,13 +36,16 @@ struct LabelFileJob {
   std::string command;           // for the header
 };
 
-// Lines that are no session, ids that stand twice and failed extractions go to failures.jsonl
-// beside the output ({"where", "error"} a line; no file when nothing failed). Throws Failure
+// Where the failures of a job go: "train.failures.jsonl" beside "train.jsonl".
+std::filesystem::path failures_path(std::filesystem::path output);
+
+// Lines that are no session, ids that stand twice and failed extractions go to failures_path()
+// ({"where", "error"} a line; no file when nothing failed). Throws Failure
 // (kInvalidInput) past `options.max_failure_rate` of the last 200 sessions, and at the end past
 // that share of all; when there is no session; or what reading and writing throw. `on_session` is
 // called after each line. Memory: one session, and the ids.
-LabelSummary label_file(const LabelFileJob& job, const LabelOptions& options,
-                        const QuestionForms& forms, Extractor& extractor,
-                        const std::function<void()>& on_session = [] {});
+LabelSummary label_file(
+    const LabelFileJob& job, const LabelOptions& options, const QuestionForms& forms,
+    Extractor& extractor, const std::function<void()>& on_session = [] {});
 
 }  // namespace l2a

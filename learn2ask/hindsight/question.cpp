@@ -107,9 +107,11 @@ class FormFinder {
   std::vector<bool> masked_;  // inside a phrase that only looks like a question
 };
 
-std::string without_trailing_comma(std::string_view text) {
+// Without the commas and white space at its ends, which part it from its neighbours.
+std::string without_outer_commas(std::string_view text) {
   std::string out = trim(text);
   for (const std::string_view comma : {",", ";", "，", "；", "、"}) {
+    if (out.starts_with(comma)) out.erase(0, comma.size());
     if (out.ends_with(comma)) out.resize(out.size() - comma.size());
   }
   return trim(out);
@@ -153,13 +155,15 @@ std::vector<std::string> QuestionForms::questions(std::string_view text) const {
     const std::string_view sentence = text.substr(range.begin, range.end - range.begin);
     std::vector<size_t> starts = question_starts(sentence);
     if (starts.empty()) {
-      if (l2a::has_question_mark(sentence) && !is_filler(sentence)) out.emplace_back(sentence);
+      if (l2a::has_question_mark(sentence) && !is_filler(sentence)) {
+        out.push_back(without_outer_commas(sentence));
+      }
       continue;
     }
     starts.front() = 0;  // what stands before the first question belongs to it
     starts.push_back(sentence.size());
     for (size_t i = 0; i + 1 < starts.size(); ++i) {
-      out.push_back(without_trailing_comma(sentence.substr(starts[i], starts[i + 1] - starts[i])));
+      out.push_back(without_outer_commas(sentence.substr(starts[i], starts[i + 1] - starts[i])));
     }
   }
   return out;

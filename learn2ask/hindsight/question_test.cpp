@@ -133,6 +133,8 @@ TEST(Questions, KeepTheirWords) {
   EXPECT_THAT(forms().questions("Hi. How old are you, and do you smoke and since when? Thanks."),
               ElementsAre("How old are you", "and do you smoke", "and since when?"));
   EXPECT_THAT(forms().questions("OK, um, is it red?"), ElementsAre("OK, um, is it red?"));
+  EXPECT_THAT(forms().questions("一天拉几次？，大便什么样"),
+              ElementsAre("一天拉几次？", "大便什么样"));
   EXPECT_THAT(forms().questions("I see."), IsEmpty());
 }
 

@@ -27,12 +27,9 @@ Json item_to_json(const Item& item) {
 
 // `items` grows by those of the sample that it lacks.
 Json sample_to_json(const Sample& sample, std::vector<Item>& items) {
-  Json line = {{"turn", sample.turn},
-               {"kind", turn_kind_name(sample.kind.value)},
-               {"kind_rule", sample.kind.rule},
-               {"decision", nullptr},
-               {"decision_rule", nullptr},
-               {"wanted", nullptr}};
+  Json line = {{"turn", sample.turn},           {"kind", turn_kind_name(sample.kind.value)},
+               {"kind_rule", sample.kind.rule}, {"decision", nullptr},
+               {"decision_rule", nullptr},      {"wanted", nullptr}};
   if (sample.decision) {
     line["decision"] = decision_name(sample.decision->value);
     line["decision_rule"] = sample.decision->rule;
@@ -177,9 +174,12 @@ std::optional<Error> read_each(const Json& line, const std::string& key, Read re
 
 const char* turn_kind_name(TurnKind kind) {
   switch (kind) {
-    case TurnKind::kAsk: return "ask";
-    case TurnKind::kInform: return "inform";
-    case TurnKind::kStop: return "stop";
+    case TurnKind::kAsk:
+      return "ask";
+    case TurnKind::kInform:
+      return "inform";
+    case TurnKind::kStop:
+      return "stop";
   }
   check(false, "turn_kind_name: no such kind");
   return "";

@@ -18,9 +18,9 @@ struct Item {
   std::string question;      // the expert's question that it answers
   size_t question_turn = 0;  // index into the session's turns
   size_t answer_turn = 0;
-  size_t source_message = 0;  // index into Session::messages
-  size_t source_begin = 0;    // byte of that message's text
-  size_t source_end = 0;      // byte past the end, in the text of source_last_message
+  size_t source_message = 0;       // index into Session::messages
+  size_t source_begin = 0;         // byte of that message's text
+  size_t source_end = 0;           // byte past the end, in the text of source_last_message
   size_t source_last_message = 0;  // another one where the answer runs over several messages
 
   friend bool operator==(const Item&, const Item&) = default;
