@@ -1,8 +1,8 @@
 #include "eval/curves.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+
+#include <fmt/format.h>
 
 #include "base/jsonl.h"
 

@@ -1,9 +1,9 @@
 #include "eval/dialogues.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <map>
+
+#include <fmt/format.h>
 
 #include "base/rng.h"
 #include "base/utf8.h"
@@ -68,8 +68,8 @@ constexpr size_t kShownBytes = 600;
 }  // namespace
 
 std::vector<DialogueSample> sample_dialogues(std::span<const LabelledSession> sessions,
-                                             std::span<const Evaluation> evaluations,
-                                             size_t count, uint64_t seed) {
+                                             std::span<const Evaluation> evaluations, size_t count,
+                                             uint64_t seed) {
   const std::vector<Answers> all = first_replies(evaluations);
   Rng rng = Rng::stream(seed, "dialogues");
   std::vector<size_t> order(sessions.size());
@@ -95,8 +95,8 @@ std::string verdict_text(const ScoredRow& row) {
   if (!row.action) return "malformed";
   if (row.action->decision != row.truth) return "wrong decision";
   if (!row.parts) return "right decision, unscored";
-  return fmt::format("right decision, R_a {}, P {}, reward {}", row.parts->micro,
-                     row.parts->format, *row.reward);
+  return fmt::format("right decision, R_a {}, P {}, reward {}", row.parts->micro, row.parts->format,
+                     *row.reward);
 }
 
 std::string dialogues_to_text(std::span<const DialogueSample> dialogues) {
@@ -132,9 +132,12 @@ Json to_json(const DialogueSample& dialogue) {
   for (const PolicyAnswer& answer : dialogue.answers) {
     answers.push_back({{"policy", answer.policy}, {"row", to_json(answer.row)}});
   }
-  return {{"context_id", dialogue.context_id}, {"context", context},
-          {"truth", decision_name(dialogue.truth)}, {"open", open},
-          {"answers", answers}, {"expert", dialogue.expert}};
+  return {{"context_id", dialogue.context_id},
+          {"context", context},
+          {"truth", decision_name(dialogue.truth)},
+          {"open", open},
+          {"answers", answers},
+          {"expert", dialogue.expert}};
 }
 
 }  // namespace l2a

@@ -18,10 +18,10 @@ struct PolicyAnswer {
 
 struct DialogueSample {
   std::string context_id;
-  std::vector<Turn> context;   // C_t
-  std::vector<Item> open;      // I*_t
+  std::vector<Turn> context;  // C_t
+  std::vector<Item> open;     // I*_t
   Decision truth = Decision::kContinue;
-  std::string expert;          // the expert's own turn
+  std::string expert;  // the expert's own turn
   std::vector<PolicyAnswer> answers;
 };
 
@@ -29,8 +29,8 @@ struct DialogueSample {
 // something open) for each one to stop at, as far as there are such. Only contexts that every
 // evaluation answered; evaluations of constants and of the expert are passed over.
 std::vector<DialogueSample> sample_dialogues(std::span<const LabelledSession> sessions,
-                                             std::span<const Evaluation> evaluations,
-                                             size_t count, uint64_t seed);
+                                             std::span<const Evaluation> evaluations, size_t count,
+                                             uint64_t seed);
 
 // "right", "wrong" or "malformed", with the parts: "right, R_a 0.5, P 1, reward 3".
 std::string verdict_text(const ScoredRow& row);

@@ -1,9 +1,9 @@
 #include "eval/evaluate.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <set>
+
+#include <fmt/format.h>
 
 #include "base/interrupt.h"
 #include "base/utf8.h"
@@ -25,9 +25,13 @@ Part part_of(const Sample& sample, const ScoringOptions& scoring) {
 EvaluationFacts facts_of(const Policy& policy, const Grader& grader,
                          std::span<const LabelledSession> sessions,
                          const EvaluationOptions& options) {
-  EvaluationFacts facts{.policy = policy.name(), .role = options.role, .grader = grader.name(),
-                        .split = options.split, .prompts = options.prompts,
-                        .decoding = options.decoding, .scoring = options.scoring};
+  EvaluationFacts facts{.policy = policy.name(),
+                        .role = options.role,
+                        .grader = grader.name(),
+                        .split = options.split,
+                        .prompts = options.prompts,
+                        .decoding = options.decoding,
+                        .scoring = options.scoring};
   for (const LabelledSession& session : sessions) {
     for (const Sample& sample : session.samples) {
       const Part part = part_of(sample, options.scoring);
@@ -48,8 +52,7 @@ std::vector<ScoreRequest> ask(Policy& policy, std::span<const LabelledSession> s
   for (const LabelledSession& session : sessions) {
     for (const Sample& sample : session.samples) {
       if (part_of(sample, options.scoring) != Part::kTaken) continue;
-      contexts.push_back(
-          {sample_id(session, sample), std::span(session.turns).first(sample.turn)});
+      contexts.push_back({sample_id(session, sample), std::span(session.turns).first(sample.turn)});
       samples.push_back({.session = &session, .sample = &sample, .reply = {}});
     }
   }
@@ -120,7 +123,10 @@ ScoredRow make_row(const ScoreRequest& request, size_t reply_index, ScoredReply&
 }  // namespace
 
 DecodingOptions published_decoding() {
-  return {.temperature = 1, .top_p = 0.95, .repetition_penalty = 1.2, .max_reply_tokens = 512,
+  return {.temperature = 1,
+          .top_p = 0.95,
+          .repetition_penalty = 1.2,
+          .max_reply_tokens = 512,
           .replies = 3};
 }
 

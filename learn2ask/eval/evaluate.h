@@ -19,10 +19,10 @@ DecodingOptions published_decoding();
 
 struct EvaluationOptions {
   PolicyRole role = PolicyRole::kModel;
-  std::string split;                                         // named in every table
-  std::vector<std::pair<std::string, std::string>> prompts;  // file name, SHA-256
-  DecodingOptions decoding;                                  // default: greedy, one reply
-  ScoringOptions scoring;
+  std::string split = {};                                         // named in every table
+  std::vector<std::pair<std::string, std::string>> prompts = {};  // file name, SHA-256
+  DecodingOptions decoding = {};                                  // default: greedy, one reply
+  ScoringOptions scoring = {};
   // The policy is asked for the contexts of this many sessions at once.
   size_t sessions_per_batch = 32;
 };

@@ -71,8 +71,7 @@ TEST(Evaluate, AFixedQuestionIsRightWhereItIsStillOpenAndRepeatedWhereItWasAsked
   const auto sessions = two_sessions();
   EXPECT_EQ(most_frequent_question(sessions, forms()), "How old are you?");
   auto policy = ConstantPolicy::always_ask("how old are you", ReplyFormat::kTuple);
-  const Evaluation evaluation =
-      run(policy, sessions, {.scoring = {.format = ReplyFormat::kTuple}});
+  const Evaluation evaluation = run(policy, sessions, {.scoring = {.format = ReplyFormat::kTuple}});
   EXPECT_EQ(metric(evaluation, Metric::kCr), 1);
   EXPECT_EQ(metric(evaluation, Metric::kTr), 0);
   EXPECT_DOUBLE_EQ(metric(evaluation, Metric::kWaGh), 0.5);
@@ -136,7 +135,8 @@ TEST(Evaluate, GivesTheSameRowsInOneBatchOrManyAndReportsEverySession) {
         evaluate(policy, sessions, graders, forms(), options, [&](size_t n) { done += n; });
     EXPECT_EQ(done, sessions.size());
     ASSERT_EQ(evaluations.size(), 2u);
-    for (const ScoredRow& row : evaluations[1].rows) rows[batch == 1].push_back(dump_json(to_json(row)));
+    for (const ScoredRow& row : evaluations[1].rows)
+      rows[batch == 1].push_back(dump_json(to_json(row)));
     EXPECT_EQ(evaluations[1].rows.size(), 18u);  // three replies a context
     EXPECT_EQ(evaluations[1].rows[4].reply_index, 1u);
   }

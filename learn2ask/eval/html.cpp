@@ -15,9 +15,7 @@ bool is_unsafe(char32_t c) {
   return control || direction;
 }
 
-uint8_t hex_digit(char c) {
-  return static_cast<uint8_t>(c <= '9' ? c - '0' : c - 'a' + 10);
-}
+uint8_t hex_digit(char c) { return static_cast<uint8_t>(c <= '9' ? c - '0' : c - 'a' + 10); }
 
 std::string base64_of_hex(const std::string& hex) {
   constexpr std::string_view kDigits =
@@ -43,12 +41,23 @@ std::string html_escape(std::string_view text) {
   out.reserve(text.size());
   for (const char32_t c : code_points) {
     switch (c) {
-      case U'&': out += "&amp;"; break;
-      case U'<': out += "&lt;"; break;
-      case U'>': out += "&gt;"; break;
-      case U'"': out += "&quot;"; break;
-      case U'\'': out += "&#39;"; break;
-      default: append_utf8(out, is_unsafe(c) ? U'\uFFFD' : c);
+      case U'&':
+        out += "&amp;";
+        break;
+      case U'<':
+        out += "&lt;";
+        break;
+      case U'>':
+        out += "&gt;";
+        break;
+      case U'"':
+        out += "&quot;";
+        break;
+      case U'\'':
+        out += "&#39;";
+        break;
+      default:
+        append_utf8(out, is_unsafe(c) ? U'\uFFFD' : c);
     }
   }
   return out;
@@ -61,9 +70,15 @@ std::string script_json(const Json& value) {
   for (size_t i = 0; i < json.size(); ++i) {
     // These stand only inside strings of JSON, where a \u escape means the same.
     switch (json[i]) {
-      case '<': out += "\\u003c"; break;
-      case '>': out += "\\u003e"; break;
-      case '&': out += "\\u0026"; break;
+      case '<':
+        out += "\\u003c";
+        break;
+      case '>':
+        out += "\\u003e";
+        break;
+      case '&':
+        out += "\\u0026";
+        break;
       case '\xE2':
         if (json.compare(i, 3, "\u2028") == 0 || json.compare(i, 3, "\u2029") == 0) {
           out += json[i + 2] == '\xA8' ? "\\u2028" : "\\u2029";
@@ -71,7 +86,8 @@ std::string script_json(const Json& value) {
           break;
         }
         [[fallthrough]];
-      default: out += json[i];
+      default:
+        out += json[i];
     }
   }
   return out;

@@ -1,13 +1,13 @@
 #include "eval/metrics.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>
 #include <string>
 #include <vector>
+
+#include <fmt/format.h>
 
 #include "base/rng.h"
 
@@ -66,11 +66,20 @@ struct Tally {
   Ratio format_continue, format_stop, reward_continue, reward_stop;
   Ratio malformed, no_question, repeated, questions;
 
-  static constexpr std::array kRatios = {
-      &Tally::wa,          &Tally::wa_gh,           &Tally::wa_inform,   &Tally::wa_gh_inform,
-      &Tally::cr,          &Tally::tr,              &Tally::format_continue, &Tally::format_stop,
-      &Tally::reward_continue, &Tally::reward_stop, &Tally::malformed,   &Tally::no_question,
-      &Tally::repeated,    &Tally::questions};
+  static constexpr std::array kRatios = {&Tally::wa,
+                                         &Tally::wa_gh,
+                                         &Tally::wa_inform,
+                                         &Tally::wa_gh_inform,
+                                         &Tally::cr,
+                                         &Tally::tr,
+                                         &Tally::format_continue,
+                                         &Tally::format_stop,
+                                         &Tally::reward_continue,
+                                         &Tally::reward_stop,
+                                         &Tally::malformed,
+                                         &Tally::no_question,
+                                         &Tally::repeated,
+                                         &Tally::questions};
 
   void add(const ScoredRow& row);
   Tally& operator+=(const Tally& other) {
@@ -102,32 +111,45 @@ void Tally::add(const ScoredRow& row) {
 // Mean of two classes at given shares; needs both.
 Ratio weighted(const Ratio& go_on, const Ratio& stop, double continue_share) {
   if (go_on.count == 0 || stop.count == 0) return {};
-  const double mean =
-      continue_share * *go_on.value() + (1 - continue_share) * *stop.value();
+  const double mean = continue_share * *go_on.value() + (1 - continue_share) * *stop.value();
   const double count = go_on.count + stop.count;
   return {mean * count, count};
 }
 
 Ratio ratio_of(const Tally& t, Metric metric) {
   switch (metric) {
-    case Metric::kWa: return t.wa;
-    case Metric::kWaGh: return t.wa_gh;
-    case Metric::kWaInform: return t.wa_inform;
-    case Metric::kWaGhInform: return t.wa_gh_inform;
-    case Metric::kCr: return t.cr;
-    case Metric::kTr: return t.tr;
-    case Metric::kAccuracy: return t.cr + t.tr;
-    case Metric::kBalancedAccuracy: return weighted(t.cr, t.tr, 0.5);
-    case Metric::kFormat: return t.format_continue + t.format_stop;
+    case Metric::kWa:
+      return t.wa;
+    case Metric::kWaGh:
+      return t.wa_gh;
+    case Metric::kWaInform:
+      return t.wa_inform;
+    case Metric::kWaGhInform:
+      return t.wa_gh_inform;
+    case Metric::kCr:
+      return t.cr;
+    case Metric::kTr:
+      return t.tr;
+    case Metric::kAccuracy:
+      return t.cr + t.tr;
+    case Metric::kBalancedAccuracy:
+      return weighted(t.cr, t.tr, 0.5);
+    case Metric::kFormat:
+      return t.format_continue + t.format_stop;
     case Metric::kFormatPublished:
       return weighted(t.format_continue, t.format_stop, kPublishedContinueShare);
-    case Metric::kReward: return t.reward_continue + t.reward_stop;
+    case Metric::kReward:
+      return t.reward_continue + t.reward_stop;
     case Metric::kRewardPublished:
       return weighted(t.reward_continue, t.reward_stop, kPublishedContinueShare);
-    case Metric::kMalformed: return t.malformed;
-    case Metric::kNoQuestion: return t.no_question;
-    case Metric::kRepeated: return t.repeated;
-    case Metric::kQuestionsPerSession: return t.questions;
+    case Metric::kMalformed:
+      return t.malformed;
+    case Metric::kNoQuestion:
+      return t.no_question;
+    case Metric::kRepeated:
+      return t.repeated;
+    case Metric::kQuestionsPerSession:
+      return t.questions;
   }
   check(false, "ratio_of: a metric that does not exist");
   return {};
@@ -233,7 +255,8 @@ Result<Metric> metric_from_key(std::string_view key) {
   for (const MetricInfo& info : kInfos) {
     if (info.key == key) return info.metric;
   }
-  return Error{ErrorCode::kInvalidInput, fmt::format("metric: '{}': there is none of this name", key)};
+  return Error{ErrorCode::kInvalidInput,
+               fmt::format("metric: '{}': there is none of this name", key)};
 }
 
 MetricTable measure(std::span<const ScoredRow> rows, const BootstrapOptions& options) {
@@ -278,7 +301,7 @@ RowCounts count_rows(std::span<const ScoredRow> rows) {
 }
 
 Result<PairedDifference> compare(const Evaluation& a, const Evaluation& b, Metric metric,
-                           const BootstrapOptions& options) {
+                                 const BootstrapOptions& options) {
   if (auto missing = first_missing(a, b)) return *missing;
   if (auto missing = first_missing(b, a)) return *missing;
   const std::vector<Tally> tallies_a = tally_sessions(a.rows), tallies_b = tally_sessions(b.rows);
@@ -298,8 +321,8 @@ Result<PairedDifference> compare(const Evaluation& a, const Evaluation& b, Metri
     differences.push_back(*in_a - *in_b);
     above_zero += differences.back() > 0;
   });
-  PairedDifference result{.metric = metric, .a = *value_a, .b = *value_b,
-                    .difference = *value_a - *value_b};
+  PairedDifference result{
+      .metric = metric, .a = *value_a, .b = *value_b, .difference = *value_a - *value_b};
   result.share_above_zero = static_cast<double>(above_zero) /
                             static_cast<double>(std::max<size_t>(differences.size(), 1));
   const Interval interval = interval_95(differences, result.difference);

@@ -18,9 +18,9 @@
 namespace l2a {
 
 enum class Metric {
-  kWa,                  // mean R_a over continue samples with non-empty I*
-  kWaGh,                // share of them with R_a = 1
-  kWaInform,            // both over their inform contexts alone
+  kWa,        // mean R_a over continue samples with non-empty I*
+  kWaGh,      // share of them with R_a = 1
+  kWaInform,  // both over their inform contexts alone
   kWaGhInform,
   kCr,                  // share of continue samples continued
   kTr,                  // share of stop samples stopped
@@ -93,6 +93,6 @@ struct PairedDifference {
 // kInvalidInput when the two do not answer the same samples of the same sessions (naming the
 // first that is missing), or the metric is undefined for one of them.
 Result<PairedDifference> compare(const Evaluation& a, const Evaluation& b, Metric metric,
-                           const BootstrapOptions& options = {});
+                                 const BootstrapOptions& options = {});
 
 }  // namespace l2a

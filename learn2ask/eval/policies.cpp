@@ -1,8 +1,8 @@
 #include "eval/policies.h"
 
-#include <fmt/format.h>
-
 #include <unordered_map>
+
+#include <fmt/format.h>
 
 #include "base/utf8.h"
 

@@ -1,8 +1,8 @@
 #include "eval/report.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+
+#include <fmt/format.h>
 
 #include "base/file.h"
 #include "eval/html.h"
@@ -43,9 +43,9 @@ std::string security_policy(const Assets& assets) {
 std::vector<const Summary*> find_journey(const Report& report) {
   std::vector<const Summary*> journey;
   for (const std::string& policy : report.journey) {
-    const auto found = std::find_if(
-        report.summaries.begin(), report.summaries.end(),
-        [&](const Summary& summary) { return summary.facts.policy == policy; });
+    const auto found =
+        std::find_if(report.summaries.begin(), report.summaries.end(),
+                     [&](const Summary& summary) { return summary.facts.policy == policy; });
     if (found == report.summaries.end()) {
       fail_input(fmt::format("report: journey: '{}': no such policy in the tables", policy));
     }
@@ -57,8 +57,7 @@ std::vector<const Summary*> find_journey(const Report& report) {
 std::string curve_data(const std::vector<Curve>& curves) {
   Json data = Json::array();
   for (const Curve& curve : curves) data.push_back(to_json(curve));
-  return "<script type=\"application/json\" id=\"curve-data\">" + script_json(data) +
-         "</script>\n";
+  return "<script type=\"application/json\" id=\"curve-data\">" + script_json(data) + "</script>\n";
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 #include "eval/report_sections.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+
+#include <fmt/format.h>
 
 #include "eval/html.h"
 
@@ -77,10 +77,10 @@ std::string card_element(std::span<const Summary* const> journey, const Card& ca
   const Summary& after = *journey.back();
   const auto& estimate = estimate_of(after, card.metric);
   if (!estimate) return "";
-  const std::string big =
-      card.share ? percent(estimate->value)
-                 : fmt::format("{:.2f}<small> of {:.0f}</small>", estimate->value,
-                               max_reward(after.facts.scoring.fusion));
+  const std::string big = card.share
+                              ? percent(estimate->value)
+                              : fmt::format("{:.2f}<small> of {:.0f}</small>", estimate->value,
+                                            max_reward(after.facts.scoring.fusion));
   std::string out = fmt::format(
       "<article class=\"card\"><h2>{}</h2><p class=\"metric\">{}</p><p class=\"big\">{}</p>\n",
       card.question, metric_info(card.metric).label, big);
@@ -97,10 +97,10 @@ std::string table_cell(const TableGroup& group, const Summary& row, Metric metri
                      estimate ? value_text(estimate) : "&ndash;", interval_text(estimate));
 }
 
-std::string table_element(const TableGroup& group, std::span<const Metric> columns,
-                          bool unscored) {
-  std::string out = "<div class=\"scroll\" tabindex=\"0\"><table>\n<thead><tr><th scope=\"col\">"
-                    "Policy</th>";
+std::string table_element(const TableGroup& group, std::span<const Metric> columns, bool unscored) {
+  std::string out =
+      "<div class=\"scroll\" tabindex=\"0\"><table>\n<thead><tr><th scope=\"col\">"
+      "Policy</th>";
   for (const Metric metric : columns) {
     const MetricInfo& info = metric_info(metric);
     out += fmt::format("<th scope=\"col\" title=\"{}\">{}</th>", html_escape(info.meaning),
@@ -176,7 +176,9 @@ std::string badges(const ScoredRow& row) {
   if (row.truth == Decision::kStop) {
     out = badge("good", "rightly stops");
   } else {
-    out = badge(micro == 1 ? "good" : micro > 0 ? "so-so" : "bad",
+    out = badge(micro == 1  ? "good"
+                : micro > 0 ? "so-so"
+                            : "bad",
                 micro == 1  ? "asks for an open item"
                 : micro > 0 ? "in the right direction"
                             : "not what is open");
@@ -202,9 +204,10 @@ std::string dialogue_element(const DialogueSample& dialogue) {
   out += transcript(dialogue.context) + "<div class=\"answers\">\n" + open_items(dialogue);
   out += "<h4>What each would say</h4>\n";
   for (const PolicyAnswer& answer : dialogue.answers) out += answer_element(answer);
-  out += fmt::format("<div class=\"answer real\"><b>the expert said</b>"
-                     "<p class=\"bubble expert\">{}</p></div>\n",
-                     html_escape(dialogue.expert));
+  out += fmt::format(
+      "<div class=\"answer real\"><b>the expert said</b>"
+      "<p class=\"bubble expert\">{}</p></div>\n",
+      html_escape(dialogue.expert));
   return out + "</div></div></article>\n";
 }
 
@@ -237,10 +240,10 @@ std::string hero_section(const std::string& title, std::span<const Summary* cons
   if (journey.empty()) return out + "</header>\n";
   const Summary& after = *journey.back();
   out += headline(journey);
-  out += fmt::format("<p class=\"meta\">{} sessions of split {}, graded by "
-                     "{}. Thin lines are 95% intervals.</p>\n</header>\n",
-                     after.counts.sessions, html_escape(after.facts.split),
-                     html_escape(after.facts.grader));
+  out += fmt::format(
+      "<p class=\"meta\">{} sessions of split {}, graded by "
+      "{}. Thin lines are 95% intervals.</p>\n</header>\n",
+      after.counts.sessions, html_escape(after.facts.split), html_escape(after.facts.grader));
   out += "<section class=\"cards\">\n";
   for (const Card& card : kCards) out += card_element(journey, card);
   return out + "</section>\n";

@@ -1,8 +1,8 @@
 #include "eval/scored_row.h"
 
-#include <fmt/format.h>
-
 #include <cmath>
+
+#include <fmt/format.h>
 
 #include "base/file.h"
 
@@ -55,16 +55,19 @@ class Fields {
 
 const char* kind_name(TurnKind kind) {
   switch (kind) {
-    case TurnKind::kAsk: return "ask";
-    case TurnKind::kInform: return "inform";
-    case TurnKind::kStop: return "stop";
+    case TurnKind::kAsk:
+      return "ask";
+    case TurnKind::kInform:
+      return "inform";
+    case TurnKind::kStop:
+      return "stop";
   }
   return "";
 }
 
 Decision decision_at(const Fields& fields, const char* key) {
-  return fields.named<Decision>(
-      key, {{"continue", Decision::kContinue}, {"stop", Decision::kStop}});
+  return fields.named<Decision>(key,
+                                {{"continue", Decision::kContinue}, {"stop", Decision::kStop}});
 }
 
 ScoredRow read_row(const Fields& fields) {
@@ -72,9 +75,8 @@ ScoredRow read_row(const Fields& fields) {
   row.session = fields.text("session");
   row.turn = fields.count("turn");
   row.reply_index = fields.count("reply_index");
-  row.kind = fields.named<TurnKind>("kind", {{"ask", TurnKind::kAsk},
-                                             {"inform", TurnKind::kInform},
-                                             {"stop", TurnKind::kStop}});
+  row.kind = fields.named<TurnKind>(
+      "kind", {{"ask", TurnKind::kAsk}, {"inform", TurnKind::kInform}, {"stop", TurnKind::kStop}});
   row.truth = decision_at(fields, "truth");
   row.wanted = fields.count("wanted");
   row.reply = {fields.text("reply"), fields.flag("truncated")};
@@ -111,11 +113,10 @@ EvaluationFacts read_facts(const Fields& fields) {
                     .replies = static_cast<int64_t>(decoding.count("replies")),
                     .seed = decoding.count("seed")};
   const Fields scoring(fields.object("scoring"));
-  facts.scoring = {
-      .format = scoring.named<ReplyFormat>(
-          "format", {{"plain", ReplyFormat::kPlain}, {"tuple", ReplyFormat::kTuple}}),
-      .fusion = fusion_from_name(scoring.text("fusion")).value_or_throw(),
-      .compat = scoring.flag("compat")};
+  facts.scoring = {.format = scoring.named<ReplyFormat>(
+                       "format", {{"plain", ReplyFormat::kPlain}, {"tuple", ReplyFormat::kTuple}}),
+                   .fusion = fusion_from_name(scoring.text("fusion")).value_or_throw(),
+                   .compat = scoring.flag("compat")};
   facts.unlabelled = fields.count("unlabelled");
   facts.censored = fields.count("censored");
   facts.dropped_empty = fields.count("dropped_empty");
@@ -126,9 +127,12 @@ EvaluationFacts read_facts(const Fields& fields) {
 
 const char* policy_role_name(PolicyRole role) {
   switch (role) {
-    case PolicyRole::kModel: return "model";
-    case PolicyRole::kConstant: return "constant";
-    case PolicyRole::kExpert: return "expert";
+    case PolicyRole::kModel:
+      return "model";
+    case PolicyRole::kConstant:
+      return "constant";
+    case PolicyRole::kExpert:
+      return "expert";
   }
   return "";
 }
@@ -213,8 +217,9 @@ Evaluation read_scored_rows(const std::filesystem::path& path) {
   });
   if (!header || !header->extra.contains("evaluation") ||
       !header->extra["evaluation"].is_object()) {
-    fail_input(path.string() + ":1: no header that says what was evaluated (is this a "
-                               "scored_replies file?)");
+    fail_input(path.string() +
+               ":1: no header that says what was evaluated (is this a "
+               "scored_replies file?)");
   }
   auto facts = facts_from_json(header->extra["evaluation"]);
   if (!facts) fail_input(path.string() + ":1: evaluation: " + facts.error().message);

@@ -1,9 +1,9 @@
 #include "eval/scored_row.h"
 
-#include <gtest/gtest.h>
-
 #include <filesystem>
 #include <functional>
+
+#include <gtest/gtest.h>
 
 #include "base/file.h"
 #include "eval/metrics.h"
@@ -13,12 +13,19 @@ namespace l2a {
 namespace {
 
 EvaluationFacts some_facts() {
-  EvaluationFacts facts{.policy = "GRPO", .role = PolicyRole::kModel, .grader = "match 1",
-                        .split = "test", .prompts = {{"policy.txt", "00ff"}},
-                        .decoding = {.temperature = 1, .top_p = 0.95, .repetition_penalty = 1.2,
-                                     .max_reply_tokens = 512, .replies = 3, .seed = 9},
-                        .scoring = {.format = ReplyFormat::kTuple, .fusion = Fusion::kSum,
-                                    .compat = true}};
+  EvaluationFacts facts{
+      .policy = "GRPO",
+      .role = PolicyRole::kModel,
+      .grader = "match 1",
+      .split = "test",
+      .prompts = {{"policy.txt", "00ff"}},
+      .decoding = {.temperature = 1,
+                   .top_p = 0.95,
+                   .repetition_penalty = 1.2,
+                   .max_reply_tokens = 512,
+                   .replies = 3,
+                   .seed = 9},
+      .scoring = {.format = ReplyFormat::kTuple, .fusion = Fusion::kSum, .compat = true}};
   facts.unlabelled = 3;
   facts.censored = 2;
   facts.dropped_empty = 1;
@@ -51,7 +58,10 @@ TEST(ScoredRows, AreReadBackAsWritten) {
 }
 
 TEST(ScoredRows, SayWhatIsWrongInARow) {
-  const struct { std::function<void(Json&)> spoil; const char* message; } cases[] = {
+  const struct {
+    std::function<void(Json&)> spoil;
+    const char* message;
+  } cases[] = {
       {[](Json& j) { j.erase("session"); }, "'session': missing"},
       {[](Json& j) { j["turn"] = -1; }, "'turn': expected a whole number, 0 or more"},
       {[](Json& j) { j["turn"] = 1.5; }, "'turn': expected a whole number, 0 or more"},
@@ -79,8 +89,9 @@ TEST(ScoredRows, NeedTheHeaderThatSaysWhatWasEvaluated) {
     read_scored_rows(path);
     FAIL();
   } catch (const Failure& failure) {
-    EXPECT_EQ(failure.error.message, path.string() + ":1: no header that says what was evaluated "
-                                                     "(is this a scored_replies file?)");
+    EXPECT_EQ(failure.error.message, path.string() +
+                                         ":1: no header that says what was evaluated "
+                                         "(is this a scored_replies file?)");
   }
 }
 

@@ -1,21 +1,21 @@
 #include "eval/tables.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <map>
+
+#include <fmt/format.h>
 
 #include "base/utf8.h"
 
 namespace l2a {
 namespace {
 
-constexpr Metric kHeadline[] = {Metric::kWa,       Metric::kWaGh,  Metric::kCr,
-                                Metric::kTr,       Metric::kAccuracy, Metric::kBalancedAccuracy,
-                                Metric::kFormat,   Metric::kReward, Metric::kRewardPublished};
-constexpr Metric kDetail[] = {Metric::kWaInform,  Metric::kWaGhInform, Metric::kFormatPublished,
-                              Metric::kMalformed, Metric::kNoQuestion, Metric::kRepeated,
-                              Metric::kQuestionsPerSession};
+constexpr Metric kHeadline[] = {Metric::kWa,     Metric::kWaGh,     Metric::kCr,
+                                Metric::kTr,     Metric::kAccuracy, Metric::kBalancedAccuracy,
+                                Metric::kFormat, Metric::kReward,   Metric::kRewardPublished};
+constexpr Metric kDetail[] = {
+    Metric::kWaInform,   Metric::kWaGhInform, Metric::kFormatPublished,    Metric::kMalformed,
+    Metric::kNoQuestion, Metric::kRepeated,   Metric::kQuestionsPerSession};
 
 constexpr size_t kNameWidth = 20;
 
@@ -46,8 +46,8 @@ std::string scoring_text(const ScoringOptions& scoring) {
 
 // What policies must share to stand in one table.
 std::string group_key(const EvaluationFacts& facts) {
-  return dump_json({facts.grader, facts.split, decoding_text(facts.decoding),
-                    scoring_text(facts.scoring)});
+  return dump_json(
+      {facts.grader, facts.split, decoding_text(facts.decoding), scoring_text(facts.scoring)});
 }
 
 std::string counts_text(const Summary& row) {
@@ -82,17 +82,16 @@ std::string prompts_text(const std::vector<const Summary*>& rows) {
 
 std::string caption_of(const std::vector<const Summary*>& rows) {
   const EvaluationFacts& facts = rows.front()->facts;
-  return fmt::format("Grader: {}. Split: {} ({}). Decoding: {}. Scoring: {}. Prompts: {}. "
-                     "Intervals: 95%, bootstrap by session.",
-                     facts.grader, facts.split, counts_text(*rows.front()),
-                     decoding_text(facts.decoding), scoring_text(facts.scoring),
-                     prompts_text(rows));
+  return fmt::format(
+      "Grader: {}. Split: {} ({}). Decoding: {}. Scoring: {}. Prompts: {}. "
+      "Intervals: 95%, bootstrap by session.",
+      facts.grader, facts.split, counts_text(*rows.front()), decoding_text(facts.decoding),
+      scoring_text(facts.scoring), prompts_text(rows));
 }
 
 bool has_expert(const TableGroup& group) {
-  return std::any_of(group.rows.begin(), group.rows.end(), [](const Summary* row) {
-    return row->facts.role == PolicyRole::kExpert;
-  });
+  return std::any_of(group.rows.begin(), group.rows.end(),
+                     [](const Summary* row) { return row->facts.role == PolicyRole::kExpert; });
 }
 
 // Breaks at spaces so that no line is longer than `width`, unless one word is.
