@@ -7,9 +7,9 @@ namespace l2a {
 
 struct TransformerConfig {
   int64_t layers = 0;
-  int64_t width = 0;      // of the residual stream
-  int64_t heads = 0;      // query heads
-  int64_t kv_heads = 0;   // divides heads
+  int64_t width = 0;     // of the residual stream
+  int64_t heads = 0;     // query heads
+  int64_t kv_heads = 0;  // divides heads
   int64_t head_dim = 0;
   int64_t mlp_width = 0;
   int64_t vocabulary = 0;

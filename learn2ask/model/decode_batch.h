@@ -2,12 +2,12 @@
 // read its keys and values together, once.
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
+
+#include <ATen/core/Tensor.h>
 
 #include "model/transformer.h"
 
@@ -29,7 +29,7 @@ class DecodeBatch {
   at::Tensor step(std::span<const int32_t> ids);
   at::Tensor first() const;  // logits after the prefixes, float32 [live, v]
 
-  const std::vector<int64_t>& live() const;      // row numbers, in order
+  const std::vector<int64_t>& live() const;       // row numbers, in order
   void keep(std::span<const int64_t> positions);  // keeps these positions of live(), in order
 
  private:

@@ -2,12 +2,12 @@
 // Source: arXiv 2106.09685. Saved in PEFT's format.
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
+
+#include <ATen/core/Tensor.h>
 
 #include "base/config.h"
 #include "model/config.h"

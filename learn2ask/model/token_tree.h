@@ -13,16 +13,16 @@ namespace l2a {
 
 // A run of tokens without a branch inside. Its tokens stand at [begin, end) of the packed order.
 struct TreeSegment {
-  int64_t parent = -1;        // index of the segment it continues; -1 for a root
+  int64_t parent = -1;  // index of the segment it continues; -1 for a root
   int64_t begin = 0, end = 0;
-  int64_t first_position = 0; // position id of its first token
+  int64_t first_position = 0;  // position id of its first token
 };
 
 struct TokenTree {
-  std::vector<int32_t> ids;             // packed
-  std::vector<TreeSegment> segments;    // parents before children
-  std::vector<int64_t> row_segment;     // for each row, the segment its last token is in
-  std::vector<int64_t> row_length;      // tokens of each row
+  std::vector<int32_t> ids;           // packed
+  std::vector<TreeSegment> segments;  // parents before children
+  std::vector<int64_t> row_segment;   // for each row, the segment its last token is in
+  std::vector<int64_t> row_length;    // tokens of each row
 
   int64_t tokens() const { return static_cast<int64_t>(ids.size()); }
 };

@@ -4,13 +4,13 @@
 // Shape suffixes: n packed tokens, d width, v vocabulary, r rows, k kv heads, h head dim.
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
+
+#include <ATen/core/Tensor.h>
 
 #include "model/config.h"
 #include "model/lora.h"
@@ -67,8 +67,9 @@ class Transformer {
   // Forward pass of a tree that keeps keys and values for decoding; no autograd.
   TreeCache prefill(TokenTree tree, const LoraAdapter* adapter) const;
 
+  struct Weights;  // transformer_weights.h, private to this module
+
  private:
-  struct Weights;
   friend class DecodeBatch;
   TransformerConfig config_;
   ModelOptions options_;

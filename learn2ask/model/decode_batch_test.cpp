@@ -1,0 +1,106 @@
+#include "model/decode_batch.h"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "base/rng.h"
+#include "model/testing.h"
+
+namespace l2a {
+namespace {
+
+using testing::random_adapter;
+using testing::random_rows;
+using testing::tiny_config;
+
+using Rows = std::vector<std::vector<int32_t>>;
+
+constexpr ModelOptions kFloat{.compute = ComputeType::kFloat32, .device = "cpu"};
+constexpr double kTolerance = 64 * std::numeric_limits<float>::epsilon();
+
+class Decoding : public ::testing::TestWithParam<std::pair<int64_t, int64_t>> {
+ protected:
+  TransformerConfig config_ = tiny_config(GetParam().first, GetParam().second);
+  Transformer model_ = Transformer::random(config_, kFloat, 1);
+  LoraAdapter adapter_ = random_adapter(config_, {.rank = 4, .alpha = 8}, 2);
+
+  // Logits after the last token, from a pass over the whole row.
+  at::Tensor full(const std::vector<int32_t>& row) const {
+    const torch::NoGradGuard no_grad;
+    const auto hidden = model_.hidden(build_token_tree(Rows{row}), &adapter_);
+    return model_.logits(hidden.slice(0, hidden.size(0) - 1)).squeeze(0);
+  }
+  void expect_next(const at::Tensor& logits_v, const std::vector<int32_t>& row) const {
+    const auto expected = full(row);
+    EXPECT_LE((logits_v - expected).norm().item<double>(),
+              kTolerance * expected.norm().item<double>());
+  }
+};
+
+TEST_P(Decoding, EqualsTheFullPassForRowsOfManyTreesAddedAndDroppedOnTheWay) {
+  Rng rng(3);
+  DecodeBatch batch(model_, &adapter_, 12);
+  Rows rows;  // by row number
+  const auto add_tree = [&] {
+    const Rows prefixes = random_rows(rng, 5, 30, 101);
+    const auto cache =
+        std::make_shared<const TreeCache>(model_.prefill(build_token_tree(prefixes), &adapter_));
+    for (size_t r = 0; r < prefixes.size(); ++r) {
+      const size_t count = 1 + rng.below(4);
+      batch.add(cache, static_cast<int64_t>(r), static_cast<int64_t>(count));
+      rows.insert(rows.end(), count, prefixes[r]);
+    }
+  };
+  add_tree();
+  add_tree();
+  const auto first = batch.first();
+  for (size_t i = 0; i < batch.live().size(); ++i) expect_next(first[i], rows[batch.live()[i]]);
+
+  for (int step = 0; step < 12; ++step) {
+    if (step == 4) {
+      std::vector<int64_t> kept;
+      for (size_t i = 0; i < batch.live().size(); ++i) {
+        if (rng.chance(0.3) || i == 0) kept.push_back(static_cast<int64_t>(i));
+      }
+      const std::vector<int64_t> before = batch.live();
+      batch.keep(kept);
+      ASSERT_EQ(batch.live().size(), kept.size());
+      for (size_t i = 0; i < kept.size(); ++i) ASSERT_EQ(batch.live()[i], before[kept[i]]);
+      add_tree();
+    }
+    if (step == 8) {  // the rows of the first trees are full at 12, so they go before
+      batch.keep(std::vector<int64_t>{1, 2, 5});
+    }
+    std::vector<int32_t> ids;
+    for (const int64_t number : batch.live()) {
+      ids.push_back(static_cast<int32_t>(rng.below(101)));
+      rows[number].push_back(ids.back());
+    }
+    const auto logits = batch.step(ids);
+    ASSERT_EQ(logits.size(0), static_cast<int64_t>(ids.size()));
+    for (size_t i = 0; i < ids.size(); ++i) expect_next(logits[i], rows[batch.live()[i]]);
+  }
+}
+
+TEST_P(Decoding, ARowIsTheSameAloneAndAmongSixtyFour) {
+  Rng rng(4);
+  const Rows prefixes = random_rows(rng, 16, 30, 101);
+  const auto cache =
+      std::make_shared<const TreeCache>(model_.prefill(build_token_tree(prefixes), &adapter_));
+  DecodeBatch many(model_, &adapter_, 8), alone(model_, &adapter_, 8);
+  for (int64_t r = 0; r < 16; ++r) many.add(cache, r, 4);
+  alone.add(cache, 9, 1);
+  for (int step = 0; step < 8; ++step) {
+    std::vector<int32_t> ids(64);
+    for (auto& id : ids) id = static_cast<int32_t>(rng.below(101));
+    const auto one = alone.step(std::vector<int32_t>{ids[37]})[0];
+    const auto same = many.step(ids)[37];
+    EXPECT_LE((one - same).norm().item<double>(), kTolerance * one.norm().item<double>());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, Decoding,
+                         ::testing::Values(std::pair{6, 6}, std::pair{6, 1}, std::pair{9, 3}));
+
+}  // namespace
+}  // namespace l2a

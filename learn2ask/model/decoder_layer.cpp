@@ -1,0 +1,196 @@
+#include "model/decoder_layer.h"
+
+#include <torch/torch.h>
+
+namespace l2a {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// What the forward pass leaves for the backward pass.
+struct Kept {
+  at::Tensor x_nd;
+  AttentionInput attention;
+  AttentionOutput attended;
+  at::Tensor middle_nd;  // the residual stream between attention and MLP
+  at::Tensor gate_up_no;
+  at::Tensor qkv_nr, output_nr, gate_up_nr, down_nr;  // x A' of each linear layer
+};
+
+Kept unpack(const variable_list& v) {
+  return {v[0], {v[1], v[2], v[3]}, {v[4], v[5]}, v[6], v[7], v[8], v[9], v[10], v[11]};
+}
+
+variable_list pack(const Kept& k) {
+  return {k.x_nd,
+          k.attention.q_kngh,
+          k.attention.k_knh,
+          k.attention.v_knh,
+          k.attended.out_nkgh,
+          k.attended.lse_kng,
+          k.middle_nd,
+          k.gate_up_no,
+          k.qkv_nr,
+          k.output_nr,
+          k.gate_up_nr,
+          k.down_nr};
+}
+
+at::Tensor forward(const at::Tensor& x_nd, const TreePass& pass, const LayerWeights& w,
+                   const LayerLora& lora, Kept& kept) {
+  kept.x_nd = x_nd;
+  const double epsilon = pass.config.norm_epsilon;
+  const auto qkv = lora_linear(rms_norm(x_nd, w.attention_norm_d, epsilon), w.qkv_oi, lora.qkv, {},
+                               &kept.qkv_nr);
+  kept.attention = split_and_rotate(qkv, pass.rotary, pass.config);
+  kept.attended = tree_attention(kept.attention, pass.tasks);
+  kept.middle_nd = lora_linear(kept.attended.out_nkgh.flatten(1), w.output_oi, lora.output, x_nd,
+                               &kept.output_nr);
+  kept.gate_up_no = lora_linear(rms_norm(kept.middle_nd, w.mlp_norm_d, epsilon), w.gate_up_oi,
+                                lora.gate_up, {}, &kept.gate_up_nr);
+  return lora_linear(silu_mul(kept.gate_up_no), w.down_oi, lora.down, kept.middle_nd,
+                     &kept.down_nr);
+}
+
+// Gradients of a and b in float32; returns that of x.
+at::Tensor lora_linear_backward(const at::Tensor& grad_no, const at::Tensor& x_ni,
+                                const at::Tensor& w_oi, const LinearLora& lora,
+                                const at::Tensor& reduced_nr, LinearLora& grad_lora) {
+  const auto grad_nr = at::mm(grad_no, lora.b_or);
+  grad_lora.a_ri = at::mm(grad_nr.t(), x_ni).to(at::kFloat);
+  grad_lora.b_or = at::mm(grad_no.t(), reduced_nr).to(at::kFloat);
+  return at::mm(grad_no, w_oi).addmm_(grad_nr, lora.a_ri);
+}
+
+// The mirror of forward(), from the last line up.
+at::Tensor backward(const at::Tensor& grad_nd, const TreePass& pass, const LayerWeights& w,
+                    const LayerLora& lora, const Kept& kept, LayerLora& grad_lora) {
+  const double epsilon = pass.config.norm_epsilon;
+  const auto grad_mlp = lora_linear_backward(grad_nd, silu_mul(kept.gate_up_no), w.down_oi,
+                                             lora.down, kept.down_nr, grad_lora.down);
+  const auto grad_mlp_in = lora_linear_backward(
+      silu_mul_backward(grad_mlp, kept.gate_up_no), rms_norm(kept.middle_nd, w.mlp_norm_d, epsilon),
+      w.gate_up_oi, lora.gate_up, kept.gate_up_nr, grad_lora.gate_up);
+  const auto grad_middle =
+      rms_norm_backward(grad_mlp_in, kept.middle_nd, w.mlp_norm_d, epsilon, grad_nd);
+  const auto grad_out =
+      lora_linear_backward(grad_middle, kept.attended.out_nkgh.flatten(1), w.output_oi, lora.output,
+                           kept.output_nr, grad_lora.output);
+  const auto grad_attention = tree_attention_backward(grad_out.view(kept.attended.out_nkgh.sizes()),
+                                                      kept.attention, kept.attended, pass.tasks);
+  const auto grad_qkv_in =
+      lora_linear_backward(split_and_rotate_backward(grad_attention, pass.rotary),
+                           rms_norm(kept.x_nd, w.attention_norm_d, epsilon), w.qkv_oi, lora.qkv,
+                           kept.qkv_nr, grad_lora.qkv);
+  return rms_norm_backward(grad_qkv_in, kept.x_nd, w.attention_norm_d, epsilon, grad_middle);
+}
+
+LinearLora cast(const LinearLora& lora, at::ScalarType type) {
+  return {lora.a_ri.to(type), lora.b_or.to(type)};
+}
+
+// Carries what is no tensor from the forward to the backward pass.
+struct Call : torch::CustomClassHolder {
+  Call(std::shared_ptr<const TreePass> p, LayerWeights w) : pass(std::move(p)), weights(w) {}
+  std::shared_ptr<const TreePass> pass;
+  LayerWeights weights;
+};
+
+struct AdaptedLayer : torch::autograd::Function<AdaptedLayer> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x,
+                            const c10::intrusive_ptr<Call>& call, const at::Tensor& qkv_a,
+                            const at::Tensor& qkv_b, const at::Tensor& output_a,
+                            const at::Tensor& output_b, const at::Tensor& gate_up_a,
+                            const at::Tensor& gate_up_b, const at::Tensor& down_a,
+                            const at::Tensor& down_b) {
+    const LayerLora lora = cast(
+        LayerLora{{qkv_a, qkv_b}, {output_a, output_b}, {gate_up_a, gate_up_b}, {down_a, down_b}},
+        x.scalar_type());
+    Kept kept;
+    const auto y = l2a::forward(x, *call->pass, call->weights, lora, kept);
+    variable_list saved = pack(kept);
+    for (const LinearLora& l : {lora.qkv, lora.output, lora.gate_up, lora.down}) {
+      saved.push_back(l.a_ri);
+      saved.push_back(l.b_or);
+    }
+    context->save_for_backward(saved);
+    context->saved_data["call"] = at::IValue::make_capsule(call);
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& grads) {
+    const auto capsule = context->saved_data["call"].toCapsule();
+    const auto* call = static_cast<const Call*>(capsule.get());
+    const variable_list v = context->get_saved_variables();
+    const LayerLora lora{{v[12], v[13]}, {v[14], v[15]}, {v[16], v[17]}, {v[18], v[19]}};
+    LayerLora g;
+    const auto grad_x =
+        l2a::backward(grads[0].contiguous(), *call->pass, call->weights, lora, unpack(v), g);
+    return {grad_x,         {},
+            g.qkv.a_ri,     g.qkv.b_or,
+            g.output.a_ri,  g.output.b_or,
+            g.gate_up.a_ri, g.gate_up.b_or,
+            g.down.a_ri,    g.down.b_or};
+  }
+};
+
+}  // namespace
+
+at::Tensor lora_linear(const at::Tensor& x_ni, const at::Tensor& w_oi, const LinearLora& lora,
+                       const at::Tensor& residual_no, at::Tensor* reduced_nr) {
+  auto y = residual_no.defined() ? at::addmm(residual_no, x_ni, w_oi.t()) : at::mm(x_ni, w_oi.t());
+  if (!lora.a_ri.defined()) return y;
+  const auto reduced = at::mm(x_ni, lora.a_ri.t());
+  if (reduced_nr) *reduced_nr = reduced;
+  return y.addmm_(reduced, lora.b_or.t());
+}
+
+std::vector<LayerLora> fuse_adapter(const LoraAdapter* adapter, at::Device device) {
+  std::vector<LayerLora> layers;
+  if (!adapter) return layers;
+  const std::vector<LoraPair>& pairs = adapter->pairs();
+  const auto fuse = [&](size_t first, size_t count) {
+    std::vector<at::Tensor> a, b;
+    for (size_t i = first; i < first + count; ++i) {
+      a.push_back(pairs[i].a_ri.to(device));
+      b.push_back(pairs[i].b_or.to(device));
+    }
+    return LinearLora{count == 1 ? a[0] : at::cat(a),
+                      (count == 1 ? b[0] : at::block_diag(b)) * adapter->scale()};
+  };
+  for (size_t i = 0; i < pairs.size(); i += 7) {
+    layers.push_back({fuse(i, 3), fuse(i + 3, 1), fuse(i + 4, 2), fuse(i + 6, 1)});
+  }
+  return layers;
+}
+
+LayerLora cast(const LayerLora& lora, at::ScalarType type) {
+  return {cast(lora.qkv, type), cast(lora.output, type), cast(lora.gate_up, type),
+          cast(lora.down, type)};
+}
+
+at::Tensor mlp(const at::Tensor& middle_nd, const LayerWeights& w, const LayerLora& lora,
+               double norm_epsilon) {
+  const auto gate_up =
+      lora_linear(rms_norm(middle_nd, w.mlp_norm_d, norm_epsilon), w.gate_up_oi, lora.gate_up);
+  return lora_linear(silu_mul(gate_up), w.down_oi, lora.down, middle_nd);
+}
+
+at::Tensor decoder_layer(const at::Tensor& x_nd, const std::shared_ptr<const TreePass>& pass,
+                         const LayerWeights& weights, const LayerLora* lora,
+                         AttentionInput* cache) {
+  if (lora && at::GradMode::is_enabled()) {
+    return AdaptedLayer::apply(x_nd, c10::make_intrusive<Call>(pass, weights), lora->qkv.a_ri,
+                               lora->qkv.b_or, lora->output.a_ri, lora->output.b_or,
+                               lora->gate_up.a_ri, lora->gate_up.b_or, lora->down.a_ri,
+                               lora->down.b_or);
+  }
+  Kept kept;
+  const auto y =
+      forward(x_nd, *pass, weights, lora ? cast(*lora, x_nd.scalar_type()) : LayerLora{}, kept);
+  if (cache) *cache = kept.attention;
+  return y;
+}
+
+}  // namespace l2a

@@ -1,0 +1,59 @@
+// One decoder layer: its weights, its forward pass, and its backward pass written by hand, so
+// that what is kept in between is chosen and not whatever autograd would keep.
+// Private to this module.
+//
+// Shape suffixes: n tokens, d width, o output and i input of a linear layer, r rank.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "model/lora.h"
+#include "model/ops.h"
+#include "model/tree_plan.h"
+
+namespace l2a {
+
+// Frozen, in the compute type but for the norms (float32). Layers that read the same input are
+// one matrix: [q | k | v] and [gate | up].
+struct LayerWeights {
+  at::Tensor attention_norm_d, qkv_oi, output_oi, mlp_norm_d, gate_up_oi, down_oi;
+};
+
+// The adapter of one fused linear layer: A's stacked, B's on the diagonal, alpha / r inside B.
+struct LinearLora {
+  at::Tensor a_ri, b_or;
+};
+struct LayerLora {
+  LinearLora qkv, output, gate_up, down;
+};
+// Differentiable when autograd is on; float32, on `device`. Empty for a null adapter.
+std::vector<LayerLora> fuse_adapter(const LoraAdapter* adapter, at::Device device);
+
+// y = x w' + (x a') b' [+ residual]; `lora` may be undefined. If `reduced` is given it receives
+// x a'. All of one type.
+at::Tensor lora_linear(const at::Tensor& x_ni, const at::Tensor& w_oi, const LinearLora& lora,
+                       const at::Tensor& residual_no = {}, at::Tensor* reduced_nr = nullptr);
+
+LayerLora cast(const LayerLora& lora, at::ScalarType type);
+
+// The second half of a layer, without autograd: middle + MLP(norm(middle)).
+at::Tensor mlp(const at::Tensor& middle_nd, const LayerWeights& weights, const LayerLora& lora,
+               double norm_epsilon);
+
+// What the layers of one pass share.
+struct TreePass {
+  TransformerConfig config;
+  std::vector<AttentionTask> tasks;
+  RotaryTable rotary;
+};
+
+// One layer on packed tokens. Differentiable with respect to x and the adapter when autograd is
+// on and the adapter is there. If `cache` is given it receives the rotated keys and values.
+at::Tensor decoder_layer(const at::Tensor& x_nd, const std::shared_ptr<const TreePass>& pass,
+                         const LayerWeights& weights, const LayerLora* lora,
+                         AttentionInput* cache = nullptr);
+
+}  // namespace l2a

@@ -1,0 +1,42 @@
+// The transformer's elementwise operators with their gradients, in float32 inside whatever the
+// compute type. Private to this module.
+//
+// Shape suffixes: n tokens, d width, k kv heads, g query heads of one kv head, h head dim,
+// f half a head dim, m width of the MLP.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "model/config.h"
+#include "model/tree_attention.h"
+
+namespace l2a {
+
+// x / sqrt(mean x^2 + epsilon) * weight. Source: arXiv 1910.07467.
+at::Tensor rms_norm(const at::Tensor& x_nd, const at::Tensor& weight_d, double epsilon);
+// Gradient of x: through the norm, plus `residual_nd` where defined.
+at::Tensor rms_norm_backward(const at::Tensor& grad_nd, const at::Tensor& x_nd,
+                             const at::Tensor& weight_d, double epsilon,
+                             const at::Tensor& residual_nd);
+
+// The same with autograd.
+at::Tensor differentiable_rms_norm(const at::Tensor& x_nd, const at::Tensor& weight_d,
+                                   double epsilon);
+
+// cos and sin of position times frequency, float32 [n, f].
+struct RotaryTable {
+  at::Tensor cos_nf, sin_nf;
+};
+RotaryTable rotary_table(const at::Tensor& position_n, const TransformerConfig& config);
+
+// Splits rows [q | k | v] into heads and rotates q and k (rotate-half, as in Hugging Face).
+// Source: arXiv 2104.09864.
+AttentionInput split_and_rotate(const at::Tensor& qkv_n, const RotaryTable& table,
+                                const TransformerConfig& config);
+at::Tensor split_and_rotate_backward(const AttentionInput& grad, const RotaryTable& table);
+
+// silu(gate) * up of rows [gate | up].
+at::Tensor silu_mul(const at::Tensor& gate_up_n);
+at::Tensor silu_mul_backward(const at::Tensor& grad_nm, const at::Tensor& gate_up_n);
+
+}  // namespace l2a

@@ -1,0 +1,54 @@
+// Small random models, adapters and token rows for tests.
+#pragma once
+
+#include <vector>
+
+#include <torch/torch.h>
+
+#include "base/rng.h"
+#include "model/lora.h"
+#include "model/transformer.h"
+
+namespace l2a::testing {
+
+inline TransformerConfig tiny_config(int64_t heads, int64_t kv_heads) {
+  TransformerConfig c;
+  c.layers = 2;
+  c.width = 48;
+  c.heads = heads;
+  c.kv_heads = kv_heads;
+  c.head_dim = 8;
+  c.mlp_width = 80;
+  c.vocabulary = 101;
+  c.max_positions = 4096;
+  return c;
+}
+
+// An adapter whose B is not zero, as after some training.
+inline LoraAdapter random_adapter(const TransformerConfig& config, const LoraOptions& options,
+                                  uint64_t seed) {
+  LoraAdapter adapter(config, options, seed);
+  const torch::NoGradGuard no_grad;
+  auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
+  for (const LoraPair& pair : adapter.pairs()) pair.b_or.normal_(0, 0.02, generator);
+  return adapter;
+}
+
+// Rows as sessions make them: each continues a prefix of an earlier one, or starts anew.
+inline std::vector<std::vector<int32_t>> random_rows(Rng& rng, size_t count, size_t max_new,
+                                                     int32_t vocabulary) {
+  std::vector<std::vector<int32_t>> rows;
+  while (rows.size() < count) {
+    std::vector<int32_t> row;
+    if (!rows.empty() && rng.chance(0.85)) {
+      row = rng.pick(rows);
+      row.resize(rng.below(row.size() + 1));
+    }
+    const size_t length = row.size() + rng.below(max_new + 1);
+    while (row.size() < length) row.push_back(static_cast<int32_t>(rng.below(vocabulary)));
+    if (!row.empty()) rows.push_back(row);
+  }
+  return rows;
+}
+
+}  // namespace l2a::testing

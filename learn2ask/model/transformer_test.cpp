@@ -1,0 +1,218 @@
+// The transformer on small random models. What each result is held against is computed another
+// way: rows one by one, double precision, torch's own autograd.
+
+#include "model/transformer.h"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "base/rng.h"
+#include "model/testing.h"
+
+namespace l2a {
+namespace {
+
+using testing::random_adapter;
+using testing::random_rows;
+using testing::tiny_config;
+
+using Rows = std::vector<std::vector<int32_t>>;
+
+constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
+constexpr ModelOptions kFloat{.compute = ComputeType::kFloat32, .device = "cpu"};
+
+at::Tensor targets_of(const std::vector<int32_t>& row) {
+  return at::tensor(std::vector<int64_t>(row.begin() + 1, row.end()), at::kLong);
+}
+
+// Sum over rows of weight * mean log p(next token) + 0.1 * entropy, from the whole tree.
+at::Tensor tree_loss(const Transformer& model, const LoraAdapter& adapter, const Rows& rows) {
+  const TokenTree tree = build_token_tree(rows);
+  const auto hidden = model.hidden(tree, &adapter);
+  auto loss = at::zeros({});
+  for (size_t r = 0; r < rows.size(); ++r) {
+    if (rows[r].size() < 2) continue;
+    const auto places = row_tokens(tree, r, 0, tree.row_length[r] - 1);
+    const auto out = model.head(hidden.index_select(0, at::tensor(places)), targets_of(rows[r]));
+    loss = loss + (1.0 + r) * (out.log_prob_n.mean() + 0.1 * out.entropy_n.mean());
+  }
+  return loss;
+}
+
+// The same, each row by itself.
+at::Tensor row_loss(const Transformer& model, const LoraAdapter& adapter, const Rows& rows) {
+  auto loss = at::zeros({});
+  for (size_t r = 0; r < rows.size(); ++r) {
+    loss = loss + (1.0 + r) * tree_loss(model, adapter, {rows[r]});
+  }
+  return loss;
+}
+
+std::vector<at::Tensor> gradients(const LoraAdapter& adapter, const at::Tensor& loss) {
+  return torch::autograd::grad({loss}, adapter.parameters());
+}
+
+// Rounding of sums of n terms grows like sqrt(n) ulps of their norm.
+void expect_close(const at::Tensor& a, const at::Tensor& b, double ulps, const std::string& what) {
+  ASSERT_EQ(a.sizes(), b.sizes()) << what;
+  const double error = (a - b).to(at::kDouble).norm().item<double>();
+  const double norm = b.to(at::kDouble).norm().item<double>();
+  EXPECT_LE(error, ulps * kEpsilon * norm) << what << ": norm " << norm;
+}
+
+struct Shape {
+  int64_t heads, kv_heads;
+};
+
+class TreeEqualsRows : public ::testing::TestWithParam<Shape> {};
+
+TEST_P(TreeEqualsRows, HiddenStates) {
+  const auto [heads, kv_heads] = GetParam();
+  const TransformerConfig config = tiny_config(heads, kv_heads);
+  const Transformer model = Transformer::random(config, kFloat, 7);
+  const LoraAdapter adapter = random_adapter(config, {.rank = 4, .alpha = 8}, 8);
+  const torch::NoGradGuard no_grad;
+  Rng rng(9);
+  for (int trial = 0; trial < 8; ++trial) {
+    const Rows rows = random_rows(rng, 12, 60, 101);
+    const TokenTree tree = build_token_tree(rows);
+    const auto shared = model.hidden(tree, &adapter);
+    for (size_t r = 0; r < rows.size(); ++r) {
+      const auto places = row_tokens(tree, r, 0, tree.row_length[r]);
+      const auto alone = model.hidden(build_token_tree(Rows{rows[r]}), &adapter);
+      expect_close(shared.index_select(0, at::tensor(places)), alone, 64, "row");
+    }
+  }
+}
+
+TEST_P(TreeEqualsRows, GradientsOfEveryAdapterMatrix) {
+  const auto [heads, kv_heads] = GetParam();
+  const TransformerConfig config = tiny_config(heads, kv_heads);
+  const Transformer model = Transformer::random(config, kFloat, 17);
+  const LoraAdapter adapter = random_adapter(config, {.rank = 4, .alpha = 8}, 18);
+  Rng rng(19);
+  for (int trial = 0; trial < 4; ++trial) {
+    const Rows rows = random_rows(rng, 10, 50, 101);
+    const auto shared = gradients(adapter, tree_loss(model, adapter, rows));
+    const auto separate = gradients(adapter, row_loss(model, adapter, rows));
+    for (size_t i = 0; i < shared.size(); ++i) {
+      EXPECT_EQ(shared[i].scalar_type(), at::kFloat);
+      expect_close(shared[i], separate[i], 256, adapter.pairs()[i / 2].module);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, TreeEqualsRows,
+                         ::testing::Values(Shape{6, 6}, Shape{6, 1}, Shape{9, 3}, Shape{5, 5},
+                                           Shape{7, 1}));
+
+// A transformer layer by layer in double precision from torch's own operators would be a second
+// implementation; finite differences need none.
+TEST(Transformer, GradientsAreThoseOfFiniteDifferences) {
+  const TransformerConfig config = tiny_config(4, 2);
+  const Transformer model = Transformer::random(config, kFloat, 27);
+  const LoraAdapter adapter = random_adapter(config, {.rank = 4, .alpha = 8}, 28);
+  Rng rng(29);
+  const Rows rows = random_rows(rng, 6, 20, 101);
+  const auto grads = gradients(adapter, tree_loss(model, adapter, rows));
+  const auto parameters = adapter.parameters();
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const torch::NoGradGuard no_grad;
+    auto generator = at::make_generator<at::CPUGeneratorImpl>(i);
+    const auto direction = at::randn(parameters[i].sizes(), generator);
+    const auto at_step = [&](double step) {
+      parameters[i].add_(direction, step);
+      const double value = tree_loss(model, adapter, rows).item<double>();
+      parameters[i].add_(direction, -step);
+      return value;
+    };
+    const double step = 2e-3;
+    const double numeric = (at_step(step) - at_step(-step)) / (2 * step);
+    const double analytic = (grads[i] * direction).sum().item<double>();
+    const double scale = grads[i].norm().item<double>() * direction.norm().item<double>();
+    EXPECT_NEAR(numeric, analytic, 5e-3 * scale + 0.1) << adapter.pairs()[i / 2].module;
+  }
+}
+
+TEST(Transformer, ANewAdapterChangesNothing) {
+  const TransformerConfig config = tiny_config(6, 3);
+  const Transformer model = Transformer::random(config, kFloat, 37);
+  const LoraAdapter adapter(config, {}, 38);
+  const TokenTree tree = build_token_tree(Rows{{1, 2, 3, 4, 5}});
+  EXPECT_TRUE(at::equal(model.hidden(tree, &adapter), model.hidden(tree, nullptr)));
+}
+
+TEST(Transformer, TheSameInputGivesTheSameBits) {
+  const TransformerConfig config = tiny_config(6, 3);
+  const Transformer model = Transformer::random(config, {}, 47);
+  const LoraAdapter adapter = random_adapter(config, {.rank = 4, .alpha = 8}, 48);
+  Rng rng(49);
+  const Rows rows = random_rows(rng, 20, 60, 101);
+  const auto first = gradients(adapter, tree_loss(model, adapter, rows));
+  for (int trial = 0; trial < 3; ++trial) {
+    const auto again = gradients(adapter, tree_loss(model, adapter, rows));
+    for (size_t i = 0; i < first.size(); ++i) ASSERT_TRUE(at::equal(first[i], again[i]));
+  }
+}
+
+// bfloat16 keeps 8 bits of a number: the gradient stays within a few of its ulps.
+TEST(Transformer, Bfloat16GradientsAreNearThoseOfFloat32) {
+  const TransformerConfig config = tiny_config(6, 3);
+  const Transformer narrow = Transformer::random(config, {}, 57);
+  const Transformer wide = Transformer::random(config, kFloat, 57);
+  const LoraAdapter adapter = random_adapter(config, {.rank = 4, .alpha = 8}, 58);
+  Rng rng(59);
+  const Rows rows = random_rows(rng, 20, 60, 101);
+  const auto a = gradients(adapter, tree_loss(narrow, adapter, rows));
+  const auto b = gradients(adapter, tree_loss(wide, adapter, rows));
+  for (size_t i = 0; i < a.size(); ++i) {
+    EXPECT_EQ(a[i].scalar_type(), at::kFloat);
+    expect_close(a[i], b[i], 0.08 / kEpsilon, adapter.pairs()[i / 2].module);
+  }
+}
+
+class Head : public ::testing::TestWithParam<double> {};
+
+TEST_P(Head, EqualsLogSoftmaxInDoublePrecision) {
+  const double temperature = GetParam();
+  const TransformerConfig config = tiny_config(6, 3);
+  const Transformer model = Transformer::random(config, kFloat, 67);
+  auto generator = at::make_generator<at::CPUGeneratorImpl>(68);
+  const auto hidden = at::randn({700, config.width}, generator).requires_grad_(true);
+  const auto target = at::randint(config.vocabulary, {700}, generator, at::kLong);
+  const auto weight_a = at::randn({700}, generator), weight_b = at::randn({700}, generator);
+
+  const HeadOutput out = model.head(hidden, target, temperature);
+  const auto loss = (out.log_prob_n * weight_a + out.entropy_n * weight_b).sum();
+  const auto grad = torch::autograd::grad({loss}, {hidden})[0];
+
+  const auto exact_hidden = hidden.detach().to(at::kDouble).requires_grad_(true);
+  const auto head_vd = model.logits(at::eye(config.width)).t().to(at::kDouble);
+  const auto log_p = at::log_softmax(exact_hidden.mm(head_vd.t()) / temperature, 1);
+  const auto exact_log_prob = log_p.gather(1, target.unsqueeze(1)).squeeze(1);
+  const auto exact_entropy = -(log_p.exp() * log_p).sum(1);
+  const auto exact_loss = (exact_log_prob * weight_a + exact_entropy * weight_b).sum();
+  const auto exact_grad = torch::autograd::grad({exact_loss}, {exact_hidden})[0];
+
+  expect_close(out.log_prob_n, exact_log_prob, 16, "log probability");
+  expect_close(out.entropy_n, exact_entropy, 16, "entropy");
+  expect_close(grad, exact_grad, 32, "gradient");
+  const torch::NoGradGuard no_grad;
+  EXPECT_TRUE(at::equal(model.head(hidden, target, temperature).log_prob_n, out.log_prob_n));
+}
+
+INSTANTIATE_TEST_SUITE_P(Temperatures, Head, ::testing::Values(0.5, 1.0, 1.7));
+
+TEST(Transformer, PrefillKeepsTheHiddenStates) {
+  const TransformerConfig config = tiny_config(6, 3);
+  const Transformer model = Transformer::random(config, kFloat, 77);
+  Rng rng(78);
+  const TokenTree tree = build_token_tree(random_rows(rng, 8, 40, 101));
+  const TreeCache cache = model.prefill(tree, nullptr);
+  EXPECT_TRUE(at::equal(cache.hidden_nd, model.hidden(tree, nullptr)));
+  ASSERT_EQ(cache.keys.size(), 2);
+  EXPECT_EQ(cache.keys[0].sizes(), (std::vector<int64_t>{3, tree.tokens(), 8}));
+}
+
+}  // namespace
+}  // namespace l2a

@@ -1,0 +1,20 @@
+// The frozen weights behind a Transformer. Private to this module.
+#pragma once
+
+#include <vector>
+
+#include "model/decoder_layer.h"
+#include "model/transformer.h"
+
+namespace l2a {
+
+struct Transformer::Weights {
+  at::Tensor embedding_vd;  // compute type
+  at::Tensor norm_d;        // float32
+  at::Tensor head_vd;       // compute type; the embedding itself where tied
+  std::vector<LayerWeights> layers;
+};
+
+at::ScalarType scalar_type(ComputeType type);
+
+}  // namespace l2a

@@ -1,0 +1,33 @@
+// How attention runs over a token tree: cut into tasks, each a run of packed queries that share
+// their ancestors. Private to this module.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "model/token_tree.h"
+
+namespace l2a {
+
+// The queries are the packed tokens [begin, end). Each attends to all tokens of `prefix` and,
+// among the task's own, to those from own_start up to and including itself.
+struct AttentionTask {
+  std::vector<TokenRange> prefix;
+  int64_t prefix_tokens = 0;
+  int64_t begin = 0, end = 0;
+  std::vector<int32_t> own_start;  // for each query, counted from `begin`
+
+  int64_t queries() const { return end - begin; }
+  int64_t keys() const { return prefix_tokens + queries(); }
+};
+
+// The tasks cover the tree's tokens in packed order. Long segments are cut and neighbouring
+// siblings put together at about `max_queries` tokens.
+std::vector<AttentionTask> plan_attention(const TokenTree& tree, int64_t max_queries = 128);
+
+// Position id of each packed token.
+std::vector<int64_t> token_positions(const TokenTree& tree);
+
+}  // namespace l2a
