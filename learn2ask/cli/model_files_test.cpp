@@ -1,0 +1,108 @@
+#include "cli/model_files.h"
+
+#include <filesystem>
+#include <functional>
+#include <map>
+
+#include <gtest/gtest.h>
+
+#include "base/file.h"
+
+namespace l2a {
+namespace {
+
+template <class T>
+std::string raw(T value) {
+  return {reinterpret_cast<const char*>(&value), sizeof value};
+}
+std::string raw_text(const std::string& text) { return raw<uint64_t>(text.size()) + text; }
+std::string text_value(const std::string& text) { return raw<uint32_t>(8) + raw_text(text); }
+std::string texts_value(const std::vector<std::string>& texts) {
+  std::string value = raw<uint32_t>(9) + raw<uint32_t>(8) + raw<uint64_t>(texts.size());
+  for (const auto& text : texts) value += raw_text(text);
+  return value;
+}
+std::string types_value(const std::vector<int32_t>& types) {
+  std::string value = raw<uint32_t>(9) + raw<uint32_t>(5) + raw<uint64_t>(types.size());
+  for (const int32_t type : types) value += raw(type);
+  return value;
+}
+
+using Metadata = std::map<std::string, std::string>;
+
+Metadata small_tokenizer() {
+  return {{"tokenizer.ggml.model", text_value("gpt2")},
+          {"tokenizer.ggml.pre", text_value("smollm")},
+          {"tokenizer.ggml.tokens", texts_value({"a", "b", "ab", "<|im_start|>", "<|im_end|>"})},
+          {"tokenizer.ggml.token_type", types_value({1, 1, 1, 3, 3})},
+          {"tokenizer.ggml.merges", texts_value({"a b"})},
+          {"tokenizer.chat_template", text_value("{{ bos_token }}")}};
+}
+
+GgufFile open_with(const Metadata& metadata) {
+  const std::string path = ::testing::TempDir() + "model_files_test.gguf";
+  std::string bytes = "GGUF" + raw<uint32_t>(3) + raw<uint64_t>(0) + raw<uint64_t>(metadata.size());
+  for (const auto& [key, value] : metadata) bytes += raw_text(key) + value;
+  write_file_atomic(path, bytes);
+  GgufFile file = GgufFile::open(path);
+  std::filesystem::remove(path);
+  return file;
+}
+
+// The end of the message with which the tokenizer or the template is refused.
+std::string refusal(const std::function<void(Metadata&)>& change) {
+  Metadata metadata = small_tokenizer();
+  change(metadata);
+  try {
+    const BpeTokenizer tokenizer = load_tokenizer(open_with(metadata));
+    load_chat_template(open_with(metadata), tokenizer);
+  } catch (const Failure& e) {
+    const std::string file = "model_files_test.gguf: ";
+    const size_t at = e.error.message.find(file);
+    return at == std::string::npos ? e.error.message : e.error.message.substr(at + file.size());
+  }
+  return "";
+}
+
+TEST(LoadTokenizer, ReadsItFromTheMetadata) {
+  const BpeTokenizer tokenizer = load_tokenizer(open_with(small_tokenizer()));
+  EXPECT_EQ(tokenizer.size(), 5);
+  EXPECT_EQ(*tokenizer.encode("aba"), (std::vector<int32_t>{2, 0}));
+  EXPECT_EQ(tokenizer.special_id("<|im_end|>"), 4);
+}
+
+TEST(LoadTokenizer, SaysWhatIsMissingOrDoesNotFit) {
+  for (const char* key :
+       {"tokenizer.ggml.model", "tokenizer.ggml.pre", "tokenizer.ggml.tokens",
+        "tokenizer.ggml.token_type", "tokenizer.ggml.merges", "tokenizer.chat_template"}) {
+    EXPECT_EQ(refusal([&](auto& m) { m.erase(key); }),
+              "metadata '" + std::string(key) + "': missing");
+  }
+  EXPECT_EQ(refusal([](auto& m) { m["tokenizer.ggml.model"] = text_value("llama"); }),
+            "tokenizer: kind 'llama' where gpt2 (byte-level BPE) is known");
+  EXPECT_EQ(refusal([](auto& m) { m["tokenizer.ggml.pre"] = text_value("tekken"); }),
+            "tokenizer: unknown pre-tokenizer 'tekken' (known: smollm, gpt-2)");
+  EXPECT_EQ(refusal([](auto& m) { m["tokenizer.ggml.token_type"] = types_value({1, 3}); }),
+            "tokenizer: 2 token types for 5 tokens");
+  EXPECT_EQ(refusal([](auto& m) { m["tokenizer.ggml.merges"] = texts_value({}); }),
+            "tokenizer: no merges: a byte-level BPE tokenizer cannot do without");
+  EXPECT_EQ(refusal([](auto& m) { m["tokenizer.ggml.merges"] = texts_value({"b a"}); }),
+            "tokenizer: merge 0 'b a': no token 'ba'");
+  EXPECT_EQ(refusal([](auto& m) { m["tokenizer.ggml.merges"] = types_value({1}); }),
+            "metadata 'tokenizer.ggml.merges': expected an array of texts");
+  EXPECT_EQ(refusal([](auto&) {}),
+            "chat template: '{{ bos_token }}': not one of the known ones (chatml)");
+}
+
+TEST(EmbeddedModels, AreFoundFromABuildOfTheSources) {
+  try {
+    EXPECT_EQ(load_tokenizer(GgufFile::open(embedded_policy_model())).size(), 49152);
+    EXPECT_TRUE(std::filesystem::exists(embedded_sentence_encoder() + "/vocab.txt"));
+  } catch (const Failure& e) {
+    EXPECT_EQ(e.error.code, ErrorCode::kNotFound);
+    GTEST_SKIP() << "the embedded models are not installed (tools/dev)";
+  }
+}
+
+}  // namespace
+}  // namespace l2a
