@@ -109,13 +109,17 @@ class Interview {
     size_t turn = 0;
   };
 
+  // A statement of the turn is about an open question.
   bool explains(const Turn& turn) const {
-    WordSet said;
-    add_words(said, turn.text, forms_);
+    WordSet stated;
+    for (const ByteRange& range : sentence_ranges(turn.text)) {
+      const std::string_view sentence = slice(turn.text, range);
+      if (!forms_.asks(sentence)) add_words(stated, sentence, forms_);
+    }
     return std::any_of(open_.begin(), open_.end(), [&](const Open& open) {
       const auto asked = content_words(open.question, forms_);
       return std::any_of(asked.begin(), asked.end(),
-                         [&](const std::string& word) { return said.contains(word); });
+                         [&](const std::string& word) { return stated.contains(word); });
     });
   }
 

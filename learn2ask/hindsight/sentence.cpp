@@ -94,10 +94,8 @@ bool is_abbreviation(const Points& text, size_t i, size_t sentence_begin) {
   while (begin > sentence_begin && !is_space(text.code[begin - 1])) --begin;
   while (begin < i && closes(text.code[begin])) ++begin;
   std::string word = encode_utf8(std::u32string_view(text.code).substr(begin, i - begin));
-  if (begin == sentence_begin && !word.empty() &&
-      std::all_of(word.begin(), word.end(), [](char c) { return c >= '0' && c <= '9'; })) {
-    return true;  // the number of a list item
-  }
+  const bool digit = word.size() == 1 && word[0] >= '0' && word[0] <= '9';
+  if (digit && begin == sentence_begin) return true;  // the number of a list item
   if (i - begin == 1 && is_upper(text.code[begin]) && text.code[begin] != U'I') return true;
   word = normalise_text(word);
   static constexpr std::array<std::string_view, 16> kAlways = {
