@@ -9,9 +9,9 @@
 
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-  // Mean over the last steps, weights falling by e in a twentieth of the run.
+  // Mean over the last steps, weights falling by e in a fortieth of the run.
   function smoothed(values) {
-    const keep = Math.exp(-20 / Math.max(values.length, 1));
+    const keep = Math.exp(-40 / Math.max(values.length, 1));
     let sum = 0, weight = 0;
     return values.map((value) => {
       if (value === null) return null;
@@ -30,10 +30,10 @@
   // A long noisy run gets a faint line as measured beneath the smoothed one.
   function linesOf(curve) {
     const colours = [style("--accent"), style("--second"), style("--third")];
-    const noisy = curve.steps.length > 30;
     const data = [curve.steps], series = [{ label: "step" }];
     curve.series.forEach((line, index) => {
       const stroke = colours[index % colours.length];
+      const noisy = line.values.filter((value) => value !== null).length > 30;
       if (noisy) {
         data.push(line.values);
         series.push({ label: "", stroke: stroke + "40", width: 1, points: { show: false }, spanGaps: true });

@@ -23,9 +23,11 @@ const std::vector<Chart>& charts() {
       {"reward", {{"reward", "reward"}}},
       {"parts of the reward",
        {{"macro", "decision right"}, {"micro", "question reaches its aim"}, {"format", "format"}}},
-      {"loss, nats a token", {{"loss", "training"}, {"heldout_loss", "held out"}}},
+      {"loss, nats a token", {{"loss", "loss"}}},
+      {"score of held-out sessions, higher is better", {{"held_out", "score"}}},
       {"entropy, nats a token", {{"entropy", "entropy"}}},
       {"distance from the start model, nats a token", {{"kl", "KL"}}},
+      {"share of replies", {{"stops", "stop"}, {"malformed", "malformed"}}},
       {"groups without variance", {{"zero_variance_groups", "share"}}},
       {"reply length, tokens", {{"reply_tokens", "tokens"}}},
   };

@@ -152,7 +152,7 @@ TEST(RenderReport, MakesOnePageThatFetchesNothing) {
   }
   EXPECT_THAT(page, HasSubstr("default-src 'none'"));
   EXPECT_THAT(page, HasSubstr(csp_hash(read_file(kWeb / "report.js"))));
-  EXPECT_THAT(page, HasSubstr("After training, the model decides rightly"));
+  EXPECT_THAT(page, HasSubstr("After training, it rightly asks or stops <strong>"));
 }
 
 // One string in every place where data can stand.

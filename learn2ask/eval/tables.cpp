@@ -174,15 +174,15 @@ bool TableGroup::is_best(const Summary& row, Metric metric) const {
   const Better better = metric_info(metric).better;
   const auto& own = estimate_of(row, metric);
   if (better == Better::kNeither || row.facts.role != PolicyRole::kModel || !own) return false;
-  size_t models = 0;
+  bool worse_one = false;
   for (const Summary* other : rows) {
     const auto& theirs = estimate_of(*other, metric);
     if (other->facts.role != PolicyRole::kModel || !theirs) continue;
-    ++models;
     if (value_text(theirs) == value_text(own)) continue;
     if ((theirs->value > own->value) == (better == Better::kHigher)) return false;
+    worse_one = true;
   }
-  return models >= 2;
+  return worse_one;
 }
 
 std::vector<TableGroup> group_summaries(std::span<const Summary> summaries) {

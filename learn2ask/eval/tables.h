@@ -30,8 +30,8 @@ struct TableGroup {
   std::string caption;  // grader, split, counts, decoding, scoring, prompt hashes
   std::vector<const Summary*> rows;
 
-  // Whether the row's value, as printed, is the best of the group's models (at least two;
-  // constants and the expert are no competitors).
+  // Whether the row's value, as printed, is the best of the group's models and some model's is
+  // worse. Constants and the expert are no competitors.
   bool is_best(const Summary& row, Metric metric) const;
 };
 std::vector<TableGroup> group_summaries(std::span<const Summary> summaries);

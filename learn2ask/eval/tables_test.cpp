@@ -58,9 +58,17 @@ TEST(TableGroup, TheBestIsTheBestModelInTheMetricsOwnDirection) {
 TEST(TableGroup, ModelsThatPrintTheSameAreBothTheBest) {
   auto rows = some_summaries();
   rows[1].metrics.fill(exactly(0.70004));
+  rows.push_back(summary("SFT", PolicyRole::kModel, 0.5));
   const auto groups = group_summaries(rows);
   EXPECT_TRUE(groups[0].is_best(rows[1], Metric::kReward));
   EXPECT_TRUE(groups[0].is_best(rows[2], Metric::kReward));
+}
+
+TEST(TableGroup, NoneIsTheBestWhereAllModelsAreAlike) {
+  auto rows = some_summaries();
+  rows[1].metrics = rows[2].metrics;
+  const auto groups = group_summaries(rows);
+  EXPECT_FALSE(groups[0].is_best(rows[2], Metric::kReward));
 }
 
 TEST(GroupSummaries, KeepsNumbersApartThatWereMeasuredDifferently) {
