@@ -18,7 +18,7 @@ std::string percent(double share) { return fmt::format("{:.0f}%", 100 * share); 
 
 // ---- hero: headline and cards ------------------------------------------------------------
 
-// "it rightly asks or stops 93% of the time (before: 47%)"
+// "the model rightly asks or stops 93% of the time (before: 47%)"
 std::string change_text(const Summary& before, const Summary& after, Metric metric,
                         const char* words) {
   const auto& from = estimate_of(before, metric);
@@ -32,7 +32,7 @@ std::string change_text(const Summary& before, const Summary& after, Metric metr
 std::string headline(std::span<const Summary* const> journey) {
   const Summary &before = *journey.front(), &after = *journey.back();
   const std::string decides =
-      change_text(before, after, Metric::kBalancedAccuracy, "it rightly asks or stops");
+      change_text(before, after, Metric::kBalancedAccuracy, "the model rightly asks or stops");
   const std::string asks = change_text(before, after, Metric::kWaGh,
                                        "where something is left to ask, it asks for just that");
   if (decides.empty() && asks.empty()) return "";

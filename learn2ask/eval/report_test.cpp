@@ -38,7 +38,8 @@ Evaluation fake_evaluation(const std::string& policy, PolicyRole role, double de
     for (size_t t = 0; t < 7; ++t) {
       const Decision truth = t == 6 ? Decision::kStop : Decision::kContinue;
       const bool right = rng.chance(decides);
-      const bool ask = (truth == Decision::kContinue) == right;
+      const bool ask = role == PolicyRole::kConstant ? policy == "fixed question"
+                                                     : (truth == Decision::kContinue) == right;
       const double micro = rng.chance(asks) ? 1 : 0.5 * static_cast<double>(rng.below(2));
       evaluation.rows.push_back(testing::make_row("s" + std::to_string(s), 2 * t + 1, truth,
                                                   ask ? "ask" : "stop", micro,
@@ -152,7 +153,7 @@ TEST(RenderReport, MakesOnePageThatFetchesNothing) {
   }
   EXPECT_THAT(page, HasSubstr("default-src 'none'"));
   EXPECT_THAT(page, HasSubstr(csp_hash(read_file(kWeb / "report.js"))));
-  EXPECT_THAT(page, HasSubstr("After training, it rightly asks or stops <strong>"));
+  EXPECT_THAT(page, HasSubstr("After training, the model rightly asks or stops <strong>"));
 }
 
 // One string in every place where data can stand.
