@@ -152,7 +152,8 @@ std::string transcript(const std::vector<Turn>& context) {
   const size_t folded = context.size() > kTurnsShown ? context.size() - kTurnsShown : 0;
   std::string out = "<div class=\"transcript\">\n";
   if (folded > 0) {
-    out += fmt::format("<details><summary>{} earlier turns</summary>\n", folded);
+    out += fmt::format("<details><summary>{} earlier {}</summary>\n", folded,
+                       folded == 1 ? "turn" : "turns");
     for (size_t i = 0; i < folded; ++i) out += bubble(context[i]);
     out += "</details>\n";
   }
