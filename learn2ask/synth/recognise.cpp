@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 
 #include "base/utf8.h"
 
@@ -36,6 +35,15 @@ std::optional<size_t> find_phrase(const CuePhrase& phrase, const std::vector<std
     if (std::equal(wanted.begin(), wanted.end(), words.begin() + at, matches)) return at;
   }
   return std::nullopt;
+}
+
+// Words without a possessive 's: "the camera's cover" names the camera.
+std::vector<std::string> plain_words(std::string_view text) {
+  auto list = words(text);
+  for (auto& word : list) {
+    if (word.size() > 2 && word.ends_with("'s")) word.resize(word.size() - 2);
+  }
+  return list;
 }
 
 std::vector<Cue> parse_checked(const std::vector<std::string>& texts) {
@@ -79,38 +87,52 @@ Result<Cue> parse_cue(std::string_view text) {
 }
 
 Recogniser::Recogniser(const Domain& domain, const QuestionForms& forms) : forms_(forms) {
-  for (const auto& slot : domain.slots) slot_cues_.push_back(parse_checked(slot.cues));
+  for (const auto& slot : domain.slots) {
+    slot_cues_.push_back(parse_checked(slot.cues));
+    auto& wordings = wordings_.emplace_back();
+    for (const auto& ask : slot.ask) {
+      const auto ask_words = plain_words(ask);
+      wordings.emplace_back(ask_words.begin(), ask_words.end());
+    }
+  }
   general_cues_ = parse_checked(domain.general_cues);
-  weigh(domain);
+  for (auto& cues : slot_cues_) {
+    for (auto& cue : cues) weigh(cue);
+  }
 }
 
-// A phrase weighs the sum over its words of log((slots + 1) / (slots that use the word + 1/2)), the
-// smoothed inverse document frequency in the domain's own questions. Always > 0.
-void Recogniser::weigh(const Domain& domain) {
-  std::vector<std::vector<std::string>> words_of_slot;
-  for (const auto& slot : domain.slots) {
-    std::string all;
-    for (const auto& ask : slot.ask) all += ask + "\n";
-    words_of_slot.push_back(words(all));
-  }
-  const auto weight = [&](const std::string& pattern) {
-    double users = 0;
-    for (const auto& slot_words : words_of_slot) {
-      users += std::any_of(slot_words.begin(), slot_words.end(),
-                           [&](const std::string& word) { return matches(pattern, word); });
-    }
-    return std::log((static_cast<double>(words_of_slot.size()) + 1) / (users + 0.5));
+double Recogniser::weight_of(const std::string& pattern) const {
+  const auto uses_it = [&](const std::vector<std::set<std::string>>& wordings) {
+    return std::any_of(wordings.begin(), wordings.end(), [&](const std::set<std::string>& wording) {
+      return std::any_of(wording.begin(), wording.end(),
+                         [&](const std::string& word) { return matches(pattern, word); });
+    });
   };
-  for (auto& cues : slot_cues_) {
-    for (auto& cue : cues) {
-      for (auto& term : cue.terms) {
-        for (auto& phrase : term.alternatives) {
-          phrase.weight = 0;
-          for (const auto& word : phrase.words) phrase.weight += weight(word);
-        }
-      }
+  const auto users =
+      static_cast<double>(std::count_if(wordings_.begin(), wordings_.end(), uses_it));
+  return std::log((static_cast<double>(wordings_.size()) + 1) / (users + 0.5));
+}
+
+void Recogniser::weigh(Cue& cue) const {
+  for (auto& term : cue.terms) {
+    for (auto& phrase : term.alternatives) {
+      phrase.weight = 0;
+      for (const auto& word : phrase.words) phrase.weight += weight_of(word);
     }
   }
+}
+
+double Recogniser::shared_weight(size_t slot, const std::vector<std::string>& words) const {
+  const std::set<std::string> distinct(words.begin(), words.end());
+  double most = 0;
+  for (const auto& wording : wordings_[slot]) {
+    double shared = 0;
+    for (const auto& word : distinct) {
+      if (wording.count(word)) shared += weight_of(word);
+    }
+    most = std::max(most, shared);
+  }
+  return most;
 }
 
 Recogniser::Match Recogniser::match(const Cue& cue, const std::vector<std::string>& words) {
@@ -145,15 +167,16 @@ Recognised Recogniser::recognise(std::string_view text) const {
   const auto questions = forms_.questions(text);
   if (questions.empty()) return {Kind::kNothing};
   const std::string& question = questions.front();
-  const auto question_words = words(question);
+  const auto question_words = plain_words(question);
 
   Match winner;
   Recognised found{Kind::kUnknown};
   std::set<size_t> named_at;  // words where some slot's cue begins
   for (size_t slot = 0; slot < slot_cues_.size(); ++slot) {
-    const Match m = best(slot_cues_[slot], question_words);
+    Match m = best(slot_cues_[slot], question_words);
     if (m.weight == 0) continue;
     named_at.insert(m.begin);
+    m.weight += shared_weight(slot, question_words) / 2;
     if (!m.better_than(winner)) continue;
     winner = m;
     found = {Kind::kSlot, slot};

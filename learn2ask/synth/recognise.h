@@ -8,12 +8,16 @@
 //   take|taking|using       any of these
 //   !before                 must not occur
 //
-// The cue with the most matched words decides; among equals the one whose match begins first in the
-// question, then the slot that the file names first. A general cue decides only where no slot's
-// does.
+// A word weighs more the fewer slots use it in their questions (inverse document frequency: "how
+// long" says little, "tetanus" everything). The evidence for a slot is the weight of its heaviest
+// cue that matches, and half the weight of the words shared with the nearest of its own wordings.
+// The slot of most evidence is recognised; among equals the one whose cue begins first in the
+// question, then the one that the file names first. Where no slot's cue matches, a general cue
+// decides.
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -68,11 +72,16 @@ class Recogniser {
       return weight > other.weight || (weight == other.weight && begin < other.begin);
     }
   };
-  void weigh(const Domain& domain);
+  // log((slots + 1) / (slots that use the word + 1/2)) > 0; a '*' pattern stands for all its words.
+  double weight_of(const std::string& pattern) const;
+  void weigh(Cue& cue) const;
+  // Weight of the words that `words` shares with the nearest wording of the slot.
+  double shared_weight(size_t slot, const std::vector<std::string>& words) const;
   static Match match(const Cue& cue, const std::vector<std::string>& words);
   static Match best(const std::vector<Cue>& cues, const std::vector<std::string>& words);
 
   const QuestionForms& forms_;
+  std::vector<std::vector<std::set<std::string>>> wordings_;  // words of each slot's questions
   std::vector<std::vector<Cue>> slot_cues_;
   std::vector<Cue> general_cues_;
 };

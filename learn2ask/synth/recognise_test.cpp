@@ -10,10 +10,10 @@
 namespace l2a {
 namespace {
 
-using testing::held_out_wordings;
 using testing::question_forms;
 using testing::recognised_name;
 using testing::shipped_domain;
+using testing::wordings_of;
 
 class ShippedDomain : public ::testing::TestWithParam<const char*> {
  protected:
@@ -52,24 +52,26 @@ TEST_P(ShippedDomain, RecognisesEveryWordingOfItsOwn) {
   for (const auto& ask : domain.general_ask) EXPECT_EQ(name_of(ask), "general") << ask;
 }
 
+// The cues were corrected on the tuned wordings, never on the held-out ones.
 TEST_P(ShippedDomain, RecognisesHeldOutWordings) {
-  const auto wordings = held_out_wordings(GetParam());
-  std::map<std::string, int> per_slot;
-  size_t right = 0;
-  std::string wrong;
-  for (const auto& [slot, question] : wordings) {
-    ++per_slot[slot];
-    const auto got = name_of(question);
-    right += got == slot;
-    if (got != slot) wrong += "\n  " + slot + ", not " + got + ": " + question;
+  for (const std::string set : {"", "_tuned"}) {
+    const auto wordings = wordings_of(GetParam() + set);
+    std::map<std::string, int> per_slot;
+    size_t right = 0;
+    std::string wrong;
+    for (const auto& [slot, question] : wordings) {
+      ++per_slot[slot];
+      const auto got = name_of(question);
+      right += got == slot;
+      if (got != slot) wrong += "\n  " + slot + ", not " + got + ": " + question;
+    }
+    for (const auto& slot : domain.slots) EXPECT_GE(per_slot[slot.name], 2) << slot.name;
+    EXPECT_EQ(per_slot.size(), domain.slots.size());
+    const double accuracy = static_cast<double>(right) / static_cast<double>(wordings.size());
+    std::printf("%s%s: %zu of %zu wordings right (%.3f)%s\n", GetParam(), set.c_str(), right,
+                wordings.size(), accuracy, wrong.c_str());
+    EXPECT_GE(accuracy, 0.95);
   }
-  for (const auto& slot : domain.slots) EXPECT_GE(per_slot[slot.name], 2) << slot.name;
-  EXPECT_EQ(per_slot.size(), domain.slots.size());
-  const double accuracy = static_cast<double>(right) / wordings.size();
-  RecordProperty("accuracy", std::to_string(accuracy));
-  std::printf("held-out wordings of %s: %zu of %zu right (%.3f)%s\n", GetParam(), right,
-              wordings.size(), accuracy, wrong.c_str());
-  EXPECT_GE(accuracy, 0.95);
 }
 
 TEST_P(ShippedDomain, TakesNoClosingForAQuestion) {

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/jsonl.h"
 #include "synth/domain.h"
 #include "synth/recognise.h"
 
@@ -21,8 +22,14 @@ inline Domain shipped_domain(const std::string& name) {
   return read_domain(std::string(L2A_SOURCE_DIR) + "/domains/" + name + ".yaml");
 }
 
-// Pairs (slot, question) of tests/wordings/<domain>.tsv.
-inline std::vector<std::pair<std::string, std::string>> held_out_wordings(const std::string& name) {
+inline FileHeader sessions_header() {
+  FileHeader header;
+  header.format = "sessions";
+  return header;
+}
+
+// Pairs (slot, question) of tests/wordings/<name>.tsv.
+inline std::vector<std::pair<std::string, std::string>> wordings_of(const std::string& name) {
   std::ifstream in(std::string(L2A_SOURCE_DIR) + "/tests/wordings/" + name + ".tsv");
   std::vector<std::pair<std::string, std::string>> wordings;
   for (std::string line; std::getline(in, line);) {
