@@ -44,4 +44,10 @@ std::string data_path(const std::string& relative) {
                                  "folder that holds prompts/, recipes/ and domains/)");
 }
 
+std::string domain_path(const std::string& domain) {
+  const bool is_path = domain.find('/') != std::string::npos || domain.ends_with(".yaml") ||
+                       domain.ends_with(".yml");
+  return is_path ? domain : data_path("domains/" + domain + ".yaml");
+}
+
 }  // namespace l2a

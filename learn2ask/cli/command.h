@@ -52,4 +52,7 @@ class Settings {
 // tree when run from a build. Throws Failure when it is neither.
 std::string data_path(const std::string& relative);
 
+// The file of a shipped domain ("pharmacy", "laptop"), or the path itself when it looks like one.
+std::string domain_path(const std::string& domain);
+
 }  // namespace l2a

@@ -16,13 +16,6 @@ struct GenerateArguments {
   std::string out;
 };
 
-// A shipped domain by its name; anything that looks like a file is one.
-std::string domain_path(const std::string& domain) {
-  const bool is_path = domain.find('/') != std::string::npos || domain.ends_with(".yaml") ||
-                       domain.ends_with(".yml");
-  return is_path ? domain : data_path("domains/" + domain + ".yaml");
-}
-
 double percent(size_t part, size_t whole) {
   return whole == 0 ? 0.0 : 100.0 * static_cast<double>(part) / static_cast<double>(whole);
 }

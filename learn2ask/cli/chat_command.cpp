@@ -1,0 +1,136 @@
+// `learn2ask chat`: talk to a policy in the terminal.
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <optional>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/interrupt.h"
+#include "base/utf8.h"
+#include "cli/command.h"
+#include "cli/policy_setup.h"
+#include "rollout/model_policy.h"
+
+namespace l2a {
+namespace {
+
+struct ChatOptions {
+  PolicyOptions policy;
+  DecodingOptions decoding;
+
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v.group("policy", policy);
+    v.group("decoding", decoding);
+  }
+};
+
+std::string csv_field(const std::string& text) {
+  std::string field = "\"";
+  for (const char c : text) field += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return field + '"';
+}
+
+// One message a row, written when it is said: complete at any moment, and `learn2ask import`
+// reads it.
+class Transcript {
+ public:
+  explicit Transcript(const std::string& path) {
+    if (path.empty()) return;
+    std::error_code ec;
+    const bool is_new = !std::filesystem::exists(path, ec);
+    journal_.emplace(path);
+    if (is_new) journal_->append("session,role,text,time");
+  }
+
+  void add(Role role, const std::string& text) {
+    if (!journal_) return;
+    journal_->append(session_ + "," + role_name(role) + "," + csv_field(text) + "," +
+                     utc_timestamp());
+  }
+
+ private:
+  std::optional<Journal> journal_;
+  std::string session_ = "chat-" + utc_timestamp();
+};
+
+// The user's next message; nullopt at the end of the input or on /quit.
+std::optional<std::string> read_message() {
+  while (true) {
+    std::printf("you     > ");
+    std::fflush(stdout);
+    std::string line;
+    if (!std::getline(std::cin, line) || line == "/quit") return std::nullopt;
+    if (find_bad_utf8(line)) {
+      std::printf("          (that was not UTF-8; please type it again)\n");
+      continue;
+    }
+    if (!trim(line).empty()) return line;
+  }
+}
+
+void append_turn(std::vector<Turn>& turns, Role role, const std::string& text) {
+  turns.push_back({role, text, turns.size(), 1});
+}
+
+// True when the policy goes on.
+bool show_reply(const Reply& reply, const Result<Action>& action) {
+  if (!action) {
+    std::printf("policy  > %s\n          [malformed: %s]\n", shown(reply.text, 2000).c_str(),
+                action.error().message.c_str());
+    return false;
+  }
+  if (action->decision == Decision::kStop) {
+    std::printf("policy  > %s\n          [stop: it knows enough]\n",
+                std::string(kStopText).c_str());
+    return false;
+  }
+  std::printf("policy  > %s\n          [continue]\n", shown(action->question, 2000).c_str());
+  return true;
+}
+
+void chat(const ChatOptions& options, const std::string& adapter_directory,
+          const std::string& transcript_file) {
+  PolicySetup setup(options.policy, Fusion::kProduct);
+  std::optional<LoraAdapter> adapter;
+  if (!adapter_directory.empty()) {
+    adapter = LoraAdapter::load(adapter_directory, setup.model.config());
+  }
+  ModelPolicy policy("chat", setup.model, adapter ? &*adapter : nullptr, setup.chat, setup.prompt);
+  Transcript transcript(transcript_file);
+  std::printf("Say what you need help with. /quit or Ctrl-D ends the chat.\n");
+
+  std::vector<Turn> turns;
+  while (const auto message = read_message()) {
+    throw_if_interrupted();
+    append_turn(turns, Role::kUser, *message);
+    transcript.add(Role::kUser, *message);
+    const Context context{"chat/" + std::to_string(turns.size()), turns};
+    const Reply reply = policy.reply(std::span(&context, 1), options.decoding)[0][0];
+    const auto action = parse_reply(reply, setup.format);
+    const bool goes_on = show_reply(reply, action);
+    transcript.add(Role::kAssistant, reply.text);
+    if (!goes_on) return;
+    append_turn(turns, Role::kAssistant, action->question);
+  }
+  std::printf("\n");
+}
+
+}  // namespace
+
+void add_chat_command(CLI::App& app) {
+  auto* command = app.add_subcommand(
+      "chat", "Talk to a policy in the terminal; shows what it asks and whether it would stop");
+  auto adapter = std::make_shared<std::string>();
+  auto transcript = std::make_shared<std::string>();
+  command->add_option("--adapter", *adapter, "adapter of a training run; without it the base model")
+      ->type_name("DIR");
+  command->add_option("--transcript", *transcript, "append the dialogue here, as CSV that import reads")
+      ->type_name("FILE");
+  auto settings = Settings::add<ChatOptions>(*command);
+  command->callback([=] { chat(settings->read<ChatOptions>(), *adapter, *transcript); });
+}
+
+}  // namespace l2a

@@ -1,0 +1,98 @@
+// `learn2ask demo`: a recipe from logs to a report, step by step.
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/jsonl.h"
+#include "cli/command.h"
+#include "cli/program.h"
+#include "cli/recipe.h"
+
+namespace l2a {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kOnYourOwnLogs = R"(
+The same on your own logs:
+  learn2ask import YOUR-LOGS.jsonl --out mine/data
+  learn2ask label mine/data/train.jsonl --out mine/labels/train.jsonl   (and dev, test)
+  learn2ask train sft mine/labels/train.jsonl --dev mine/labels/dev.jsonl --out mine/sft
+  learn2ask train grpo mine/labels/train.jsonl --dev mine/labels/dev.jsonl --adapter mine/sft/adapter --out mine/grpo
+  learn2ask eval mine/labels/test.jsonl --split test --policy base --policy SFT=mine/sft --policy GRPO=mine/grpo --out mine/eval
+Talk to it:
+  learn2ask chat --adapter )";
+
+// Commands that earlier calls finished, in order.
+std::vector<std::string> finished_steps(const fs::path& journal) {
+  std::vector<std::string> finished;
+  if (!fs::exists(journal)) return finished;
+  JsonlReader reader(journal);
+  while (auto line = reader.next()) {
+    const JsonLine row = std::move(*line).value_or_throw();
+    finished.push_back(get_string(row.value, "command").value_or_throw());
+  }
+  return finished;
+}
+
+void refuse_another_recipe(const std::string& out, const std::vector<std::string>& finished,
+                           const std::vector<CommandLine>& commands) {
+  for (size_t i = 0; i < finished.size(); ++i) {
+    if (i < commands.size() && finished[i] == joined(commands[i])) continue;
+    fail_input("demo: " + out + ": was made by other steps (step " + std::to_string(i + 1) +
+               " was '" + finished[i] + "'): give another --out");
+  }
+}
+
+void run_step(const CommandLine& command, Journal& journal) {
+  const auto start = Clock::system().now();
+  run_command(command);
+  const std::chrono::duration<double> spent = Clock::system().now() - start;
+  std::printf("(%s)\n\n", format_duration(spent).c_str());
+  std::fflush(stdout);
+  journal.append(dump_json({{"command", joined(command)}, {"seconds", spent.count()}}));
+}
+
+void run_recipe(const std::string& recipe, const std::string& out, uint64_t seed) {
+  make_private_directory(out);
+  const auto commands = read_recipe(recipe, {{"out", out}, {"seed", std::to_string(seed)}});
+  const fs::path journal_path = fs::path(out) / "steps.jsonl";
+  Journal journal(journal_path);  // repairs a torn last line
+  const auto finished = finished_steps(journal_path);
+  refuse_another_recipe(out, finished, commands);
+  for (size_t i = 0; i < commands.size(); ++i) {
+    const std::string line = joined(commands[i]);
+    std::printf("[%zu/%zu] learn2ask %s\n", i + 1, commands.size(), line.c_str());
+    std::fflush(stdout);
+    if (i < finished.size()) {
+      std::printf("(done before)\n\n");
+      continue;
+    }
+    run_step(commands[i], journal);
+  }
+  std::printf("%s%s/grpo/adapter\n", kOnYourOwnLogs, out.c_str());
+}
+
+}  // namespace
+
+void add_demo_command(CLI::App& app) {
+  auto* command = app.add_subcommand(
+      "demo", "From logs to a trained, measured policy, step by step; ends with a report page");
+  auto recipe = std::make_shared<std::string>();
+  auto out = std::make_shared<std::string>("runs/demo");
+  auto seed = std::make_shared<uint64_t>(1);
+  command->add_option("--recipe", *recipe, "the steps; default: recipes/demo.yaml")
+      ->type_name("FILE");
+  command->add_option("--out", *out, "folder of everything; an interrupted demo goes on there")
+      ->capture_default_str()
+      ->type_name("DIR");
+  command->add_option("--seed", *seed, "of the logs and of training")->capture_default_str();
+  command->callback([=] {
+    run_recipe(recipe->empty() ? data_path("recipes/demo.yaml") : *recipe, *out, *seed);
+  });
+}
+
+}  // namespace l2a

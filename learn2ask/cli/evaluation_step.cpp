@@ -1,0 +1,245 @@
+#include "cli/evaluation_step.h"
+
+#include <ATen/Version.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <set>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/interrupt.h"
+#include "base/jsonl.h"
+#include "base/progress.h"
+#include "cli/command.h"
+#include "eval/evaluate.h"
+#include "eval/policies.h"
+#include "eval/report.h"
+#include "rollout/model_policy.h"
+
+namespace l2a {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A trained policy's adapter: of a run directory, or the directory itself.
+std::string adapter_of(const std::string& directory) {
+  const fs::path in_run = fs::path(directory) / "adapter";
+  return fs::exists(in_run) ? in_run.string() : directory;
+}
+
+// The work of one call, step by step; run() is the table of contents.
+class EvaluationRun {
+ public:
+  EvaluationRun(const EvaluationSettings& settings, const EvaluationFiles& files)
+      : settings_(settings),
+        files_(files),
+        policy_(settings.policy, fusion_from_name(settings.fusion).value_or_throw()),
+        sessions_(read_labels(files.labels)),
+        forms_(QuestionForms::load(data_path("prompts/questions"))),
+        factory_(forms_, files.grader_inputs) {
+    for (const auto& name : files.graders) graders_.push_back(factory_.make(name));
+    make_private_directory(fs::path(files.out) / "rows");
+  }
+
+  std::string run() {
+    for (const auto& named : files_.policies) evaluate_model(named);
+    for (auto& constant : constants()) evaluate_policy(constant, PolicyRole::kConstant);
+    ExpertPolicy expert(sessions_, policy_.format);
+    evaluate_policy(expert, PolicyRole::kExpert);
+    for (const auto& evaluation : evaluations_) {
+      summaries_.push_back(summarise(evaluation, bootstrap()));
+    }
+    compare_neighbours();
+    dialogues_ = sample_dialogues(sessions_, evaluations_of_first_grader(),
+                                  static_cast<size_t>(settings_.dialogues), kDialogueSeed);
+    write();
+    return tables_to_text(summaries_) + comparisons_text();
+  }
+
+ private:
+  static constexpr uint64_t kDialogueSeed = 1;
+
+  BootstrapOptions bootstrap() const {
+    return {.resamples = static_cast<size_t>(settings_.resamples), .seed = 1};
+  }
+
+  void evaluate_model(const NamedPolicy& named) {
+    std::optional<LoraAdapter> adapter;
+    if (!named.directory.empty()) {
+      adapter = LoraAdapter::load(adapter_of(named.directory), policy_.model.config());
+    }
+    ModelPolicy policy(named.name, policy_.model, adapter ? &*adapter : nullptr, policy_.chat,
+                       policy_.prompt);
+    evaluate_policy(policy, PolicyRole::kModel);
+  }
+
+  std::vector<ConstantPolicy> constants() const {
+    std::vector<ConstantPolicy> result = {ConstantPolicy::always_stop(policy_.format)};
+    const auto source =
+        files_.train_labels.empty() ? sessions_ : read_labels(files_.train_labels);
+    result.push_back(
+        ConstantPolicy::always_ask(most_frequent_question(source, forms_), policy_.format));
+    return result;
+  }
+
+  void evaluate_policy(Policy& policy, PolicyRole role) {
+    EvaluationOptions options;
+    options.role = role;
+    options.split = files_.split;
+    if (role == PolicyRole::kModel) options.prompts = {policy_.prompt_hash()};
+    options.decoding = settings_.decoding;
+    options.scoring = {.format = policy_.format,
+                       .fusion = fusion_from_name(settings_.fusion).value_or_throw(),
+                       .compat = settings_.compat};
+    std::vector<Grader*> graders;
+    for (const auto& grader : graders_) graders.push_back(grader.get());
+
+    Progress progress("eval " + policy.name(), sessions_.size(), "sessions");
+    auto evaluated =
+        evaluate(policy, sessions_, graders, forms_, options, [&](size_t sessions_done) {
+          throw_if_interrupted();
+          progress.advance(sessions_done);
+        });
+    for (size_t g = 0; g < evaluated.size(); ++g) {
+      write_scored_rows(rows_path(policy.name(), files_.graders[g]), evaluated[g], header());
+      evaluations_.push_back(std::move(evaluated[g]));
+    }
+  }
+
+  fs::path rows_path(std::string policy, const std::string& grader) const {
+    std::replace_if(
+        policy.begin(), policy.end(), [](char c) { return !std::isalnum(c) && c != '-'; }, '_');
+    return fs::path(files_.out) / "rows" / (policy + "." + grader + ".jsonl");
+  }
+
+  FileHeader header() const {
+    FileHeader header;
+    header.command = "learn2ask eval " + files_.labels;
+    header.config_sha256 = sha256_hex(config_to_yaml(list_config(settings_)));
+    header.input_sha256 = sha256_file(files_.labels);
+    return header;
+  }
+
+  // Each model against the one before it (base -> SFT -> GRPO), under every grader.
+  void compare_neighbours() {
+    const size_t graders = graders_.size();
+    for (size_t p = 1; p < files_.policies.size(); ++p) {
+      for (size_t g = 0; g < graders; ++g) {
+        const Evaluation& now = evaluations_[p * graders + g];
+        const Evaluation& before = evaluations_[(p - 1) * graders + g];
+        for (const Metric metric : {Metric::kReward, Metric::kWaGh, Metric::kBalancedAccuracy}) {
+          auto difference = compare(now, before, metric, bootstrap());
+          if (difference) comparisons_.push_back({now, before, *difference});
+        }
+      }
+    }
+  }
+
+  std::vector<Evaluation> evaluations_of_first_grader() const {
+    std::vector<Evaluation> first;
+    for (size_t i = 0; i < evaluations_.size(); i += graders_.size()) {
+      first.push_back(evaluations_[i]);
+    }
+    return first;
+  }
+
+  std::string comparisons_text() const {
+    std::string text;
+    for (const auto& c : comparisons_) {
+      text += "[" + c.now.facts.grader + "] " +
+              comparison_text(c.difference, c.now.facts.policy, c.before.facts.policy) + "\n";
+    }
+    return text.empty() ? text : "\nPaired by session:\n" + text;
+  }
+
+  void write() const {
+    Json comparisons = Json::array();
+    for (const auto& c : comparisons_) {
+      Json row = {{"a", c.now.facts.policy}, {"b", c.before.facts.policy},
+                  {"grader", c.now.facts.grader}};
+      row.update(to_json(c.difference));
+      comparisons.push_back(row);
+    }
+    const Json json = {{"policies", tables_to_json(summaries_)}, {"comparisons", comparisons}};
+    const fs::path out = files_.out;
+    write_file_atomic(out / "eval.json", json.dump(2) + "\n");
+    write_file_atomic(out / "eval.md", tables_to_markdown(summaries_) + comparisons_text());
+    write_file_atomic(out / "dialogues.txt", dialogues_to_text(dialogues_));
+    write_file_atomic(out / "report.html", render_report(report(), data_path("web")));
+  }
+
+  Report report() const {
+    Report report;
+    report.title = "learn2ask: what to ask next, and when to stop";
+    for (const auto& named : files_.policies) {
+      report.journey.push_back(named.name);
+      const fs::path metrics = fs::path(named.directory) / "metrics.jsonl";
+      if (named.directory.empty() || !fs::exists(metrics)) continue;
+      for (auto& curve : learning_curves(metrics, named.name)) report.curves.push_back(curve);
+    }
+    report.summaries = summaries_;
+    for (const auto& c : comparisons_) {
+      report.comparisons.push_back({c.now.facts.policy, c.before.facts.policy, c.difference});
+    }
+    report.dialogues = dialogues_;
+    report.facts = facts();
+    report.commands = commands();
+    report.notes = {
+        "The expert's own replies are graded against their own future: their decisions are right "
+        "by construction, and their scores show the grader's ceiling.",
+        "Intervals are 95% bootstrap intervals over sessions."};
+    return report;
+  }
+
+  std::vector<std::pair<std::string, std::string>> facts() const {
+    return {{"made", utc_timestamp()},
+            {"model", policy_.model_name},
+            {"labels", files_.labels + " (SHA-256 " + sha256_file(files_.labels).substr(0, 12) +
+                           ")"},
+            {"sessions", std::to_string(sessions_.size())},
+            {"prompt", policy_.prompt_name + " (SHA-256 " +
+                           policy_.prompt_hash().second.substr(0, 12) + ")"},
+            {"LibTorch", TORCH_VERSION}};
+  }
+
+  std::vector<std::string> commands() const {
+    std::vector<std::string> lines;
+    if (files_.history.empty()) return lines;
+    JsonlReader reader(files_.history);
+    while (auto line = reader.next()) {
+      lines.push_back(get_string(std::move(*line).value_or_throw().value, "command")
+                          .value_or_throw());
+    }
+    return lines;
+  }
+
+  struct Neighbours {
+    const Evaluation& now;
+    const Evaluation& before;
+    PairedDifference difference;
+  };
+
+  const EvaluationSettings& settings_;
+  const EvaluationFiles& files_;
+  PolicySetup policy_;
+  std::vector<LabelledSession> sessions_;
+  QuestionForms forms_;
+  GraderFactory factory_;
+  std::vector<std::unique_ptr<Grader>> graders_;
+  std::vector<Evaluation> evaluations_;  // policy after policy, grader after grader
+  std::vector<Summary> summaries_;
+  std::vector<Neighbours> comparisons_;
+  std::vector<DialogueSample> dialogues_;
+};
+
+}  // namespace
+
+std::string evaluate_step(const EvaluationSettings& settings, const EvaluationFiles& files) {
+  return EvaluationRun(settings, files).run();
+}
+
+}  // namespace l2a

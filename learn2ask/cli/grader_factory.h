@@ -1,0 +1,46 @@
+// Graders by name, with what each of them needs.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "embed/minilm.h"
+#include "hindsight/question.h"
+#include "reward/grader.h"
+#include "synth/truth_grader.h"
+
+namespace l2a {
+
+// What some graders need besides the labels; empty where it is not given.
+struct GraderInputs {
+  std::string sessions;  // truth, labels: the sessions that the labels were made from
+  std::string domain;    // truth: the domain that they were generated from
+  std::string bank;      // labels: training sessions whose questions people labelled
+};
+
+// Graders refer to the factory: it must outlive them. Not thread-safe.
+class GraderFactory {
+ public:
+  // `forms` must outlive the factory.
+  GraderFactory(const QuestionForms& forms, GraderInputs inputs);
+  ~GraderFactory();
+
+  // "match", "words", "truth", "labels". Throws Failure: an unknown name, an input that this
+  // grader needs and that was not given.
+  std::unique_ptr<Grader> make(const std::string& name);
+
+ private:
+  class Encoder;
+  const std::string& needed(const std::string& input, const char* flag, const char* grader) const;
+  std::unique_ptr<Grader> make_truth();
+
+  const QuestionForms& forms_;
+  GraderInputs inputs_;
+  std::unique_ptr<Encoder> encoder_;
+  std::unique_ptr<Domain> domain_;
+  std::unique_ptr<Recogniser> recogniser_;
+  std::unique_ptr<TruthIndex> truth_;
+};
+
+}  // namespace l2a

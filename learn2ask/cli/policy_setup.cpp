@@ -1,0 +1,52 @@
+#include "cli/policy_setup.h"
+
+#include <ATen/Parallel.h>
+
+#include <filesystem>
+
+#include "base/file.h"
+#include "base/utf8.h"
+#include "cli/command.h"
+#include "cli/model_files.h"
+
+namespace l2a {
+namespace {
+
+std::string prompt_file(const PolicyOptions& options, Fusion fusion) {
+  if (!options.prompt.empty()) return options.prompt;
+  if (fusion == Fusion::kMicroOnly) return data_path("prompts/policy_micro_only.txt");
+  return data_path("prompts/policy_" + options.reply_format + ".txt");
+}
+
+Transformer load_model(const PolicyOptions& options, const GgufFile& file) {
+  if (options.threads > 0) at::set_num_threads(static_cast<int>(options.threads));
+  ModelOptions model;
+  model.compute =
+      options.compute == "float32" ? ComputeType::kFloat32 : ComputeType::kBfloat16;
+  model.device = options.device;
+  return Transformer::load(file, model);
+}
+
+std::string model_file(const PolicyOptions& options) {
+  return options.model.empty() ? embedded_policy_model() : options.model;
+}
+
+}  // namespace
+
+PolicySetup::PolicySetup(const PolicyOptions& options, Fusion fusion)
+    : PolicySetup(options, fusion, GgufFile::open(model_file(options))) {}
+
+PolicySetup::PolicySetup(const PolicyOptions& options, Fusion fusion, const GgufFile& file)
+    : model_name(std::filesystem::path(model_file(options)).stem().string()),
+      format(reply_format_from_name(options.reply_format).value_or_throw()),
+      prompt_name(std::filesystem::path(prompt_file(options, fusion)).filename().string()),
+      prompt(trim(read_file(prompt_file(options, fusion)))),
+      tokenizer(load_tokenizer(file)),
+      chat(load_chat_template(file, tokenizer)),
+      model(load_model(options, file)) {}
+
+std::pair<std::string, std::string> PolicySetup::prompt_hash() const {
+  return {prompt_name, sha256_hex(prompt)};
+}
+
+}  // namespace l2a

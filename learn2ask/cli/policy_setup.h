@@ -1,0 +1,57 @@
+// The policy model made ready: checkpoint, tokenizer, chat template, prompt, reply format.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "base/config.h"
+#include "dialogue/action.h"
+#include "model/transformer.h"
+#include "reward/fusion.h"
+#include "tokenizer/chat_template.h"
+
+namespace l2a {
+
+struct PolicyOptions {
+  std::string model;                 // empty: the embedded SmolLM2-135M-Instruct
+  std::string compute = "bfloat16";  // 2.4 times as fast as float32 where the processor has it
+  std::string device = "cpu";
+  std::string reply_format = "plain";
+  std::string prompt;  // empty: the shipped one of the reply format
+  int64_t threads = 0;
+
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v("model", model, "GGUF file of the policy model; empty: the embedded SmolLM2-135M-Instruct");
+    v.choice("compute", compute, {"bfloat16", "float32"}, "type of the model's arithmetic");
+    v("device", device, "where the model runs: cpu, cuda, cuda:1");
+    v.choice("reply_format", reply_format, {"plain", "tuple"}, "how a reply says stop or continue");
+    v("prompt", prompt, "file of the system prompt; empty: the shipped one");
+    v("threads", threads, Range{0, 1024}, "threads of the model's arithmetic; 0: one a core");
+  }
+};
+
+// Members refer to each other: kept on the heap, neither copied nor moved.
+class PolicySetup {
+ public:
+  // Throws Failure for anything that is missing or does not fit together. `fusion` picks the
+  // shipped prompt: micro-only rewards go with a prompt that has no stop rule.
+  PolicySetup(const PolicyOptions& options, Fusion fusion);
+  PolicySetup(const PolicySetup&) = delete;
+  PolicySetup& operator=(const PolicySetup&) = delete;
+
+  std::string model_name;  // for tables and adapter_config.json
+  ReplyFormat format;
+  std::string prompt_name, prompt;  // file name, text
+  BpeTokenizer tokenizer;
+  ChatTemplate chat;
+  Transformer model;
+
+  std::pair<std::string, std::string> prompt_hash() const;  // name, SHA-256
+
+ private:
+  PolicySetup(const PolicyOptions& options, Fusion fusion, const GgufFile& file);
+};
+
+}  // namespace l2a

@@ -1,0 +1,16 @@
+// The program's command line: all subcommands on one parser.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "cli/recipe.h"
+
+namespace l2a {
+
+std::unique_ptr<CLI::App> make_program();
+
+// Parses the words and runs the subcommand. Throws Failure, also for wrong usage.
+void run_command(const CommandLine& command);
+
+}  // namespace l2a

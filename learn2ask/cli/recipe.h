@@ -1,0 +1,28 @@
+// A recipe: commands of this program in the order to run them, as a YAML file.
+//
+//   steps:
+//     - generate pharmacy --sessions 700 --seed ${seed} --out ${out}/logs.jsonl
+//     - run: train sft ${out}/labels/train.jsonl --out ${out}/sft
+//       set:
+//         sft.epochs: 2
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace l2a {
+
+// The words of one command, without the program's name.
+using CommandLine = std::vector<std::string>;
+
+// Reads a recipe and puts the values of `variables` where ${name} stands. Words are separated by
+// white space; a variable may hold spaces, the text itself cannot quote them. Each entry of `set`
+// becomes --set KEY=VALUE. Throws Failure: "recipe: FILE:LINE: why".
+std::vector<CommandLine> read_recipe(const std::string& path,
+                                     const std::map<std::string, std::string>& variables);
+
+// The words as one line, for people and for the journal of finished steps.
+std::string joined(const CommandLine& command);
+
+}  // namespace l2a

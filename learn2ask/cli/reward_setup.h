@@ -1,0 +1,48 @@
+// From reward options to the function that a trainer calls.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/config.h"
+#include "cli/grader_factory.h"
+#include "dialogue/action.h"
+#include "reward/score.h"
+#include "train/reward_fn.h"
+
+namespace l2a {
+
+struct RewardOptions {
+  std::string grader = "match";
+  std::string fusion = "product";
+  bool compat = false;
+
+  Fusion fusion_kind() const { return fusion_from_name(fusion).value_or_throw(); }
+
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v("grader", grader, "who grades questions: match, words");
+    v.choice("fusion", fusion, {"product", "sum", "macro-only", "micro-only"},
+             "how decision, question and format become one number");
+    v("compat", compat, "score as the published code does: any <stop /> in a reply is a stop");
+  }
+};
+
+// Owns what grading needs. Must outlive the function that it gives.
+class RewardSetup {
+ public:
+  // Throws Failure for an unknown grader or a file that is missing.
+  RewardSetup(const RewardOptions& options, ReplyFormat format);
+  RewardSetup(const RewardSetup&) = delete;
+  RewardSetup& operator=(const RewardSetup&) = delete;
+
+  RewardFn reward_fn();
+
+ private:
+  ScoringOptions scoring_;
+  QuestionForms forms_;
+  GraderFactory factory_;
+  std::unique_ptr<Grader> grader_;
+};
+
+}  // namespace l2a

@@ -1,0 +1,57 @@
+// The two training commands as functions: what `learn2ask train` and the pipeline both call.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "cli/policy_setup.h"
+#include "cli/reward_setup.h"
+#include "model/lora.h"
+#include "train/grpo.h"
+#include "train/sft.h"
+
+namespace l2a {
+
+struct SftSettings {
+  PolicyOptions policy;
+  LoraOptions lora;
+  SftOptions sft;
+
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v.group("policy", policy);
+    v.group("lora", lora);
+    v.group("sft", sft);
+  }
+};
+
+struct GrpoSettings {
+  PolicyOptions policy;
+  LoraOptions lora;  // where training starts without an adapter
+  RewardOptions reward;
+  GrpoOptions grpo;
+
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v.group("policy", policy);
+    v.group("lora", lora);
+    v.group("reward", reward);
+    v.group("grpo", grpo);
+  }
+};
+
+struct TrainingFiles {
+  std::string labels;
+  std::string dev;      // labels to choose the checkpoint by; may be empty
+  std::string adapter;  // to start from; empty: a fresh one
+  std::string out;      // run directory
+};
+
+// Both train in `files.out`, go on there where an earlier call was killed, and leave the best
+// adapter in `files.out`/adapter, which is what they return. Progress goes to standard error.
+// Throw Failure.
+std::string train_sft_step(const SftSettings& settings, const TrainingFiles& files);
+std::string train_grpo_step(const GrpoSettings& settings, const TrainingFiles& files);
+
+}  // namespace l2a
