@@ -1,39 +1,22 @@
 #include "cli/grader_factory.h"
 
-#include "base/error.h"
-#include "base/jsonl.h"
+#include <optional>
+
 #include "cli/command.h"
 #include "cli/model_files.h"
+#include "embed/minilm.h"
 #include "reward/label_grader.h"
 #include "reward/match_grader.h"
-#include "reward/thresholds.h"
 #include "reward/words_grader.h"
+#include "synth/truth_grader.h"
 
 namespace l2a {
 namespace {
 
-constexpr const char* kNames = "match, words, truth, labels";
-
-GraderThresholds thresholds() {
-  return load_thresholds(data_path("prompts/grader_thresholds.yaml"));
-}
-
-std::vector<Session> read_sessions(const std::string& path) {
-  std::vector<Session> sessions;
-  for_each_row(path, "sessions", [&](JsonLine&& line) {
-    auto session = session_from_json(line.value);
-    if (!session) fail_input(path + ":" + std::to_string(line.number) + ": " + session.error().message);
-    sessions.push_back(std::move(*session));
-  });
-  return sessions;
-}
-
-}  // namespace
-
-// The sentence encoder under reward/'s interface: embed/ knows nothing of graders.
-class GraderFactory::Encoder : public TextEncoder {
+// embed/ knows nothing of reward/: this is the plug.
+class EmbeddedEncoder : public TextEncoder {
  public:
-  explicit Encoder(const std::string& folder) : model_(folder) {}
+  EmbeddedEncoder() : model_(embedded_sentence_encoder()) {}
   size_t width() const override { return model_.width(); }
   std::vector<float> encode(std::span<const std::string> texts) override {
     return model_.encode(texts);
@@ -43,40 +26,60 @@ class GraderFactory::Encoder : public TextEncoder {
   MiniLmEncoder model_;
 };
 
+GraderThresholds thresholds() { return load_thresholds(data_path("prompts/grader_thresholds.yaml")); }
+
+const std::string& require(const std::string& input, const std::string& grader,
+                           const std::string& what) {
+  if (input.empty()) fail_input("grader " + grader + ": needs " + what);
+  return input;
+}
+
+// What the truth grader reads.
+struct Truth {
+  Truth(const GraderInputs& inputs, const QuestionForms& forms)
+      : domain(read_domain(inputs.domain)),
+        recogniser(domain, forms),
+        index(TruthIndex::read(inputs.truth)) {}
+  Domain domain;
+  Recogniser recogniser;
+  TruthIndex index;
+};
+
+}  // namespace
+
+struct GraderFactory::Shared {
+  std::optional<EmbeddedEncoder> encoder;
+  std::unique_ptr<Truth> truth;
+};
+
 GraderFactory::GraderFactory(const QuestionForms& forms, GraderInputs inputs)
-    : forms_(forms), inputs_(std::move(inputs)) {}
+    : forms_(forms), inputs_(std::move(inputs)), shared_(std::make_unique<Shared>()) {}
+
 GraderFactory::~GraderFactory() = default;
 
 std::unique_ptr<Grader> GraderFactory::make(const std::string& name) {
   if (name == "match") {
-    if (!encoder_) encoder_ = std::make_unique<Encoder>(embedded_sentence_encoder());
-    return std::make_unique<MatchGrader>(*encoder_, forms_, thresholds(), MatchOptions{});
+    if (!shared_->encoder) shared_->encoder.emplace();
+    return std::make_unique<MatchGrader>(*shared_->encoder, forms_, thresholds(), MatchOptions{});
   }
   if (name == "words") return std::make_unique<WordsGrader>(forms_, thresholds());
-  if (name == "truth") return make_truth();
   if (name == "labels") {
-    return std::make_unique<LabelGrader>(
-        read_sessions(needed(inputs_.bank, "--bank", "labels")),
-        read_sessions(needed(inputs_.sessions, "--sessions", "labels")), forms_);
+    const auto bank = read_labelled_sessions(
+        require(inputs_.bank, name, "--bank, sessions whose questions people labelled"));
+    const auto graded = read_labelled_sessions(
+        require(inputs_.truth, name, "--truth, the graded sessions with people's labels"));
+    return std::make_unique<LabelGrader>(bank, graded, forms_);
   }
-  fail_input("grader: '" + name + "': unknown (known: " + kNames + ")");
-}
-
-const std::string& GraderFactory::needed(const std::string& input, const char* flag,
-                                         const char* grader) const {
-  if (input.empty()) fail_input(std::string("grader: ") + grader + ": needs " + flag);
-  return input;
-}
-
-std::unique_ptr<Grader> GraderFactory::make_truth() {
-  if (!truth_) {
-    const std::string& domain = needed(inputs_.domain, "--domain", "truth");
-    domain_ = std::make_unique<Domain>(read_domain(domain_path(domain)));
-    recogniser_ = std::make_unique<Recogniser>(*domain_, forms_);
-    truth_ = std::make_unique<TruthIndex>(
-        TruthIndex::read(needed(inputs_.sessions, "--sessions", "truth")));
+  if (name == "truth") {
+    require(inputs_.truth, name, "--truth, the generated sessions");
+    require(inputs_.domain, name, "--domain, which they were generated from");
+    if (!shared_->truth) shared_->truth = std::make_unique<Truth>(inputs_, forms_);
+    const Truth& truth = *shared_->truth;
+    return std::make_unique<TruthGrader>(truth.domain, truth.recogniser, truth.index);
   }
-  return std::make_unique<TruthGrader>(*domain_, *recogniser_, *truth_);
+  const std::string near = nearest_name(name, {"match", "words", "labels", "truth"});
+  fail_input("grader '" + name + "': expected match, words, labels or truth" +
+             (near.empty() ? "" : ": did you mean '" + near + "'?"));
 }
 
 }  // namespace l2a

@@ -1,6 +1,7 @@
 #include "embed/minilm.h"
 
 #include <gtest/gtest.h>
+#include <torch/torch.h>
 
 #include <cmath>
 #include <cstdlib>
@@ -69,7 +70,10 @@ float dot(const float* a, const float* b, size_t n) { return std::inner_product(
 
 class MiniLm : public testing::Test {
  protected:
-  static void SetUpTestSuite() { encoder_ = std::make_unique<MiniLmEncoder>(model_folder()); }
+  static void SetUpTestSuite() {
+    at::set_num_threads(1);  // on a busy machine several wait for each other
+    encoder_ = std::make_unique<MiniLmEncoder>(model_folder());
+  }
   static void TearDownTestSuite() { encoder_.reset(); }
   static inline std::unique_ptr<MiniLmEncoder> encoder_;
 };

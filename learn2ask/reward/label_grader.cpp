@@ -27,22 +27,6 @@ ContextId parse_context_id(const std::string& id) {
   return parsed;
 }
 
-std::vector<std::vector<std::string>> open_attributes(const Session& session) {
-  const std::vector<Turn> turns = turns_of(session);
-  std::vector<std::vector<std::string>> open(turns.size());
-  std::vector<std::string> later;
-  for (size_t t = turns.size(); t-- > 0;) {
-    for (size_t i = 0; turns[t].role == Role::kAssistant && i < turns[t].message_count; ++i) {
-      const auto labels = labels_of(session.messages[turns[t].first_message + i]);
-      if (!labels) continue;
-      later.insert(later.end(), labels->attributes.begin(), labels->attributes.end());
-      later.insert(later.end(), labels->about.begin(), labels->about.end());
-    }
-    open[t] = later;
-  }
-  return open;
-}
-
 }  // namespace
 
 QuestionBank::QuestionBank(std::vector<LabelledQuestion> questions, const QuestionForms& forms)

@@ -1,5 +1,7 @@
 #include "reward/labelled_questions.h"
 
+#include "base/jsonl.h"
+
 namespace l2a {
 namespace {
 
@@ -43,6 +45,35 @@ std::vector<LabelledQuestion> labelled_questions(const Session& session,
     found.push_back({session.id, group_of(session), labels->attributes[0], std::move(questions[0])});
   }
   return found;
+}
+
+std::vector<std::vector<std::string>> open_attributes(const Session& session) {
+  const std::vector<Turn> turns = turns_of(session);
+  std::vector<std::vector<std::string>> open(turns.size());
+  std::vector<std::string> later;
+  for (size_t t = turns.size(); t-- > 0;) {
+    for (size_t i = 0; turns[t].role == Role::kAssistant && i < turns[t].message_count; ++i) {
+      const auto labels = labels_of(session.messages[turns[t].first_message + i]);
+      if (!labels) continue;
+      later.insert(later.end(), labels->attributes.begin(), labels->attributes.end());
+      later.insert(later.end(), labels->about.begin(), labels->about.end());
+    }
+    open[t] = later;
+  }
+  return open;
+}
+
+std::vector<Session> read_labelled_sessions(const std::filesystem::path& path) {
+  std::vector<Session> sessions;
+  for_each_row(path, "sessions", [&](JsonLine&& line) {
+    auto session = session_from_json(line.value);
+    if (!session) {
+      fail_input(path.string() + ":" + std::to_string(line.number) + ": " +
+                 session.error().message);
+    }
+    sessions.push_back(std::move(*session));
+  });
+  return sessions;
 }
 
 }  // namespace l2a

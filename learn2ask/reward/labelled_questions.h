@@ -1,7 +1,8 @@
 // Questions that people labelled with the attribute they ask for, read off sessions whose messages
-// carry {"labels": {"act": "ask", "attributes": [...]}} (the form of ../shared/data/flodial).
+// carry {"labels": {"act": "ask", "attributes": [...]}}.
 #pragma once
 
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,6 +30,13 @@ struct LabelledQuestion {
 std::vector<LabelledQuestion> labelled_questions(const Session& session,
                                                  const QuestionForms& forms);
 
+// The session's "diagn"; empty when it has none.
 std::string group_of(const Session& session);
+
+// For each turn, the attributes that the expert asks for at it or later.
+std::vector<std::vector<std::string>> open_attributes(const Session& session);
+
+// All sessions of a file. Throws Failure at the first line that is none.
+std::vector<Session> read_labelled_sessions(const std::filesystem::path& path);
 
 }  // namespace l2a

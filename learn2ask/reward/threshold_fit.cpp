@@ -72,6 +72,14 @@ Result<ThresholdFit> fit_thresholds(std::vector<LabelledPair> pairs) {
   return fit;
 }
 
+void VerdictCounts::add(bool same, double content) {
+  if (same) {
+    ++(content == 1 ? same_full : content > 0 ? same_half : same_none);
+  } else {
+    ++(content == 1 ? different_full : content > 0 ? different_half : different_none);
+  }
+}
+
 double VerdictCounts::precision() const { return share(same_full, same_full + different_full); }
 
 double VerdictCounts::recall() const {
@@ -85,14 +93,8 @@ double VerdictCounts::f1() const {
 VerdictCounts count_verdicts(std::span<const LabelledPair> pairs,
                              const SimilarityThresholds& thresholds) {
   VerdictCounts counts;
-  for (const LabelledPair& pair : pairs) {
-    const bool full = pair.similarity >= thresholds.same;
-    const bool half = !full && pair.similarity >= thresholds.near;
-    if (pair.same) {
-      ++(full ? counts.same_full : half ? counts.same_half : counts.same_none);
-    } else {
-      ++(full ? counts.different_full : half ? counts.different_half : counts.different_none);
-    }
+  for (const auto& [similarity, same] : pairs) {
+    counts.add(same, similarity >= thresholds.same ? 1 : similarity >= thresholds.near ? 0.5 : 0);
   }
   return counts;
 }

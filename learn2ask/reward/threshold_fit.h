@@ -34,8 +34,9 @@ struct ThresholdFit {
 // kInvalidInput when there are no pairs of one of the two kinds.
 Result<ThresholdFit> fit_thresholds(std::vector<LabelledPair> pairs);
 
-// Pairs of each kind that get each verdict.
+// Verdicts against people's labels: how many of each kind get 1, 0.5 and 0.
 struct VerdictCounts {
+  void add(bool same, double content);
   size_t same_full = 0, same_half = 0, same_none = 0;
   size_t different_full = 0, different_half = 0, different_none = 0;
   double precision() const;  // of a full verdict; 0 when there is none

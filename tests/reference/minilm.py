@@ -10,8 +10,9 @@ import torch
 from transformers import AutoTokenizer, BertModel
 
 folder, texts_path, out_path = sys.argv[1:]
-torch.set_num_threads(2)
-tokenizer = AutoTokenizer.from_pretrained(folder)
+torch.set_num_threads(1)  # a busy machine makes several wait for each other
+# "[SEP]" in a text is text.
+tokenizer = AutoTokenizer.from_pretrained(folder, split_special_tokens=True)
 model = BertModel.from_pretrained(folder, add_pooling_layer=False).float().eval()
 with open(texts_path, encoding="utf-8") as lines:
     texts = [json.loads(line) for line in lines]
