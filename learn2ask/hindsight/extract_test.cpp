@@ -53,7 +53,9 @@ TEST(ReplyKind, IsToldApartInEnglishAndChinese) {
       {"什么意思？", ReplyKind::kAsksBack},
       {"谢谢医生", ReplyKind::kNothing},
       {"好的，谢谢", ReplyKind::kNothing},
-      {"嗯嗯", ReplyKind::kNothing},
+      {"嗯嗯", ReplyKind::kFact},
+      {"Yeah.", ReplyKind::kFact},
+      {"Good.", ReplyKind::kFact},
   };
   for (const auto& c : cases)
     EXPECT_EQ(reply_kind(c.sentence, shipped_forms()), c.kind) << c.sentence;
@@ -66,6 +68,8 @@ TEST(ContentWords, LeaveOutFunctionWordsAndPairUnspacedCharacters) {
   EXPECT_EQ(content_words("我发烧三天了", shipped_forms()), (Words{"发烧", "烧三", "三天"}));
   EXPECT_EQ(content_words("疼 aspirin 很疼", shipped_forms()), (Words{"疼", "aspirin", "疼"}));
   EXPECT_EQ(content_words("Yes, it is.", shipped_forms()), Words{});
+  EXPECT_EQ(content_words("没有", shipped_forms()), Words{});
+  EXPECT_EQ(content_words("No fever.", shipped_forms()), (Words{"no", "fever"}));
 }
 
 TEST(KnownQuestions, ListsWhatWasAskedAndAnsweredInTheContext) {

@@ -30,9 +30,10 @@ enum class PhraseKind {
   kExplain,      // [explain]: after "I don't know", so does this ("how to check")
   kUnknown,      // [unknown]: the user cannot say
   kThanks,       // [thanks]: thanks, greetings, acknowledgements
+  kYesNo,        // [yes or no]: an answer, but no fact that another place could state
   kFunction,     // [function words]: carry no fact
 };
-inline constexpr size_t kPhraseKinds = 9;
+inline constexpr size_t kPhraseKinds = 10;
 
 // Phrases of one kind. Immutable once filled; thread-safe.
 class PhraseList {

@@ -227,7 +227,7 @@ TEST(QuestionForms, RefuseAMalformedList) {
   } cases[] = {
       {"do you\n[question]\n",
        "x.txt:2: unknown section 'question' (known: questions, not questions, joiners, "
-       "alternatives, asks back, explain, unknown, thanks, function words)"},
+       "alternatives, asks back, explain, unknown, thanks, yes or no, function words)"},
       {"[questions\n", "x.txt:1: section not closed: '[questions'"},
       {"# fine\n\n *?! \n", "x.txt:3: no word in '*?!'"},
       {"ok\n\xff\n", "x.txt:2: not valid UTF-8"},

@@ -19,21 +19,30 @@ Found find_phrase(const std::vector<std::string>& words, PhraseKind kind, const 
   return {};
 }
 
-// All words belong to thanks, joiners and function words, at least one phrase being thanks; or
-// all are joiners.
+// All words belong to thanks, joiners and function words, at least one phrase being thanks.
 bool says_nothing(const std::vector<std::string>& words, const Phrases& phrases) {
-  bool thanks = false, only_joiners = true;
+  bool thanks = words.empty();
   for (size_t i = 0; i < words.size();) {
     const size_t thanks_length = phrases.of(PhraseKind::kThanks).match(words, i, true);
-    const size_t joiner_length = phrases.of(PhraseKind::kJoiner).match(words, i, true);
-    size_t length = std::max(thanks_length, joiner_length);
-    if (length == 0) length = phrases.of(PhraseKind::kFunction).match(words, i, true);
+    const size_t length =
+        std::max({thanks_length, phrases.of(PhraseKind::kJoiner).match(words, i, true),
+                  phrases.of(PhraseKind::kFunction).match(words, i, true)});
     if (length == 0) return false;
     thanks = thanks || thanks_length > 0;
-    only_joiners = only_joiners && joiner_length > 0;
     i += length;
   }
-  return thanks || only_joiners;
+  return thanks;
+}
+
+// Only "yes", "no" and function words.
+bool says_yes_or_no(const std::vector<std::string>& words, const Phrases& phrases) {
+  for (size_t i = 0; i < words.size();) {
+    const size_t length = std::max(phrases.of(PhraseKind::kYesNo).match(words, i, true),
+                                   phrases.of(PhraseKind::kFunction).match(words, i, true));
+    if (length == 0) return false;
+    i += length;
+  }
+  return true;
 }
 
 // A letter of a script that base/utf8.h's words() splits into single characters.
@@ -75,6 +84,7 @@ ReplyKind reply_kind(std::string_view sentence, const QuestionForms& forms) {
 
 std::vector<std::string> content_words(std::string_view text, const QuestionForms& forms) {
   const std::vector<std::string> all = words(text);
+  if (says_yes_or_no(all, forms.phrases())) return {};
   const PhraseList& function_words = forms.phrases().of(PhraseKind::kFunction);
   std::vector<std::string> out;
   std::string unspaced;  // the character before, when it is of an unspaced script

@@ -20,7 +20,8 @@ enum class ReplyKind {
 // says something.
 ReplyKind reply_kind(std::string_view sentence, const QuestionForms& forms);
 
-// The words of the text but for the languages' function words, in order, repeats kept. Characters
+// The words of the text but for the languages' function words, in order, repeats kept; none when
+// it says only yes or no, which are facts of their question and of no other. Characters
 // of scripts written without spaces stand in overlapping pairs ("三天" is one content word), alone
 // where a neighbour is none.
 std::vector<std::string> content_words(std::string_view text, const QuestionForms& forms);

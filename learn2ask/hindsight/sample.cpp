@@ -38,7 +38,7 @@ Json sample_to_json(const Sample& sample, std::vector<Item>& items) {
   line["wanted"] = Json::array();
   for (const Item& item : *sample.wanted) {
     const auto found = std::find(items.begin(), items.end(), item);
-    line["wanted"].push_back(found - items.begin());
+    line["wanted"].push_back(static_cast<size_t>(found - items.begin()));
     if (found == items.end()) items.push_back(item);
   }
   return line;
