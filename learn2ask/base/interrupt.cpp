@@ -1,25 +1,28 @@
 #include "base/interrupt.h"
 
-#include <csignal>
+#include <signal.h>
 
 #include "base/error.h"
 
 namespace l2a {
 namespace {
 
-volatile std::sig_atomic_t interrupted = 0;
+volatile sig_atomic_t interrupted = 0;
 
 void handle(int) {
   interrupted = 1;
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
+  ::signal(SIGINT, SIG_DFL);
+  ::signal(SIGTERM, SIG_DFL);
 }
 
 }  // namespace
 
 void install_interrupt_handlers() {
-  std::signal(SIGINT, handle);
-  std::signal(SIGTERM, handle);
+  // Without SA_RESTART: a command that waits for its user's input wakes up.
+  struct sigaction action{};
+  action.sa_handler = handle;
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
 }
 
 void throw_if_interrupted() {

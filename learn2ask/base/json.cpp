@@ -138,16 +138,10 @@ class Builder final : public nlohmann::json_sax<Json> {
   Json* slot_ = nullptr;  // of the key read last
 };
 
-std::string described(const Json& value) {
-  const std::string name = value.type_name();
-  if (name == "null") return name;
-  return (name == "object" || name == "array" ? "an " : "a ") + name;
-}
-
 // The member, or an error when it is absent or `object` is no object.
 Result<const Json*> member(const Json& object, const std::string& key) {
   if (!object.is_object()) {
-    return Error{ErrorCode::kInvalidInput, "expected an object, got " + described(object)};
+    return Error{ErrorCode::kInvalidInput, "expected an object, got " + type_phrase(object)};
   }
   const auto found = object.find(key);
   if (found == object.end()) return Error{ErrorCode::kInvalidInput, "'" + key + "': missing"};
@@ -156,7 +150,7 @@ Result<const Json*> member(const Json& object, const std::string& key) {
 
 Error wrong_type(const std::string& key, const char* expected, const Json& got) {
   return {ErrorCode::kInvalidInput,
-          "'" + key + "': expected " + expected + ", got " + described(got)};
+          "'" + key + "': expected " + expected + ", got " + type_phrase(got)};
 }
 
 bool absent_in(const Json& object, const std::string& key) {
@@ -177,6 +171,12 @@ Result<Json> parse_json(std::string_view text) {
 }
 
 std::string dump_json(const Json& value) { return value.dump(); }
+
+std::string type_phrase(const Json& value) {
+  const std::string name = value.type_name();
+  if (name == "null") return name;
+  return (name == "object" || name == "array" ? "an " : "a ") + name;
+}
 
 Result<std::string> get_string(const Json& object, const std::string& key) {
   const auto found = member(object, key);

@@ -23,6 +23,9 @@ Result<Json> parse_json(std::string_view text);
 // One line, keys in their order, non-ASCII text as UTF-8.
 std::string dump_json(const Json& value);
 
+// "a number", "an object", "null": what messages call a value.
+std::string type_phrase(const Json& value);
+
 // The member `key` of `object`, which must be of the asked type; kInvalidInput otherwise:
 // "'messages': missing", "'content': expected a string, got a number". A `*_or` returns the
 // default when the key is absent (never when it has the wrong type).

@@ -1,27 +1,13 @@
 #include "dialogue/clean_session.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/utf8.h"
 #include "dialogue/redact.h"
 
 namespace l2a {
 namespace {
-
-enum class LogRole { kUser, kAssistant, kSystem, kTool };
-
-std::optional<LogRole> role_of(const std::string& name, const RoleNames& roles) {
-  const std::string wanted = normalise_text(name);
-  const auto named = [&](const std::vector<std::string>& names) {
-    return std::any_of(names.begin(), names.end(),
-                       [&](const std::string& n) { return normalise_text(n) == wanted; });
-  };
-  if (named(roles.user)) return LogRole::kUser;
-  if (named(roles.assistant)) return LogRole::kAssistant;
-  if (named(roles.system)) return LogRole::kSystem;
-  if (named(roles.tool)) return LogRole::kTool;
-  return std::nullopt;
-}
 
 // What one list of messages becomes.
 struct Sorted {
@@ -30,14 +16,14 @@ struct Sorted {
   Json apart = Json::array();
 };
 
-Result<Sorted> sort_messages(std::vector<RawMessage> raw, const RoleNames& roles,
+Result<Sorted> sort_messages(std::vector<RawMessage> raw, const RoleMap& roles,
                              const std::string& where, ImportReport& report) {
   Sorted sorted;
   for (size_t i = 0; i < raw.size(); ++i) {
     RawMessage& message = raw[i];
     const std::string place = where + ": message " + std::to_string(i + 1);
     ++report.messages_read;
-    const auto role = role_of(message.role, roles);
+    const auto role = roles.find(message.role);
     if (!role) {
       return Error{ErrorCode::kInvalidInput, place + ": unknown role '" + shown(message.role) +
                                                  "' (name it in import.roles)"};
@@ -67,6 +53,28 @@ Result<Sorted> sort_messages(std::vector<RawMessage> raw, const RoleNames& roles
 
 }  // namespace
 
+RoleMap::RoleMap(const RoleNames& names) {
+  add(names.user, LogRole::kUser);
+  add(names.assistant, LogRole::kAssistant);
+  add(names.system, LogRole::kSystem);
+  add(names.tool, LogRole::kTool);
+}
+
+void RoleMap::add(const std::vector<std::string>& names, LogRole role) {
+  for (const std::string& name : names) {
+    const auto [entry, added] = roles_.try_emplace(normalise_text(name), role);
+    if (!added && entry->second != role) {
+      fail_input("import.roles: '" + shown(name) + "' stands for two roles");
+    }
+  }
+}
+
+std::optional<LogRole> RoleMap::find(const std::string& name) const {
+  const auto found = roles_.find(normalise_text(name));
+  if (found == roles_.end()) return std::nullopt;
+  return found->second;
+}
+
 std::vector<RawSession> cut_at_gaps(RawSession raw, double gap_s) {
   std::vector<RawSession> parts;
   std::vector<RawMessage> messages = std::move(raw.messages);
@@ -94,7 +102,7 @@ std::vector<RawSession> cut_at_gaps(RawSession raw, double gap_s) {
   return parts;
 }
 
-Result<Session> clean_session(RawSession raw, const RoleNames& roles, const std::string& where,
+Result<Session> clean_session(RawSession raw, const RoleMap& roles, const std::string& where,
                               ImportReport& report) {
   const auto bad = [&](const std::string& why) {
     return Error{ErrorCode::kInvalidInput, where + ": session '" + shown(raw.id) + "': " + why};

@@ -3,12 +3,27 @@
 
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "dialogue/import.h"
 #include "dialogue/session.h"
 
 namespace l2a {
+
+enum class LogRole { kUser, kAssistant, kSystem, kTool };
+
+// What a log's role names mean. Immutable.
+class RoleMap {
+ public:
+  // Throws Failure when a name is listed for two roles.
+  explicit RoleMap(const RoleNames& names);
+  std::optional<LogRole> find(const std::string& name) const;  // letter case does not count
+
+ private:
+  void add(const std::vector<std::string>& names, LogRole role);
+  std::unordered_map<std::string, LogRole> roles_;  // by normalised name
+};
 
 // The session, cut where the silence between two timed messages is longer than `gap_s`; the parts
 // after the first are called "<id>#2", "<id>#3", ... Tail and stop_seen stay with the last part.
@@ -19,7 +34,7 @@ std::vector<RawSession> cut_at_gaps(RawSession raw, double gap_s);
 // with the index of the message that it stood before. Counts into `report`; `where` is
 // "FILE:LINE". kInvalidInput ("WHERE: session ID: why") for an unknown role, no messages, or one
 // role only.
-Result<Session> clean_session(RawSession raw, const RoleNames& roles, const std::string& where,
+Result<Session> clean_session(RawSession raw, const RoleMap& roles, const std::string& where,
                               ImportReport& report);
 
 // Replaces secrets in every text of the session, its other keys included; counts.

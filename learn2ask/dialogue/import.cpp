@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/file.h"
+#include "base/interrupt.h"
 #include "base/rng.h"
 #include "base/utf8.h"
 #include "dialogue/clean_session.h"
@@ -30,6 +31,7 @@ class Importer {
            const FileHeader& header, const std::filesystem::path& directory)
       : inputs_(inputs),
         options_(options),
+        roles_(options.roles),
         directory_(directory),
         failures_(directory / "failures.jsonl") {
     if (!options.session_gap.empty()) {
@@ -107,7 +109,7 @@ class Importer {
         ++report_.sessions_read;
         report_.gaps.add(where + ": session '" + shown(parts[i].id) + "'");
       }
-      auto session = clean_session(std::move(parts[i]), options_.roles, where, report_);
+      auto session = clean_session(std::move(parts[i]), roles_, where, report_);
       if (session) {
         keep(std::move(*session), input, line);
       } else {
@@ -168,6 +170,7 @@ class Importer {
 
   const std::vector<ImportInput>& inputs_;
   const ImportOptions& options_;
+  const RoleMap roles_;
   const std::filesystem::path directory_;
   AtomicFile failures_;
   std::vector<std::unique_ptr<AtomicFile>> outputs_;  // by Split
@@ -267,6 +270,7 @@ std::filesystem::path spool_input(std::istream& in, const std::filesystem::path&
   while (in.read(chunk, sizeof chunk) || in.gcount() > 0) {
     copy.write(std::string_view(chunk, static_cast<size_t>(in.gcount())));
   }
+  throw_if_interrupted();  // which ends the input too
   if (in.bad()) fail(ErrorCode::kIo, "standard input: reading failed");
   copy.commit();
   return path;

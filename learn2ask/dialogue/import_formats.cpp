@@ -40,7 +40,7 @@ Result<std::string> text_of(const Json& message, const std::string& key) {
   if (found == message.end() || found->is_string()) return get_string(message, key);
   if (found->is_null()) return std::string();
   if (!found->is_array()) {
-    return bad("'" + key + "': expected a string, got a " + found->type_name());
+    return bad("'" + key + "': expected a string, got " + type_phrase(*found));
   }
   std::string text;
   for (const Json& part : *found) {
@@ -84,7 +84,7 @@ Result<std::vector<RawMessage>> read_messages(const Json& record, const std::str
   const auto found = record.find(list);
   if (found == record.end()) return bad("'" + list + "': missing");
   if (!found->is_array()) {
-    return bad("'" + list + "': expected an array, got a " + found->type_name());
+    return bad("'" + list + "': expected an array, got " + type_phrase(*found));
   }
   std::vector<RawMessage> messages;
   for (const Json& item : *found) {
@@ -111,7 +111,7 @@ Result<std::string> read_id(const Json& record, const char* key) {
   if (id.is_number_integer()) return dump_json(id);
   if (!id.is_string()) {
     return bad("'" + std::string(key) + "': expected a string or a whole number, got " +
-               id.type_name());
+               type_phrase(id));
   }
   if (trim(id.get_ref<const std::string&>()).empty())
     return bad("'" + std::string(key) + "': blank");
@@ -233,7 +233,7 @@ class CsvLog final : public LogReader {
     std::optional<Result<RawSession>> finished;
     const std::string& id = row.fields[session_];
     if (!open_ || id != open_->id) {
-      finished = finish();
+      if (open_) finished = finish();
       open_ = RawSession{
           .line = row.line, .id = id, .system = {}, .messages = {}, .tail = {}, .stop_seen = {}};
       bytes_ = 0;
@@ -310,18 +310,17 @@ LogFormat detect_log_format(const std::filesystem::path& path, const std::string
   file.seekg(0);
   JsonlReader reader(file, name);
   while (auto line = reader.next()) {
-    if (!*line) continue;  // counted as a failure when the log is read
+    if (!*line) continue;  // a failure, as a record of no format is: counted when it is read
     const Json& record = (*line)->value;
     if (record.contains("learn2ask")) return LogFormat::kRealMedConv;
     if (record.contains("conversations")) return LogFormat::kShareGpt;
     if (record.contains("messages")) {
       return record.contains("session_id") ? LogFormat::kRealMedConv : LogFormat::kOpenAi;
     }
-    fail_input(name + ":" + std::to_string((*line)->number) +
-               ": unknown format: neither 'messages' nor 'conversations' (say which with "
-               "--format)");
   }
-  fail_input(name + ": unknown format: no line can be read");
+  fail_input(name +
+             ": unknown format: no line has 'messages' or 'conversations' (say which with "
+             "--format)");
 }
 
 std::unique_ptr<LogReader> open_log(const std::filesystem::path& path, const std::string& name,

@@ -127,8 +127,7 @@ std::optional<Secret> kind_of(const DigitRun& run) {
   if (n >= 13 && n <= kMaxDigits && !run.plus && card_separators && passes_luhn(run.digits)) {
     return Secret::kCard;
   }
-  if (run.separators == "." && !run.plus) return std::nullopt;  // a decimal number
-  if (n < 2 * run.groups.size()) return std::nullopt;           // a list of small numbers
+  if (n < 2 * run.groups.size()) return std::nullopt;  // a list of small numbers
   const bool grouped = run.plus || run.groups.size() > 1;
   const bool local = run.groups == std::vector<size_t>{3, 4} && run.separators == "-";
   if ((n >= 9 && n <= 15) || (n == 8 && grouped) || local) return Secret::kPhone;
@@ -146,8 +145,10 @@ NumberSpan number_at(std::string_view text, size_t at) {
   const DigitRun run = digit_run_at(text, at);
   const bool inside_name = (at > 0 && is_name_part(text[at - 1])) ||
                            (run.end < text.size() && is_ascii_letter(text[run.end]));
-  const auto kind = inside_name ? std::nullopt : kind_of(run);
+  const bool decimal = run.separators == "." && !run.plus;
+  const auto kind = inside_name || decimal ? std::nullopt : kind_of(run);
   if (kind) return {Found{*kind, run.begin, run.end, run.digits}, run.end};
+  if (decimal) return {std::nullopt, run.end};
   // Past this group only: the next one may start a number of its own ("10 555-0123").
   size_t end = at + (text[at] == '+');
   while (end < text.size() && is_digit(text[end])) ++end;

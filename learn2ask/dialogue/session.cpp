@@ -29,7 +29,7 @@ Result<Message> message_from_json(const Json& line) {
 Result<std::vector<Message>> messages_from_json(const Json& line, const std::string& key) {
   const auto found = line.find(key);
   if (!found->is_array()) {
-    return bad("'" + key + "': expected an array, got " + std::string(found->type_name()));
+    return bad("'" + key + "': expected an array, got " + type_phrase(*found));
   }
   std::vector<Message> messages;
   for (const Json& item : *found) {
@@ -48,8 +48,7 @@ Result<std::string> id_from_json(const Json& line) {
   if (found == line.end()) return bad("'session_id': missing");
   if (found->is_number_integer()) return dump_json(*found);
   if (!found->is_string()) {
-    return bad("'session_id': expected a string or a whole number, got " +
-               std::string(found->type_name()));
+    return bad("'session_id': expected a string or a whole number, got " + type_phrase(*found));
   }
   const auto& text = found->get_ref<const std::string&>();
   if (trim(text).empty()) return bad("'session_id': blank");

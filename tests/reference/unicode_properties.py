@@ -13,9 +13,10 @@ IGNORED = {0x00AD, 0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFEFF, 0xFFA
            *range(0x180B, 0x180F), *range(0x200B, 0x2010), *range(0x202A, 0x202F),
            *range(0x2060, 0x2070), *range(0xFE00, 0xFE10), *range(0xE0020, 0xE0080),
            *range(0x1D173, 0x1D17B)}
-# Information separators: white space to str.isspace(), not to Unicode.
-NO_SPACE = range(0x1C, 0x20)
-LATIN_BY_ANOTHER_NAME = {0xAA, 0xBA, 0x212A, 0x212B}
+# White space to str.isspace(), not to Unicode.
+INFORMATION_SEPARATORS = range(0x1C, 0x20)
+# Script=Latin under another name (Scripts.txt).
+LATIN_BY_ANOTHER_NAME = {0xAA, 0xBA, 0x212A, 0x212B, *range(0x02B0, 0x02B9)}
 
 
 def nfkc_casefold(text):
@@ -33,9 +34,11 @@ for code in range(sys.maxunicode + 1):
     char = chr(code)
     if unicodedata.ucd_3_2_0.category(char) in ("Cn", "Cs", "Co"):
         continue
-    space = char.isspace() and code not in NO_SPACE
+    space = char.isspace() and code not in INFORMATION_SEPARATORS
     latin = unicodedata.name(char, "").startswith(("LATIN ", "FULLWIDTH LATIN "))
     latin = latin or code in LATIN_BY_ANOTHER_NAME
-    normal = " ".join(nfkc_casefold(char).split())
+    normal = nfkc_casefold(char)
+    if code not in INFORMATION_SEPARATORS:
+        normal = " ".join(normal.split())
     print(f"{code:x} {unicodedata.category(char)[0]} {space:d} {latin:d}",
           *(f"{ord(c):x}" for c in normal))
