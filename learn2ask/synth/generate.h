@@ -63,9 +63,9 @@ struct GenerateSummary {
   size_t noisy_turns = 0;  // expert turns that did otherwise than is right
 };
 
-// Streams `sessions` sessions into a sessions file (docs/formats/sessions.md), which appears only
-// when it is whole. A session depends on the seed, its number and, where it had to be drawn again,
-// the sessions before it; never on those after it. `header` gives the command and the hashes.
+// Streams `sessions` sessions into a sessions file (first line: `header`, of format "sessions";
+// then a session a line), which appears only when it is whole. A session depends on the seed, its
+// number and, where it had to be drawn again, the sessions before it; never on those after it.
 // `on_session` is called after each. Throws Failure: kIo, or kInvalidInput when the domain has not
 // that many different sessions.
 GenerateSummary generate_file(
