@@ -120,6 +120,12 @@ size_t date_length(std::string_view text, size_t at) {
   return (year_first || year_last) && !goes_on ? position - at : 0;
 }
 
+// "192.168.1.1": support staff say it to everybody.
+bool is_network_address(const DigitRun& run) {
+  return run.separators == "..." && !run.plus &&
+         std::all_of(run.groups.begin(), run.groups.end(), [](size_t n) { return n <= 3; });
+}
+
 std::optional<Secret> kind_of(const DigitRun& run) {
   const size_t n = run.digits.size();
   const bool card_separators = std::all_of(run.separators.begin(), run.separators.end(),
@@ -146,9 +152,10 @@ NumberSpan number_at(std::string_view text, size_t at) {
   const bool inside_name = (at > 0 && is_name_part(text[at - 1])) ||
                            (run.end < text.size() && is_ascii_letter(text[run.end]));
   const bool decimal = run.separators == "." && !run.plus;
-  const auto kind = inside_name || decimal ? std::nullopt : kind_of(run);
+  const bool skipped = decimal || is_network_address(run);
+  const auto kind = inside_name || skipped ? std::nullopt : kind_of(run);
   if (kind) return {Found{*kind, run.begin, run.end, run.digits}, run.end};
-  if (decimal) return {std::nullopt, run.end};
+  if (skipped) return {std::nullopt, run.end};
   // Past this group only: the next one may start a number of its own ("10 555-0123").
   size_t end = at + (text[at] == '+');
   while (end < text.size() && is_digit(text[end])) ++end;

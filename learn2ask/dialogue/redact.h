@@ -21,7 +21,8 @@ enum class Secret { kEmail, kPhone, kCard };
 //
 //   card   13 to 19 digits in groups (space or hyphen between) that pass the Luhn check
 //   phone  9 to 15 digits, 8 with a plus or in groups, or 3-4 as in "555-0123", with spaces,
-//          hyphens, dots or brackets between; but no date and no decimal number
+//          hyphens, dots or brackets between; but no date, decimal number
+//          or network address
 class Redactor {
  public:
   std::string redact(std::string_view text);
