@@ -41,8 +41,12 @@ TEST(Fuse, StaysInRangeAndNeverFallsWhenAPartRises) {
         EXPECT_GE(reward, 0);
         EXPECT_LE(reward, max_reward(fusion));
         EXPECT_GE(reward, fuse(fusion, {0, micro, format}));
-        if (micro > 0) EXPECT_GE(reward, fuse(fusion, {1, micro - 0.125, format}));
-        if (format > 0) EXPECT_GE(reward, fuse(fusion, {1, micro, format - 0.5}));
+        if (micro > 0) {
+          EXPECT_GE(reward, fuse(fusion, {1, micro - 0.125, format}));
+        }
+        if (format > 0) {
+          EXPECT_GE(reward, fuse(fusion, {1, micro, format - 0.5}));
+        }
       }
     }
   }

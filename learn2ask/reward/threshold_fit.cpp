@@ -1,11 +1,18 @@
 #include "reward/threshold_fit.h"
 
 #include <algorithm>
+#include <set>
+#include <tuple>
 
 #include "base/utf8.h"
 
 namespace l2a {
 namespace {
+
+struct Distinct {
+  const LabelledQuestion* question;
+  std::string text;  // normalised
+};
 
 double share(size_t part, size_t whole) {
   return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
@@ -19,14 +26,18 @@ double f1_of(size_t true_positives, size_t false_positives, size_t false_negativ
 
 std::vector<LabelledPair> labelled_pairs(std::span<const LabelledQuestion> questions,
                                          const Similarity& similarity) {
-  std::vector<std::string> normalised;
-  for (const auto& q : questions) normalised.push_back(normalise_text(q.question));
+  std::vector<Distinct> distinct;
+  std::set<std::tuple<std::string, std::string, std::string>> seen;
+  for (const auto& q : questions) {
+    std::string text = normalise_text(q.question);
+    if (seen.emplace(q.group, text, q.attribute).second) distinct.push_back({&q, std::move(text)});
+  }
   std::vector<LabelledPair> pairs;
-  for (size_t i = 0; i < questions.size(); ++i) {
-    for (size_t j = i + 1; j < questions.size(); ++j) {
-      if (questions[i].group != questions[j].group || normalised[i] == normalised[j]) continue;
-      pairs.push_back({similarity(questions[i].question, questions[j].question),
-                       questions[i].attribute == questions[j].attribute});
+  for (size_t i = 0; i < distinct.size(); ++i) {
+    for (size_t j = i + 1; j < distinct.size(); ++j) {
+      const LabelledQuestion &a = *distinct[i].question, &b = *distinct[j].question;
+      if (a.group != b.group || distinct[i].text == distinct[j].text) continue;
+      pairs.push_back({similarity(a.question, b.question), a.attribute == b.attribute});
     }
   }
   return pairs;

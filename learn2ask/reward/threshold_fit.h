@@ -1,7 +1,6 @@
 // Fitting the thresholds of a grader by similarity on pairs of questions that people labelled.
 #pragma once
 
-#include <functional>
 #include <span>
 #include <vector>
 
@@ -17,8 +16,8 @@ struct LabelledPair {
   bool same = false;
 };
 
-// Every pair of differing questions (after normalisation) inside a group. Quadratic in the
-// largest group.
+// Every pair of differing questions inside a group. A question that several people asked in the
+// same (normalised) words counts once. Quadratic in the largest group.
 std::vector<LabelledPair> labelled_pairs(std::span<const LabelledQuestion> questions,
                                          const Similarity& similarity);
 
