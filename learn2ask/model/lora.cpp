@@ -81,6 +81,11 @@ LoraOptions read_options(const fs::path& file) {
       refuse(std::string(variant) + ": only plain LoRA is read");
     }
   }
+  for (const char* pattern : {"rank_pattern", "alpha_pattern"}) {
+    if (json.contains(pattern) && !json[pattern].empty()) {
+      refuse(std::string(pattern) + ": only one rank and alpha is read");
+    }
+  }
   const double rank = get_number(json, "r").value_or_throw();
   const double alpha = get_number(json, "lora_alpha").value_or_throw();
   if (!(rank >= 1 && rank <= 512) || rank != std::floor(rank)) {
