@@ -17,15 +17,15 @@ namespace l2a {
 namespace {
 
 TEST(GraderFactory, SaysWhatIsMissing) {
-  GraderFactory factory(shipped_forms());
+  GraderFactory factory(shipped_forms(), {});
   const struct {
     const char* name;
     const char* message;
   } cases[] = {
       {"mach", "grader 'mach': expected match, words, labels or truth: did you mean 'match'?"},
       {"", "grader '': expected match, words, labels or truth"},
-      {"labels", "grader labels: needs --bank, sessions whose questions people labelled"},
-      {"truth", "grader truth: needs --truth, the generated sessions"},
+      {"labels", "grader labels: needs --bank"},
+      {"truth", "grader truth: needs --sessions"},
   };
   for (const auto& c : cases) {
     EXPECT_EQ(failure_of([&] { factory.make(c.name); }), c.message);
@@ -34,7 +34,7 @@ TEST(GraderFactory, SaysWhatIsMissing) {
 
 TEST(GraderFactory, MakesTheGradersThatNeedNoFiles) {
   at::set_num_threads(1);
-  GraderFactory factory(shipped_forms());
+  GraderFactory factory(shipped_forms(), {});
   EXPECT_EQ(factory.make("words")->name().substr(0, 5), "words");
   EXPECT_EQ(factory.make("match")->name().substr(0, 5), "match");
 }
@@ -50,7 +50,7 @@ class FloDial : public testing::Test {
       for (auto& q : labelled_questions(s, shipped_forms())) bank_[q.group].push_back(std::move(q));
     }
     for (const Session& s : sessions_) labelled_.push_back(label_by_rules(s));
-    factory_ = std::make_unique<GraderFactory>(shipped_forms());
+    factory_ = std::make_unique<GraderFactory>(shipped_forms(), GraderInputs{});
     grader_ = factory_->make("match");
   }
   static void TearDownTestSuite() {

@@ -48,7 +48,7 @@ class LabelGrader : public Grader {
  public:
   // Below this cosine a question resembles none of the bank. Of human questions with a right
   // nearest neighbour, 99 in 100 are above it (docs/graders.md).
-  static constexpr double kResembles = 0.25;
+  static constexpr double kResembles = 0.4;
 
   // `bank`: sessions whose questions are the reference; `graded`: the labelled sessions that
   // requests come from. Where they overlap, a session's own questions are left out of its bank.
