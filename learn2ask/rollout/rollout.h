@@ -16,21 +16,25 @@ namespace l2a {
 
 // The token rows of one session's contexts, to be replied to.
 struct RolloutSession {
-  std::vector<std::vector<int32_t>> contexts;  // ids of C_t for each turn, ending in the reply header
-  std::vector<uint64_t> keys;                  // one a context: its rows' random numbers (stable_hash of the id)
+  std::vector<std::vector<int32_t>>
+      contexts;                // ids of C_t for each turn, ending in the reply header
+  std::vector<uint64_t> keys;  // one a context: its rows' random numbers (stable_hash of the id)
 };
 
 // One sampled reply, with the exact ids it was sampled with.
 struct Rollout {
   std::vector<int32_t> ids;      // reply, end-of-turn token included unless truncated
   std::vector<float> log_probs;  // one an id, nats, of the distribution sampled from
-  std::string text;              // without the end-of-turn token
+  std::string text;              // without the end-of-turn token; ill-formed UTF-8 as U+FFFD
   bool truncated = false;
 };
 
-// [session][context][reply]. Throws Failure when context and reply exceed the model's positions.
+// [session][context][reply]. At most `max_rows` replies are decoded at a time (but all of one
+// context), which bounds the memory of their keys and values; the replies do not depend on it.
+// Throws Failure when context and reply exceed the model's positions.
 std::vector<std::vector<std::vector<Rollout>>> sample_rollouts(
     const Transformer& model, const LoraAdapter* adapter, const ChatTemplate& chat,
-    std::span<const RolloutSession> sessions, const DecodingOptions& options);
+    std::span<const RolloutSession> sessions, const DecodingOptions& options,
+    int64_t max_rows = 256);
 
 }  // namespace l2a

@@ -2,11 +2,11 @@
 // depends on (seed, row key, token index) only, so a row's tokens do not depend on its batch.
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <span>
 #include <vector>
+
+#include <ATen/core/Tensor.h>
 
 #include "dialogue/policy.h"
 
@@ -14,7 +14,8 @@ namespace l2a {
 
 struct SampledToken {
   int32_t id = 0;
-  float log_prob = 0;  // in nats, of the distribution sampled from (temperature included, before top-p)
+  float log_prob =
+      0;  // in nats, of the distribution sampled from (temperature included, before top-p)
 };
 
 // Uniform in [0, 1) for one token of one row: counter-based (SplitMix64 of the three).

@@ -25,7 +25,7 @@ struct RewardResult {
   std::optional<double> reward;
   double macro = 0, micro = 0, format = 0;  // meaningful only with a reward
   bool malformed = false;
-  std::string note;  // why it is unscored, or what decided
+  std::string note = {};  // why it is unscored, or what decided
 };
 
 using RewardFn = std::function<std::vector<RewardResult>(std::span<const RewardRequest>)>;

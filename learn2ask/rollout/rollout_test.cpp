@@ -1,0 +1,181 @@
+#include "rollout/rollout.h"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "base/error.h"
+#include "base/rng.h"
+#include "rollout/model_policy.h"
+#include "rollout/testing.h"
+
+namespace l2a {
+namespace {
+
+using testing::TinyChat;
+
+std::vector<Turn> turns(const std::vector<std::string>& texts) {
+  std::vector<Turn> out;
+  for (const auto& text : texts) {
+    out.push_back({.role = out.size() % 2 == 0 ? Role::kUser : Role::kAssistant, .text = text});
+  }
+  return out;
+}
+
+// Contexts of a session: before each expert turn.
+RolloutSession session_of(const TinyChat& tiny, const std::vector<Turn>& all, uint64_t key) {
+  RolloutSession session;
+  for (size_t t = 1; t < all.size(); t += 2) {
+    session.contexts.push_back(tiny.chat.context_ids("Ask.", std::span(all).first(t)));
+    session.keys.push_back(key + t);
+  }
+  return session;
+}
+
+std::vector<RolloutSession> sessions_of(const TinyChat& tiny) {
+  return {
+      session_of(tiny, turns({"my head hurts", "since when?", "two days", "any fever?", "no"}), 10),
+      session_of(tiny, turns({"it will not start", "is it plugged in?"}), 20),
+      session_of(tiny, turns({"hi", "hello", "my laptop is hot", "since when?"}), 30)};
+}
+
+// Next-token logits by a full forward pass of the row.
+at::Tensor full_logits(const TinyChat& tiny, const LoraAdapter* adapter,
+                       const std::vector<int32_t>& row) {
+  const at::NoGradGuard no_grad;
+  const std::vector<std::vector<int32_t>> rows = {row};
+  const auto hidden_nd = tiny.model.hidden(build_token_tree(rows), adapter);
+  return tiny.model.logits(hidden_nd.slice(0, hidden_nd.size(0) - 1));
+}
+
+TEST(SampleRollouts, GreedyEqualsStepByStepFullForward) {
+  const TinyChat tiny;
+  const auto adapter = testing::random_adapter(tiny.config(), {.rank = 4, .alpha = 8}, 5);
+  const auto sessions = sessions_of(tiny);
+  const DecodingOptions greedy{.temperature = 0, .max_reply_tokens = 12};
+  const auto rollouts = sample_rollouts(tiny.model, &adapter, tiny.chat, sessions, greedy);
+  for (size_t s = 0; s < sessions.size(); ++s) {
+    for (size_t c = 0; c < sessions[s].contexts.size(); ++c) {
+      auto row = sessions[s].contexts[c];
+      for (size_t i = 0; i < rollouts[s][c][0].ids.size(); ++i) {
+        const auto logits_rv = full_logits(tiny, &adapter, row);
+        const auto best = logits_rv.argmax(1).item<int64_t>();
+        ASSERT_EQ(rollouts[s][c][0].ids[i], best) << s << " " << c << " " << i;
+        EXPECT_NEAR(rollouts[s][c][0].log_probs[i],
+                    at::log_softmax(logits_rv, 1)[0][best].item<float>(), 1e-5);
+        row.push_back(static_cast<int32_t>(best));
+      }
+    }
+  }
+}
+
+TEST(SampleRollouts, AReplyDoesNotDependOnItsBatch) {
+  const TinyChat tiny;
+  const auto sessions = sessions_of(tiny);
+  const DecodingOptions options{.temperature = 1, .max_reply_tokens = 20, .replies = 5, .seed = 9};
+  const auto together = sample_rollouts(tiny.model, nullptr, tiny.chat, sessions, options);
+  const auto few_rows = sample_rollouts(tiny.model, nullptr, tiny.chat, sessions, options, 5);
+  for (size_t s = 0; s < sessions.size(); ++s) {
+    for (size_t c = 0; c < sessions[s].contexts.size(); ++c) {
+      const std::vector<RolloutSession> one = {
+          {.contexts = {sessions[s].contexts[c]}, .keys = {sessions[s].keys[c]}}};
+      const auto alone = sample_rollouts(tiny.model, nullptr, tiny.chat, one, options);
+      for (size_t g = 0; g < 5; ++g) {
+        EXPECT_EQ(together[s][c][g].ids, alone[0][0][g].ids);
+        EXPECT_EQ(together[s][c][g].ids, few_rows[s][c][g].ids);
+      }
+      EXPECT_NE(together[s][c][0].ids, together[s][c][1].ids);
+    }
+  }
+}
+
+TEST(SampleRollouts, RepliesEndAtTheEndOfTurnOrAreTruncated) {
+  const TinyChat tiny;
+  const auto sessions = sessions_of(tiny);
+  size_t ended = 0, truncated = 0;
+  // The random model ends a turn about once in 259 tokens; hot, and many replies.
+  const DecodingOptions options{.temperature = 1, .max_reply_tokens = 60, .replies = 40};
+  for (const auto& session : sample_rollouts(tiny.model, nullptr, tiny.chat, sessions, options)) {
+    for (const auto& context : session) {
+      for (const Rollout& r : context) {
+        ASSERT_EQ(r.ids.size(), r.log_probs.size());
+        const auto end = std::find(r.ids.begin(), r.ids.end(), tiny.chat.end_of_turn());
+        EXPECT_EQ(r.truncated, end == r.ids.end());
+        EXPECT_TRUE(!r.truncated || r.ids.size() == 60);
+        EXPECT_TRUE(r.truncated || end == r.ids.end() - 1);
+        EXPECT_FALSE(find_bad_utf8(r.text));  // though most random bytes are none
+        EXPECT_EQ(r.text.find("<|im_end|>"), std::string::npos);
+        ++(r.truncated ? truncated : ended);
+      }
+    }
+  }
+  EXPECT_GT(ended, 10u);
+  EXPECT_GT(truncated, 10u);
+}
+
+TEST(SampleRollouts, RefusesContextsThatAreTooLong) {
+  const TinyChat tiny;
+  const std::vector<RolloutSession> sessions = {
+      {.contexts = {std::vector<int32_t>(500, 1)}, .keys = {1}}};
+  try {
+    sample_rollouts(tiny.model, nullptr, tiny.chat, sessions, {.max_reply_tokens = 13});
+    FAIL();
+  } catch (const Failure& failure) {
+    EXPECT_EQ(failure.error.message,
+              "rollout: context of 500 tokens: with a reply of 13 it exceeds the model's 512 "
+              "positions (leave out the longest sessions)");
+  }
+}
+
+TEST(ModelPolicy, RepliesInTheOrderOfTheContexts) {
+  const TinyChat tiny;
+  const auto first = turns({"my head hurts", "since when?", "two days"});
+  const auto second = turns({"it will not start"});
+  const std::vector<Context> contexts = {{"a/1", std::span(first).first(1)},
+                                         {"a/3", std::span(first).first(3)},
+                                         {"b/1", std::span(second).first(1)}};
+  ModelPolicy policy("base", tiny.model, nullptr, tiny.chat, "Ask.");
+  const DecodingOptions options{.temperature = 1, .max_reply_tokens = 15, .replies = 2, .seed = 4};
+  const auto replies = policy.reply(contexts, options);
+  ASSERT_EQ(replies.size(), 3u);
+  for (size_t i = 0; i < contexts.size(); ++i) {
+    const std::vector<RolloutSession> one = {
+        {.contexts = {tiny.chat.context_ids("Ask.", contexts[i].turns)},
+         .keys = {stable_hash(contexts[i].id)}}};
+    const auto alone = sample_rollouts(tiny.model, nullptr, tiny.chat, one, options)[0][0];
+    ASSERT_EQ(replies[i].size(), 2u);
+    for (size_t g = 0; g < 2; ++g) {
+      EXPECT_EQ(replies[i][g].text, alone[g].text);
+      EXPECT_EQ(replies[i][g].truncated, alone[g].truncated);
+    }
+  }
+}
+
+TEST(ModelPolicy, GreedyRepliesToOneContextAreAllTheSame) {
+  const TinyChat tiny;
+  const auto all = turns({"my head hurts"});
+  const std::vector<Context> contexts = {{"a/1", all}};
+  ModelPolicy policy("base", tiny.model, nullptr, tiny.chat, "Ask.");
+  const auto replies = policy.reply(contexts, {.max_reply_tokens = 8, .replies = 3});
+  ASSERT_EQ(replies.at(0).size(), 3u);
+  EXPECT_EQ(replies[0][1].text, replies[0][0].text);
+  EXPECT_EQ(replies[0][2].text, replies[0][0].text);
+  EXPECT_FALSE(replies[0][0].text.empty() && !replies[0][0].truncated);
+}
+
+TEST(ModelPolicy, NamesTheContextThatIsTooLong) {
+  const TinyChat tiny;
+  const auto all = turns({std::string(600, 'x')});
+  const std::vector<Context> contexts = {{"a/1", all}};
+  ModelPolicy policy("base", tiny.model, nullptr, tiny.chat, "");
+  try {
+    policy.reply(contexts, {});
+    FAIL();
+  } catch (const Failure& failure) {
+    EXPECT_EQ(failure.error.message,
+              "policy base: context a/1: 619 tokens and a reply of 64 exceed the model's 512 "
+              "positions");
+  }
+}
+
+}  // namespace
+}  // namespace l2a

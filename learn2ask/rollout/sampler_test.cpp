@@ -1,0 +1,157 @@
+#include "rollout/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <set>
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "base/error.h"
+#include "base/rng.h"
+
+namespace l2a {
+namespace {
+
+std::vector<float> random_logits(Rng& rng, size_t n) {
+  std::vector<float> logits;
+  for (size_t i = 0; i < n; ++i) logits.push_back(static_cast<float>(6 * rng.uniform() - 3));
+  return logits;
+}
+
+std::vector<double> softmax(const std::vector<float>& logits, double temperature) {
+  std::vector<double> p;
+  for (const float x : logits) p.push_back(std::exp(x / temperature));
+  const double sum = std::accumulate(p.begin(), p.end(), 0.0);
+  for (double& x : p) x /= sum;
+  return p;
+}
+
+at::Tensor one_row(const std::vector<float>& logits) { return torch::tensor(logits).unsqueeze(0); }
+
+SampledToken sample_one(const std::vector<float>& logits, const DecodingOptions& options, double u,
+                        const std::vector<int32_t>& history = {}) {
+  const std::span<const int32_t> view(history);
+  return sample_tokens(one_row(logits), options, std::span(&u, 1), std::span(&view, 1)).front();
+}
+
+// Smallest set of most probable tokens with at least `top_p`: by trying all sizes.
+std::set<int32_t> nucleus(const std::vector<double>& p, double top_p) {
+  std::vector<int32_t> order(p.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(), [&](int32_t x, int32_t y) { return p[x] > p[y]; });
+  for (size_t n = 1; n <= p.size(); ++n) {
+    double mass = 0;
+    for (size_t i = 0; i < n; ++i) mass += p[order[i]];
+    if (mass >= top_p) return {order.begin(), order.begin() + n};
+  }
+  return {order.begin(), order.end()};
+}
+
+TEST(TokenUniform, IsUniformAndDependsOnEachOfTheThree) {
+  constexpr int kBins = 20, kDraws = 40000;
+  std::vector<int> count(kBins);
+  for (int i = 0; i < kDraws; ++i) {
+    const double u = token_uniform(i % 3, i % 101, i / 303);
+    ASSERT_GE(u, 0);
+    ASSERT_LT(u, 1);
+    ++count[static_cast<size_t>(u * kBins)];
+  }
+  double chi2 = 0;
+  for (const int c : count) chi2 += std::pow(c - kDraws / kBins, 2) / (kDraws / kBins);
+  EXPECT_LT(chi2, 43.8);  // 99.9% of chi-square with 19 degrees of freedom
+  EXPECT_NE(token_uniform(1, 2, 3), token_uniform(2, 2, 3));
+  EXPECT_NE(token_uniform(1, 2, 3), token_uniform(1, 3, 3));
+  EXPECT_NE(token_uniform(1, 2, 3), token_uniform(1, 2, 4));
+}
+
+TEST(SampleTokens, DrawsFromTheSoftmaxAtTheTemperature) {
+  constexpr int kDraws = 50000;
+  Rng rng(11);
+  for (const double temperature : {0.5, 1.0, 1.7}) {
+    const auto logits = random_logits(rng, 12);
+    const auto p = softmax(logits, temperature);
+    std::vector<double> uniforms;
+    for (int i = 0; i < kDraws; ++i) uniforms.push_back(rng.uniform());
+    const auto tokens = sample_tokens(one_row(logits).repeat({kDraws, 1}),
+                                      {.temperature = temperature}, uniforms, {});
+    std::vector<double> count(p.size());
+    for (const auto& token : tokens) ++count[static_cast<size_t>(token.id)];
+    double chi2 = 0;
+    for (size_t i = 0; i < p.size(); ++i) {
+      chi2 += std::pow(count[i] - kDraws * p[i], 2) / (kDraws * p[i]);
+    }
+    EXPECT_LT(chi2, 31.3) << temperature;  // 99.9% with 11 degrees of freedom
+  }
+}
+
+TEST(SampleTokens, LogProbIsThatOfTheDistributionSampledFromBeforeTopP) {
+  Rng rng(12);
+  for (int trial = 0; trial < 200; ++trial) {
+    const auto logits = random_logits(rng, 30);
+    const double temperature = 0.3 + rng.uniform(), top_p = trial % 2 == 0 ? 1 : 0.7;
+    const auto token =
+        sample_one(logits, {.temperature = temperature, .top_p = top_p}, rng.uniform());
+    const double expected = std::log(softmax(logits, temperature)[static_cast<size_t>(token.id)]);
+    // One rounding of logit / temperature (at most 10), and of the float32 softmax.
+    EXPECT_NEAR(token.log_prob, expected,
+                32 * std::numeric_limits<float>::epsilon() * (1 + std::abs(expected)));
+  }
+}
+
+TEST(SampleTokens, TopPTakesExactlyTheNucleus) {
+  Rng rng(13);
+  for (const double top_p : {0.05, 0.3, 0.5, 0.8, 0.95, 0.999}) {
+    const auto logits = random_logits(rng, 25);
+    std::set<int32_t> seen;
+    for (int i = 0; i < 4000; ++i) {
+      seen.insert(sample_one(logits, {.temperature = 1, .top_p = top_p}, i / 4000.0).id);
+    }
+    EXPECT_EQ(seen, nucleus(softmax(logits, 1), top_p)) << top_p;
+  }
+}
+
+TEST(SampleTokens, RepetitionPenaltyDividesPositiveAndMultipliesNegativeLogitsOnce) {
+  const std::vector<float> logits = {2.0f, -1.0f, 0.5f, 1.9f};
+  // 0 and 1 were said, 0 twice: they become 2/1.3 and -1.3.
+  const std::vector<float> expected = {2.0f / 1.3f, -1.3f, 0.5f, 1.9f};
+  const DecodingOptions greedy{.temperature = 0, .repetition_penalty = 1.3};
+  const auto token = sample_one(logits, greedy, 0, {0, 1, 0});
+  EXPECT_EQ(token.id, 3);
+  EXPECT_NEAR(token.log_prob, std::log(softmax(expected, 1)[3]), 1e-6);
+  const auto last =
+      sample_one(logits, {.temperature = 0.7, .repetition_penalty = 1.3}, 0, {0, 1, 0});
+  EXPECT_EQ(last.id, 0);
+  EXPECT_NEAR(last.log_prob, std::log(softmax(expected, 0.7)[0]), 1e-6);
+}
+
+TEST(SampleTokens, GreedyTakesTheFirstOfTheHighest) {
+  const auto token = sample_one({1, 3, 3, 2}, {.temperature = 0}, 0.99);
+  EXPECT_EQ(token.id, 1);
+  EXPECT_NEAR(token.log_prob, std::log(softmax({1, 3, 3, 2}, 1)[1]), 1e-6);
+}
+
+TEST(SampleTokens, NeverDrawsATokenWithoutProbability) {
+  const float never = -std::numeric_limits<float>::infinity();
+  for (const double u : {0.0, 0.5, 1 - 0x1.0p-53}) {
+    EXPECT_EQ(sample_one({never, 1, never}, {.temperature = 1}, u).id, 1);
+    EXPECT_EQ(sample_one({never, 1, never}, {.temperature = 1, .top_p = 0.9}, u).id, 1);
+  }
+}
+
+TEST(SampleTokens, RefusesLogitsThatAreNotFinite) {
+  for (const double temperature : {0.0, 1.0}) {
+    try {
+      sample_one({1, std::nanf(""), 0}, {.temperature = temperature}, 0.5);
+      FAIL();
+    } catch (const Failure& failure) {
+      EXPECT_EQ(failure.error.message,
+                "sampling: logits: not finite (the weights or the adapter are broken)");
+    }
+  }
+}
+
+}  // namespace
+}  // namespace l2a

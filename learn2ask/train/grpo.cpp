@@ -1,0 +1,107 @@
+#include "train/grpo.h"
+
+#include <chrono>
+#include <optional>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "base/rng.h"
+#include "train/grpo_update.h"
+#include "train/meter.h"
+#include "train/reply_group.h"
+
+namespace l2a {
+namespace {
+
+std::vector<const LabelledSession*> with_groups(std::span<const LabelledSession> sessions,
+                                                bool empty_targets) {
+  std::vector<const LabelledSession*> out;
+  for (const auto& session : sessions) {
+    for (const Sample& sample : session.samples) {
+      if (!is_labelled(sample) || (has_empty_target(sample) && !empty_targets)) continue;
+      out.push_back(&session);
+      break;
+    }
+  }
+  return out;
+}
+
+// Mean reward of one greedy reply at each held-out turn.
+double evaluate_greedy(std::span<const LabelledSession* const> sessions, const TrainerSetup& setup,
+                       const RewardFn& reward, const GrpoOptions& options,
+                       const LoraAdapter& adapter) {
+  auto groups = make_groups(sessions, setup, options.empty_targets);
+  sample_groups(groups, setup, adapter,
+                {.max_reply_tokens = options.max_reply_tokens, .seed = options.loop.seed},
+                options.max_rows);
+  grade_groups(groups, reward);
+  return mean_reward(groups);
+}
+
+double sampled_tokens(const std::vector<ReplyGroup>& groups) {
+  size_t tokens = 0;
+  for (const auto& group : groups) {
+    for (const auto& reply : group.replies) tokens += reply.ids.size();
+  }
+  return static_cast<double>(tokens);
+}
+
+}  // namespace
+
+TrainResult train_grpo(const TrainerSetup& setup, std::span<const LabelledSession> sessions,
+                       std::span<const LabelledSession> held_out, const RewardFn& reward,
+                       const GrpoOptions& options, LoraAdapter& adapter) {
+  const auto trained = with_groups(sessions, options.empty_targets);
+  const auto held = with_groups(held_out, options.empty_targets);
+  if (trained.empty()) fail_input("train grpo: sessions: none has a labelled sample to train on");
+  std::function<double()> evaluate;
+  if (!held.empty()) {
+    evaluate = [&] { return evaluate_greedy(held, setup, reward, options, adapter); };
+  }
+  std::optional<LoraAdapter> reference;
+  if (options.loss.kl_weight > 0) reference = adapter.clone();
+
+  AdamW optimizer(adapter.parameters(), options.optimizer);
+  TrainingRun run(setup, options.loop, options.optimizer, options.steps, adapter, optimizer);
+  while (run.goes_on()) {
+    std::vector<const LabelledSession*> batch;
+    for (const size_t i : sessions_of_step(trained.size(), options.sessions_per_step,
+                                           options.loop.seed, run.step())) {
+      batch.push_back(trained[i]);
+    }
+    Stopwatch watch(setup.clock);
+    auto groups = make_groups(batch, setup, options.empty_targets);
+    auto seeds = Rng::stream(options.loop.seed, "replies", static_cast<uint64_t>(run.step()));
+    sample_groups(groups, setup, adapter,
+                  {.temperature = options.temperature,
+                   .max_reply_tokens = options.max_reply_tokens,
+                   .replies = options.group_size,
+                   .seed = seeds.next()},
+                  options.max_rows);
+    const double sampling = watch.lap();
+
+    grade_groups(groups, reward);
+    set_advantages(groups, options);
+    log_groups(groups, run);
+    watch_failures(groups, options.max_failure_rate, run.recent_unscored());
+    const double grading = watch.lap();
+
+    Json metrics = {{"step", run.step() + 1}};
+    metrics.update(reply_metrics(groups, setup.format));
+    metrics.update(
+        update_policy(groups, setup, reference ? &*reference : nullptr, options, adapter, run));
+    const double updating = watch.lap();
+
+    run.end_step(metrics,
+                 {{"sample", sampling},
+                  {"grade", grading},
+                  {"update", updating},
+                  {"sampled_tokens_per_s", sampled_tokens(groups) / sampling},
+                  {"trained_tokens_per_s", metrics["tokens"].get<double>() / updating}},
+                 evaluate);
+  }
+  return run.finish();
+}
+
+}  // namespace l2a

@@ -1,0 +1,289 @@
+#include "train/grpo.h"
+
+#include <algorithm>
+#include <fstream>
+#include <numeric>
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "base/error.h"
+#include "train/grpo_update.h"
+#include "train/reply_group.h"
+#include "train/testing.h"
+
+namespace l2a {
+namespace {
+
+using testing::TinyChat;
+
+// The share of the reply's bytes below '@', which a random reply has about one in six of.
+double low_bytes(const std::string& text) {
+  const auto low = std::count_if(text.begin(), text.end(),
+                                 [](char c) { return static_cast<unsigned char>(c) < '@'; });
+  return text.empty() ? 0 : static_cast<double>(low) / static_cast<double>(text.size());
+}
+
+std::vector<RewardResult> reward_low_bytes(std::span<const RewardRequest> requests) {
+  std::vector<RewardResult> results(requests.size());
+  for (size_t i = 0; i < requests.size(); ++i)
+    results[i].reward = low_bytes(requests[i].reply.text);
+  return results;
+}
+
+std::vector<Json> lines_of(const std::filesystem::path& path) {
+  std::vector<Json> lines;
+  std::ifstream in(path);
+  for (std::string line; std::getline(in, line);) {
+    lines.push_back(parse_json(line).value_or_throw());
+  }
+  return lines;
+}
+
+class GrpoTest : public ::testing::Test {
+ protected:
+  static GrpoOptions small_options() {
+    GrpoOptions options{.steps = 2, .sessions_per_step = 2, .group_size = 4, .max_reply_tokens = 5};
+    options.optimizer = {.lr = 0.01, .warmup_steps = 0, .schedule = "constant"};
+    return options;
+  }
+
+  // The groups of one step, sampled and graded.
+  std::vector<ReplyGroup> graded_groups(const std::vector<LabelledSession>& sessions,
+                                        const LoraAdapter& adapter, const GrpoOptions& options) {
+    std::vector<const LabelledSession*> pointers;
+    for (const auto& s : sessions) pointers.push_back(&s);
+    auto groups = make_groups(pointers, setup, false);
+    sample_groups(groups, setup, adapter,
+                  {.temperature = options.temperature,
+                   .max_reply_tokens = options.max_reply_tokens,
+                   .replies = options.group_size},
+                  64);
+    grade_groups(groups, reward_low_bytes);
+    set_advantages(groups, options);
+    return groups;
+  }
+
+  const testing::TemporaryDirectory directory;
+  const TinyChat tiny;
+  TrainerSetup setup = testing::tiny_setup(tiny, directory.path);
+};
+
+TEST_F(GrpoTest, MeanRewardRisesClearly) {
+  for (const uint64_t seed : {1, 2}) {
+    setup.directory = directory.path / std::to_string(seed);
+    auto adapter = testing::tiny_adapter(tiny, seed);
+    GrpoOptions options = small_options();
+    options.steps = 40;
+    options.group_size = 8;
+    options.optimizer.lr = 0.02;
+    options.loop.seed = seed;
+    train_grpo(setup, testing::labelled_sessions(4), {}, reward_low_bytes, options, adapter);
+    const auto metrics = lines_of(setup.directory / "metrics.jsonl");
+    const auto mean = [&](size_t from) {
+      double sum = 0;
+      for (size_t i = from; i < from + 5; ++i) sum += metrics.at(i)["reward"].get<double>();
+      return sum / 5;
+    };
+    EXPECT_LT(mean(0), 0.4);
+    EXPECT_GT(mean(35), 0.8) << "from " << mean(0);
+  }
+}
+
+TEST_F(GrpoTest, TheFirstStepFollowsTheGradientOfReinforceOverUnsharedRows) {
+  const auto sessions = testing::labelled_sessions(3);
+  const GrpoOptions options = [] {
+    auto o = small_options();
+    o.optimizer.epsilon = 1;  // large: the step is then nearly the gradient itself
+    o.optimizer.max_grad_norm = 1e6;
+    o.loop.token_budget = 200;
+    o.temperature = 1.3;
+    return o;
+  }();
+  auto adapter = testing::tiny_adapter(tiny);
+  const auto groups = graded_groups(sessions, adapter, options);
+
+  // Sum over replies of -advantage * mean log p / replies, a row at a time.
+  double replies = 0;
+  for (const auto& group : groups) replies += static_cast<double>(group.replies.size());
+  std::vector<at::Tensor> gradient;
+  for (const auto& p : adapter.parameters()) gradient.push_back(at::zeros_like(p, at::kDouble));
+  for (const auto& group : groups) {
+    for (size_t g = 0; g < group.replies.size(); ++g) {
+      TrainingRow row{.ids = group.context, .context = 0, .group = 0};
+      row.context = static_cast<int64_t>(row.ids.size());
+      row.ids.insert(row.ids.end(), group.replies[g].ids.begin(), group.replies[g].ids.end());
+      const auto log_prob_n =
+          target_log_probs(tiny.model, &adapter, make_row_tree({&row, 1}, {0}), 1.3).log_prob_n;
+      const auto loss = -group.advantages[g] * log_prob_n.mean() / replies;
+      const auto part = torch::autograd::grad({loss}, adapter.parameters());
+      for (size_t i = 0; i < part.size(); ++i) gradient[i] += part[i];
+    }
+  }
+
+  const auto before = testing::flat(adapter).to(at::kDouble);
+  AdamW optimizer(adapter.parameters(), options.optimizer);
+  TrainingRun run(setup, options.loop, options.optimizer, 1, adapter, optimizer);
+  ASSERT_TRUE(run.goes_on());
+  const Json metrics = update_policy(groups, setup, nullptr, options, adapter, run);
+  std::vector<at::Tensor> parts;
+  for (const auto& g : gradient) parts.push_back(g.flatten());
+  const auto g = at::cat(parts);
+  const auto expected = -0.01 * g / (g.abs() + 1);
+  const auto step = testing::flat(adapter).to(at::kDouble) - before;
+  // Parameters near 0.2 are rounded to 1e-8.
+  EXPECT_LT((step - expected).abs().max().item<double>(), 5e-8);
+  EXPECT_GT(expected.abs().max().item<double>(), 1e-5);
+  EXPECT_NEAR(metrics["grad_norm"].get<double>(), g.norm().item<double>(),
+              1e-4 * g.norm().item<double>());
+  EXPECT_EQ(metrics["clipped"].get<double>(), 0);
+  EXPECT_LT(metrics["sampler_gap_max"].get<double>(), 1e-4);
+  EXPECT_TRUE(metrics["kl"].is_null());
+}
+
+TEST_F(GrpoTest, LeavingOutGroupsWithoutVarianceChangesNothing) {
+  const auto adapter = testing::tiny_adapter(tiny);
+  auto groups = graded_groups(testing::labelled_sessions(2), adapter, small_options());
+  for (auto& result : groups[0].results) result.reward = 1;
+  groups[1].results[2].reward.reset();
+  for (auto& group : groups) group.advantages.clear();
+  set_advantages(groups, small_options());
+  ASSERT_TRUE(groups[0].zero_variance);
+  const PolicyRows policy = policy_rows(groups, {.normalise = "row"});
+  size_t scored = 0;
+  for (const auto& group : groups) {
+    for (const auto& result : group.results) scored += result.reward.has_value();
+  }
+  size_t moving = 0;
+  for (const auto& group : groups) {
+    for (const auto& result : group.results) moving += result.reward && !group.zero_variance;
+  }
+  EXPECT_EQ(policy.rows.size(), moving);
+  for (size_t r = 0; r < policy.rows.size(); ++r) {
+    EXPECT_NE(policy.rows[r].group, 0);
+    EXPECT_DOUBLE_EQ(
+        policy.token_weights[r],
+        1.0 / (static_cast<double>(scored) * static_cast<double>(policy.rows[r].targets())));
+  }
+}
+
+TEST_F(GrpoTest, SampleWeightsMultiplyAdvantagesNotRewards) {
+  const auto adapter = testing::tiny_adapter(tiny);
+  const auto groups = graded_groups(testing::labelled_sessions(2), adapter, small_options());
+  GrpoOptions options = small_options();
+  options.weights = {.on_stop = 3, .on_continue = 0.5};
+  auto weighted = groups;
+  for (auto& group : weighted) group.advantages.clear();
+  set_advantages(weighted, options);
+  size_t stops = 0;
+  for (size_t i = 0; i < groups.size(); ++i) {
+    const bool stop = groups[i].sample->decision->value == Decision::kStop;
+    stops += stop;
+    for (size_t g = 0; g < 4; ++g) {
+      EXPECT_DOUBLE_EQ(weighted[i].advantages[g], (stop ? 3 : 0.5) * groups[i].advantages[g]);
+      EXPECT_EQ(*weighted[i].results[g].reward, *groups[i].results[g].reward);
+    }
+  }
+  EXPECT_EQ(stops, 2u);
+}
+
+TEST_F(GrpoTest, UnlabelledAndEmptyTargetsAreLeftOut) {
+  auto session = testing::labelled_session("s", {"a", "b?", "c", "d?", "e", "f?", "g", "h"});
+  session.samples[0].wanted.reset();    // unlabelled
+  session.samples[1].wanted.emplace();  // nothing left to ask, though the expert went on
+  const LabelledSession* const sessions[] = {&session};
+  EXPECT_EQ(make_groups(sessions, setup, false).size(), 2u);
+  EXPECT_EQ(make_groups(sessions, setup, true).size(), 3u);
+}
+
+TEST_F(GrpoTest, EachStepIsLoggedInFull) {
+  auto adapter = testing::tiny_adapter(tiny);
+  GrpoOptions options = small_options();
+  options.loss.kl_weight = 0.1;
+  size_t call = 0;
+  const auto reward = [&](std::span<const RewardRequest> requests) {
+    auto results = reward_low_bytes(requests);
+    if (call++ == 0) results[3] = {.reward = std::nullopt, .note = "grader timed out"};
+    return results;
+  };
+  train_grpo(setup, testing::labelled_sessions(4), {}, reward, options, adapter);
+  const auto metrics = lines_of(directory.path / "metrics.jsonl");
+  const auto rollouts = lines_of(directory.path / "rollouts.jsonl");
+  const auto failures = lines_of(directory.path / "failures.jsonl");
+  ASSERT_EQ(metrics.size(), 2u);
+  EXPECT_EQ(metrics[0]["unscored"], 1);
+  EXPECT_EQ(rollouts.size() + 1,
+            metrics[0]["replies"].get<size_t>() + metrics[1]["replies"].get<size_t>());
+  ASSERT_EQ(failures.size(), 1u);
+  EXPECT_EQ(failures[0]["reason"], "grader timed out");
+  double sum = 0, count = 0;
+  for (const auto& row : rollouts) {
+    if (row["step"] == 1) sum += row["reward"].get<double>(), ++count;
+  }
+  EXPECT_DOUBLE_EQ(metrics[0]["reward"].get<double>(), sum / count);
+  for (const char* key : {"loss", "kl", "entropy", "zero_variance_groups", "reply_tokens",
+                          "malformed", "stops", "grad_norm", "lr", "sampler_gap", "tokens"}) {
+    EXPECT_TRUE(metrics[1].at(key).is_number()) << key;
+  }
+  EXPECT_EQ(metrics[0]["kl"].get<double>(), 0);  // the start model is the reference
+  EXPECT_GT(metrics[1]["kl"].get<double>(), 0);
+  for (const char* key : {"seconds", "sample", "grade", "update", "peak_memory_mib"}) {
+    EXPECT_TRUE(metrics[1]["time"].at(key).is_number()) << key;
+  }
+}
+
+TEST_F(GrpoTest, PausesWhenTheGraderIsDown) {
+  auto adapter = testing::tiny_adapter(tiny);
+  const auto down = [](std::span<const RewardRequest> requests) {
+    return std::vector<RewardResult>(requests.size(),
+                                     {.reward = std::nullopt, .note = "connection refused"});
+  };
+  const auto before = testing::flat(adapter).clone();
+  try {
+    train_grpo(setup, {{testing::labelled_session("s", {"a", "b?", "c", "d?", "e", "f"})}}, {},
+               down, small_options(), adapter);
+    FAIL();
+  } catch (const Failure& failure) {
+    EXPECT_EQ(failure.error.code, ErrorCode::kUnavailable);
+    EXPECT_EQ(failure.error.message,
+              "train grpo: grader: 12 of the last 12 replies could not be graded, last: connection "
+              "refused (the run is paused: mend the grader and run the same command again; "
+              "failures.jsonl lists them)");
+  }
+  EXPECT_TRUE(testing::flat(adapter).equal(before));
+  EXPECT_EQ(lines_of(directory.path / "failures.jsonl").size(), 12u);
+}
+
+TEST(WatchFailures, CountsTheLast200Replies) {
+  std::string recent(300, '0');
+  ReplyGroup group;
+  group.replies.resize(1);
+  group.results = {{.reward = std::nullopt, .note = "x"}};
+  for (int i = 0; i < 10; ++i) watch_failures({group}, 0.05, recent);
+  EXPECT_EQ(recent.size(), 200u);
+  EXPECT_THROW(watch_failures({group}, 0.05, recent), Failure);
+  group.results[0].reward = 0;
+  for (int i = 0; i < 200; ++i) watch_failures({group}, 0.06, recent);
+  EXPECT_EQ(recent, std::string(200, '0'));
+}
+
+TEST_F(GrpoTest, KeepsTheCheckpointWithTheBestHeldOutReward) {
+  auto adapter = testing::tiny_adapter(tiny);
+  GrpoOptions options = small_options();
+  options.steps = 6;
+  options.loop.evaluate_every = 2;
+  const auto result =
+      train_grpo(setup, testing::labelled_sessions(4, 1), testing::labelled_sessions(2, 2),
+                 reward_low_bytes, options, adapter);
+  double best = -1;
+  for (const auto& line : lines_of(directory.path / "metrics.jsonl")) {
+    if (line.contains("held_out")) best = std::max(best, line["held_out"].get<double>());
+  }
+  ASSERT_TRUE(result.held_out_score);
+  EXPECT_DOUBLE_EQ(*result.held_out_score, best);
+  const auto saved = LoraAdapter::load(result.checkpoint, tiny.config());
+  EXPECT_TRUE(testing::flat(saved).equal(testing::flat(adapter)));
+}
+
+}  // namespace
+}  // namespace l2a

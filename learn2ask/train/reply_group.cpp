@@ -1,0 +1,201 @@
+#include "train/reply_group.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include "base/rng.h"
+#include "train/advantages.h"
+
+namespace l2a {
+namespace {
+
+constexpr size_t kFailureWindow = 200;
+
+template <class Visit>
+void for_each_reply(const std::vector<ReplyGroup>& groups, const Visit& visit) {
+  for (const ReplyGroup& group : groups) {
+    for (size_t g = 0; g < group.replies.size(); ++g) visit(group, g);
+  }
+}
+
+Reply reply_of(const Rollout& rollout) { return {rollout.text, rollout.truncated}; }
+
+// A sum and its count; the mean of nothing is null, not 0.
+struct Mean {
+  double sum = 0;
+  size_t count = 0;
+  void add(double x) {
+    sum += x;
+    ++count;
+  }
+  Json json() const { return count == 0 ? Json() : Json(sum / static_cast<double>(count)); }
+};
+
+}  // namespace
+
+std::vector<ReplyGroup> make_groups(std::span<const LabelledSession* const> sessions,
+                                    const TrainerSetup& setup, bool empty_targets) {
+  std::vector<ReplyGroup> groups;
+  for (const LabelledSession* session : sessions) {
+    for (const Sample& sample : session->samples) {
+      if (!is_labelled(sample) || (has_empty_target(sample) && !empty_targets)) continue;
+      ReplyGroup group;
+      group.session = session;
+      group.sample = &sample;
+      group.context =
+          setup.chat.context_ids(setup.system_prompt, std::span(session->turns).first(sample.turn));
+      groups.push_back(std::move(group));
+    }
+  }
+  return groups;
+}
+
+void sample_groups(std::vector<ReplyGroup>& groups, const TrainerSetup& setup,
+                   const LoraAdapter& adapter, const DecodingOptions& decoding, int64_t max_rows) {
+  std::vector<RolloutSession> sessions;
+  for (size_t i = 0; i < groups.size(); ++i) {
+    if (i == 0 || groups[i].session != groups[i - 1].session) sessions.emplace_back();
+    sessions.back().contexts.push_back(groups[i].context);
+    sessions.back().keys.push_back(stable_hash(sample_id(*groups[i].session, *groups[i].sample)));
+  }
+  auto rollouts = sample_rollouts(setup.model, &adapter, setup.chat, sessions, decoding, max_rows);
+  size_t i = 0;
+  for (auto& session : rollouts) {
+    for (auto& replies : session) groups[i++].replies = std::move(replies);
+  }
+}
+
+void grade_groups(std::vector<ReplyGroup>& groups, const RewardFn& reward) {
+  std::vector<RewardRequest> requests;
+  for_each_reply(groups, [&](const ReplyGroup& group, size_t g) {
+    requests.push_back({group.session, group.sample, reply_of(group.replies[g])});
+  });
+  auto results = reward(requests);
+  check(results.size() == requests.size(), "grade_groups: one result a reply");
+  auto next = results.begin();
+  for (ReplyGroup& group : groups) {
+    const auto end = next + static_cast<std::ptrdiff_t>(group.replies.size());
+    group.results.assign(std::make_move_iterator(next), std::make_move_iterator(end));
+    next = end;
+  }
+}
+
+void set_advantages(std::vector<ReplyGroup>& groups, const GrpoOptions& options) {
+  const auto p = static_cast<int64_t>(groups.size()), g = options.group_size;
+  auto reward_pg = at::zeros({p, g}, at::kDouble), scored_pg = at::zeros({p, g}, at::kBool);
+  for (int64_t i = 0; i < p; ++i) {
+    for (int64_t j = 0; j < g; ++j) {
+      const auto& reward = groups[static_cast<size_t>(i)].results[static_cast<size_t>(j)].reward;
+      if (!reward) continue;
+      reward_pg[i][j] = *reward;
+      scored_pg[i][j] = true;
+    }
+  }
+  const auto scale = options.advantage == "std" ? AdvantageScale::kStd : AdvantageScale::kNone;
+  const auto advantage_pg = group_advantages(reward_pg, scored_pg, scale);
+  const auto zero_p = zero_variance_groups(advantage_pg);
+  for (int64_t i = 0; i < p; ++i) {
+    ReplyGroup& group = groups[static_cast<size_t>(i)];
+    group.zero_variance = zero_p[i].item<bool>();
+    const double weight = options.weights.of(group.sample->decision->value);
+    for (int64_t j = 0; j < g; ++j) {
+      group.advantages.push_back(weight * advantage_pg[i][j].item<double>());
+    }
+  }
+}
+
+void watch_failures(const std::vector<ReplyGroup>& groups, double max_rate, std::string& recent) {
+  std::string reason;
+  for_each_reply(groups, [&](const ReplyGroup& group, size_t g) {
+    const bool unscored = !group.results[g].reward;
+    recent += unscored ? '1' : '0';
+    if (unscored) reason = group.results[g].note;
+  });
+  if (recent.size() > kFailureWindow) recent.erase(0, recent.size() - kFailureWindow);
+  const auto unscored = std::count(recent.begin(), recent.end(), '1');
+  if (static_cast<double>(unscored) <= max_rate * kFailureWindow) return;
+  fail(ErrorCode::kUnavailable,
+       fmt::format("train grpo: grader: {} of the last {} replies could not be graded, last: {} "
+                   "(the run is paused: mend the grader and run the same command again; "
+                   "failures.jsonl lists them)",
+                   unscored, recent.size(), reason));
+}
+
+double mean_reward(const std::vector<ReplyGroup>& groups) {
+  Mean reward;
+  std::string reason = "no reply was asked for";
+  for_each_reply(groups, [&](const ReplyGroup& group, size_t g) {
+    const RewardResult& result = group.results[g];
+    if (result.reward) {
+      reward.add(*result.reward);
+    } else {
+      reason = result.note;
+    }
+  });
+  if (reward.count == 0) {
+    fail(ErrorCode::kUnavailable,
+         fmt::format("train grpo: grader: no held-out reply could be graded: {}", reason));
+  }
+  return reward.sum / static_cast<double>(reward.count);
+}
+
+Json reply_metrics(const std::vector<ReplyGroup>& groups, ReplyFormat format) {
+  Mean reward, macro, micro, form, malformed, stops, length, zero_variance;
+  size_t unscored = 0;
+  for_each_reply(groups, [&](const ReplyGroup& group, size_t g) {
+    const RewardResult& result = group.results[g];
+    const Rollout& rollout = group.replies[g];
+    const auto action = parse_reply(reply_of(rollout), format);
+    stops.add(action && action->decision == Decision::kStop ? 1 : 0);
+    malformed.add(result.malformed ? 1 : 0);
+    length.add(static_cast<double>(rollout.ids.size()));
+    if (!result.reward) {
+      ++unscored;
+      return;
+    }
+    reward.add(*result.reward);
+    macro.add(result.macro);
+    micro.add(result.micro);
+    form.add(result.format);
+  });
+  for (const ReplyGroup& group : groups) zero_variance.add(group.zero_variance ? 1 : 0);
+  return {{"groups", groups.size()},
+          {"replies", length.count},
+          {"reward", reward.json()},
+          {"macro", macro.json()},
+          {"micro", micro.json()},
+          {"format", form.json()},
+          {"zero_variance_groups", zero_variance.json()},
+          {"reply_tokens", length.json()},
+          {"malformed", malformed.json()},
+          {"unscored", unscored},
+          {"stops", stops.json()}};
+}
+
+void log_groups(const std::vector<ReplyGroup>& groups, TrainingRun& run) {
+  for_each_reply(groups, [&](const ReplyGroup& group, size_t g) {
+    const RewardResult& result = group.results[g];
+    Json row = {{"step", run.step() + 1},
+                {"context", sample_id(*group.session, *group.sample)},
+                {"reply", g},
+                {"text", group.replies[g].text},
+                {"truncated", group.replies[g].truncated}};
+    if (!result.reward) {
+      row["reason"] = result.note;
+      run.log_failure(row);
+      return;
+    }
+    row["reward"] = *result.reward;
+    row["macro"] = result.macro;
+    row["micro"] = result.micro;
+    row["format"] = result.format;
+    row["malformed"] = result.malformed;
+    row["advantage"] = group.advantages[g];
+    row["note"] = result.note;
+    run.log_rollout(row);
+  });
+}
+
+}  // namespace l2a

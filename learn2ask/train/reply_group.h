@@ -1,0 +1,52 @@
+// The groups of a GRPO step: one expert turn and the graded replies to it.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "rollout/rollout.h"
+#include "train/grpo.h"
+
+namespace l2a {
+
+struct ReplyGroup {
+  const LabelledSession* session = nullptr;
+  const Sample* sample = nullptr;  // labelled
+  std::vector<int32_t> context;    // ids of C_t, ending in the reply header
+  std::vector<Rollout> replies;
+  std::vector<RewardResult> results;  // one a reply, once graded
+  std::vector<double> advantages;     // one a reply; 0 where unscored
+  bool zero_variance = false;         // all advantages are 0: it teaches nothing
+};
+
+// The groups of these sessions that are trained on, without replies; those of one session stand
+// together.
+std::vector<ReplyGroup> make_groups(std::span<const LabelledSession* const> sessions,
+                                    const TrainerSetup& setup, bool empty_targets);
+
+// Samples the replies. Reply g of a context depends on (decoding.seed, context, g) only.
+void sample_groups(std::vector<ReplyGroup>& groups, const TrainerSetup& setup,
+                   const LoraAdapter& adapter, const DecodingOptions& decoding, int64_t max_rows);
+
+void grade_groups(std::vector<ReplyGroup>& groups, const RewardFn& reward);
+
+// group_advantages, times the weight of stop or continue samples.
+void set_advantages(std::vector<ReplyGroup>& groups, const GrpoOptions& options);
+
+// Adds the groups' outcomes to the window of the last 200 replies and throws Failure
+// (kUnavailable) when more than `max_rate` of 200 were unscored.
+void watch_failures(const std::vector<ReplyGroup>& groups, double max_rate, std::string& recent);
+
+// Mean reward of the scored replies. Throws Failure (kUnavailable) when there is none.
+double mean_reward(const std::vector<ReplyGroup>& groups);
+
+// What metrics.jsonl says of the replies; null where nothing was scored.
+Json reply_metrics(const std::vector<ReplyGroup>& groups, ReplyFormat format);
+
+// Lines of rollouts.jsonl and, for the unscored, of failures.jsonl.
+void log_groups(const std::vector<ReplyGroup>& groups, TrainingRun& run);
+
+}  // namespace l2a

@@ -1,0 +1,92 @@
+#include "train/rows.h"
+
+#include <algorithm>
+
+#include <torch/torch.h>
+
+#include "base/error.h"
+
+namespace l2a {
+namespace {
+
+int64_t common_prefix(const std::vector<int32_t>& x, const std::vector<int32_t>& y) {
+  const auto end = std::mismatch(x.begin(), x.end(), y.begin(), y.end()).first;
+  return end - x.begin();
+}
+
+// Tokens that `row` adds to the trie of rows [first, last).
+int64_t added_tokens(std::span<const TrainingRow> rows, size_t first, size_t last, size_t row) {
+  int64_t shared = 0;
+  for (size_t i = first; i < last; ++i) {
+    shared = std::max(shared, common_prefix(rows[row].ids, rows[i].ids));
+  }
+  return static_cast<int64_t>(rows[row].ids.size()) - shared;
+}
+
+at::Tensor index_tensor(const std::vector<int64_t>& values, at::Device device) {
+  return torch::tensor(values, at::kLong).to(device);
+}
+
+}  // namespace
+
+TreePlan plan_trees(std::span<const TrainingRow> rows, int64_t token_budget) {
+  TreePlan plan;
+  size_t tree_begin = 0;
+  int64_t tree_tokens = 0, unsplit_tokens = 0;
+  for (size_t begin = 0, end = 0; begin < rows.size(); begin = end) {
+    // The group's rows [begin, end) and what it costs in the open tree.
+    int64_t cost = 0;
+    for (end = begin; end < rows.size() && rows[end].group == rows[begin].group; ++end) {
+      cost += added_tokens(rows, tree_begin, end, end);
+      unsplit_tokens += added_tokens(rows, 0, end, end);
+    }
+    if (plan.trees.empty() || tree_tokens + cost > token_budget) {
+      plan.trees.emplace_back();
+      tree_begin = begin;
+      tree_tokens = cost = 0;
+      for (size_t i = begin; i < end; ++i) cost += added_tokens(rows, tree_begin, i, i);
+    }
+    for (size_t i = begin; i < end; ++i) plan.trees.back().push_back(i);
+    tree_tokens += cost;
+    plan.tokens += cost;
+  }
+  plan.recharged_tokens = plan.tokens - unsplit_tokens;
+  return plan;
+}
+
+RowTree make_row_tree(std::span<const TrainingRow> rows, std::vector<size_t> chosen) {
+  std::vector<std::vector<int32_t>> ids;
+  for (const size_t r : chosen) ids.push_back(rows[r].ids);
+  RowTree out{
+      .tree = build_token_tree(ids), .rows = std::move(chosen), .predictors = {}, .targets = {}};
+  for (size_t i = 0; i < out.rows.size(); ++i) {
+    const TrainingRow& row = rows[out.rows[i]];
+    check(row.context > 0 && row.targets() > 0, "make_row_tree: a row without context or reply");
+    const auto packed = row_tokens(out.tree, static_cast<int64_t>(i), row.context - 1,
+                                   static_cast<int64_t>(row.ids.size()) - 1);
+    out.predictors.insert(out.predictors.end(), packed.begin(), packed.end());
+    out.targets.insert(out.targets.end(), row.ids.begin() + row.context, row.ids.end());
+  }
+  return out;
+}
+
+HeadOutput target_log_probs(const Transformer& model, const LoraAdapter* adapter,
+                            const RowTree& tree, double temperature) {
+  const auto hidden_nd = model.hidden(tree.tree, adapter);
+  const auto device = hidden_nd.device();
+  return model.head(hidden_nd.index_select(0, index_tensor(tree.predictors, device)),
+                    index_tensor(tree.targets, device), temperature);
+}
+
+at::Tensor spread_to_targets(const RowTree& tree, std::span<const TrainingRow> rows,
+                             std::span<const double> value_of_row, at::Device device) {
+  std::vector<float> values;
+  values.reserve(tree.targets.size());
+  for (const size_t r : tree.rows) {
+    values.insert(values.end(), static_cast<size_t>(rows[r].targets()),
+                  static_cast<float>(value_of_row[r]));
+  }
+  return torch::tensor(values, at::kFloat).to(device);
+}
+
+}  // namespace l2a

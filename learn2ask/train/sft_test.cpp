@@ -1,0 +1,190 @@
+#include "train/sft.h"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "base/file.h"
+#include "train/checkpoint.h"
+#include "train/testing.h"
+
+namespace l2a {
+namespace {
+
+using testing::TinyChat;
+
+std::string text_of(const TinyChat& tiny, const TrainingRow& row) {
+  return tiny.tokenizer.decode(std::span(row.ids).subspan(static_cast<size_t>(row.context)));
+}
+
+// The sum over target tokens of -log p, each row by itself, in double.
+double literal_nll(const TinyChat& tiny, const LoraAdapter& adapter, const TrainingRow& row) {
+  const at::NoGradGuard no_grad;
+  const std::vector<std::vector<int32_t>> alone = {row.ids};
+  const auto logits_nv = tiny.model.logits(tiny.model.hidden(build_token_tree(alone), &adapter));
+  const auto log_p_nv = at::log_softmax(logits_nv.to(at::kDouble), 1);
+  double nll = 0;
+  for (int64_t t = row.context; t < static_cast<int64_t>(row.ids.size()); ++t) {
+    nll -= log_p_nv[t - 1][row.ids[static_cast<size_t>(t)]].item<double>();
+  }
+  return nll;
+}
+
+class SftTest : public ::testing::Test {
+ protected:
+  SftRows rows_of(const std::vector<LabelledSession>& sessions, const SftOptions& options = {}) {
+    SftRows rows;
+    for (const auto& s : sessions) append_sft_rows(s, setup, options, rows);
+    return rows;
+  }
+  const testing::TemporaryDirectory directory;
+  const TinyChat tiny;
+  TrainerSetup setup = testing::tiny_setup(tiny, directory.path);
+};
+
+TEST_F(SftTest, TargetsAreAskingTurnsAndTheStop) {
+  auto session = testing::labelled_session("s", {"hi", "hello", "hot", "since?", "now", "bye"});
+  session.samples[0].kind = {TurnKind::kInform, "test"};
+  const auto rows = rows_of({session});
+  ASSERT_EQ(rows.rows.size(), 2u);
+  EXPECT_EQ(text_of(tiny, rows.rows[0]), "since?<|im_end|>");
+  EXPECT_EQ(text_of(tiny, rows.rows[1]), "<stop /><|im_end|>");
+  EXPECT_EQ(rows_of({session}, {.train_inform = true}).rows.size(), 3u);
+  setup.format = ReplyFormat::kTuple;
+  EXPECT_EQ(text_of(tiny, rows_of({session}).rows[0]),
+            "{\"state\":\"continue\",\"ask\":\"since?\"}<|im_end|>");
+}
+
+TEST_F(SftTest, UnlabelledAndCensoredSamplesAreNoTargets) {
+  auto session = testing::labelled_session("s", {"a", "b?", "c", "d?", "e", "f"});
+  session.samples[0].wanted.reset();
+  session.samples[2].decision.reset();
+  const auto rows = rows_of({session});
+  ASSERT_EQ(rows.rows.size(), 1u);
+  EXPECT_EQ(text_of(tiny, rows.rows[0]), "d?<|im_end|>");
+}
+
+TEST_F(SftTest, AskingTargetsStandInTheTrunk) {
+  const auto session = testing::labelled_session("s", {"a", "b?", "c", "d?", "e", "f"});
+  const auto rows = rows_of({session});
+  const auto tree = make_row_tree(rows.rows, {0, 1, 2});
+  // All of it is the last row: its transcript and the stop.
+  EXPECT_EQ(tree.tree.tokens(), static_cast<int64_t>(rows.rows.back().ids.size()));
+}
+
+TEST_F(SftTest, MeanNllEqualsThatOfRowsOneByOne) {
+  const auto adapter = testing::tiny_adapter(tiny);
+  const SftOptions options{.weights = {.on_stop = 3, .on_continue = 0.5}};
+  const auto rows = rows_of(testing::labelled_sessions(5), options);
+  double nll = 0, count = 0;
+  for (size_t r = 0; r < rows.rows.size(); ++r) {
+    nll += rows.weights[r] * literal_nll(tiny, adapter, rows.rows[r]);
+    count += rows.weights[r] * static_cast<double>(rows.rows[r].targets());
+  }
+  for (const int64_t budget : {1, 100, 100000}) {
+    EXPECT_NEAR(mean_nll(tiny.model, &adapter, rows, budget), nll / count, 2e-5);
+  }
+}
+
+TEST_F(SftTest, OneTreeOrManyAccumulatedTakeTheSameStep) {
+  const auto sessions = testing::labelled_sessions(8);
+  std::vector<at::Tensor> results;
+  for (const int64_t budget : {1, 100000}) {
+    setup.directory = directory.path / std::to_string(budget);
+    auto adapter = testing::tiny_adapter(tiny);
+    // Plain Adam would divide rounding by itself where a gradient is almost 0: epsilon is large.
+    const SftOptions options{.epochs = 1,
+                             .optimizer = {.lr = 0.01, .epsilon = 0.01, .warmup_steps = 0},
+                             .loop = {.token_budget = budget}};
+    EXPECT_EQ(train_sft(setup, sessions, {}, options, adapter).steps, 1);
+    results.push_back(testing::flat(adapter));
+  }
+  EXPECT_LT((results[0] - results[1]).abs().max().item<double>(), 1e-6);
+  EXPECT_GT((results[0] - testing::flat(testing::tiny_adapter(tiny))).abs().max().item<double>(),
+            1e-3);
+}
+
+TEST_F(SftTest, LearnsWhatTheExpertSays) {
+  const auto sessions = testing::labelled_sessions(6);
+  auto adapter = testing::tiny_adapter(tiny);
+  const auto rows = rows_of(sessions);
+  const double before = mean_nll(tiny.model, &adapter, rows, 1000);
+  train_sft(setup, sessions, {}, {.epochs = 20, .optimizer = {.lr = 0.01}}, adapter);
+  EXPECT_LT(mean_nll(tiny.model, &adapter, rows, 1000), 0.6 * before);
+}
+
+TEST_F(SftTest, KeepsTheCheckpointThatIsBestOnHeldOutSessions) {
+  // Trained on one thing and held out on another: it gets worse after a while.
+  const auto sessions = testing::labelled_sessions(4, 1),
+             held_out = testing::labelled_sessions(4, 2);
+  auto adapter = testing::tiny_adapter(tiny);
+  const SftOptions options{.epochs = 200,
+                           .sessions_per_step = 4,
+                           .optimizer = {.lr = 0.02, .schedule = "constant"},
+                           .loop = {.evaluate_every = 5, .patience = 3}};
+  const auto result = train_sft(setup, sessions, held_out, options, adapter);
+  EXPECT_EQ(result.stopped_by, "patience");
+  EXPECT_LT(result.steps, 200);
+  ASSERT_TRUE(result.held_out_score);
+  EXPECT_EQ(result.checkpoint,
+            checkpoint_path(directory.path / "checkpoints", result.steps - 3 * 5));
+  EXPECT_NEAR(mean_nll(tiny.model, &adapter, rows_of(held_out), 1000), -*result.held_out_score,
+              1e-6);
+}
+
+TEST_F(SftTest, StopsAtItsTimeLimit) {
+  auto adapter = testing::tiny_adapter(tiny);
+  const auto result = train_sft(setup, testing::labelled_sessions(4), {},
+                                {.epochs = 1000, .loop = {.max_minutes = 1e-4}}, adapter);
+  EXPECT_EQ(result.stopped_by, "max_minutes");
+  EXPECT_LT(result.steps, 1000);
+  EXPECT_TRUE(std::filesystem::exists(result.checkpoint));
+}
+
+TEST_F(SftTest, RefusesAnotherConfigurationInTheSameDirectory) {
+  auto adapter = testing::tiny_adapter(tiny);
+  const auto sessions = testing::labelled_sessions(2);
+  train_sft(setup, sessions, {}, {.epochs = 1}, adapter);
+  setup.config_sha256 = "other";
+  try {
+    train_sft(setup, sessions, {}, {.epochs = 1}, adapter);
+    FAIL();
+  } catch (const Failure& failure) {
+    EXPECT_EQ(failure.error.message, "run: " + directory.path.string() +
+                                         ": was started with another configuration (use another "
+                                         "run directory, or the same configuration)");
+  }
+}
+
+TEST_F(SftTest, StopsAtALossThatIsNotFinite) {
+  auto adapter = testing::tiny_adapter(tiny);
+  const auto sessions = testing::labelled_sessions(4);
+  const SftOptions options{.epochs = 50, .sessions_per_step = 2, .loop = {.checkpoint_every = 1}};
+  setup.events.step = [&](int64_t step, int64_t, const Json&) {
+    const at::NoGradGuard no_grad;
+    if (step == 3) adapter.pairs()[4].b_or.fill_(std::nanf(""));
+  };
+  try {
+    train_sft(setup, sessions, {}, options, adapter);
+    FAIL();
+  } catch (const Failure& failure) {
+    EXPECT_EQ(failure.error.message,
+              "train: step 4: loss: not finite: the run is stopped; the last good checkpoint is " +
+                  (directory.path / "checkpoints/step-3").string() + " (try a lower lr)");
+  }
+}
+
+TEST_F(SftTest, RefusesDataWithoutTargets) {
+  auto adapter = testing::tiny_adapter(tiny);
+  auto sessions = testing::labelled_sessions(1);
+  sessions[0].samples.clear();
+  try {
+    train_sft(setup, sessions, {}, {}, adapter);
+    FAIL();
+  } catch (const Failure& failure) {
+    EXPECT_EQ(failure.error.message,
+              "train sft: sessions: none has a labelled asking turn or stop");
+  }
+}
+
+}  // namespace
+}  // namespace l2a

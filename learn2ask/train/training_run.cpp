@@ -1,0 +1,212 @@
+#include "train/training_run.h"
+
+#include <cmath>
+#include <numeric>
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include "base/interrupt.h"
+#include "base/rng.h"
+#include "train/checkpoint.h"
+#include "train/meter.h"
+
+namespace l2a {
+namespace {
+
+constexpr const char* kJournals[] = {"metrics", "rollouts", "failures"};
+constexpr size_t kNewestCheckpoints = 2;
+
+Json to_json(const TrainState& state, const std::string& config_sha256) {
+  return {{"step", state.step},
+          {"config_sha256", config_sha256},
+          {"best_score", state.best_score ? Json(*state.best_score) : Json()},
+          {"best_step", state.best_step},
+          {"evaluations_since_best", state.evaluations_since_best},
+          {"recent_unscored", state.recent_unscored},
+          {"journal_lines", state.journal_lines},
+          {"time", {{"seconds", state.seconds}}}};
+}
+
+// The checksums have matched: a missing key is another version of the program.
+TrainState state_from_json(const Json& json, const std::string& where) {
+  try {
+    TrainState state;
+    state.step = json.at("step");
+    if (!json.at("best_score").is_null()) state.best_score = json.at("best_score").get<double>();
+    state.best_step = json.at("best_step");
+    state.evaluations_since_best = json.at("evaluations_since_best");
+    state.recent_unscored = json.at("recent_unscored");
+    for (const auto& [name, lines] : json.at("journal_lines").items()) {
+      state.journal_lines[name] = lines;
+    }
+    state.seconds = json.at("time").at("seconds");
+    return state;
+  } catch (const Json::exception& e) {
+    fail_input(fmt::format("checkpoint: {}: state.json: {}", where, e.what()));
+  }
+}
+
+// The adapted layer whose gradient is not finite; parameters are its A and B, in turn.
+std::string broken_layer(const LoraAdapter& adapter) {
+  for (const LoraPair& pair : adapter.pairs()) {
+    for (const auto& p : {pair.a_ri, pair.b_or}) {
+      if (p.grad().defined() && !at::isfinite(p.grad()).all().item<bool>()) return pair.module;
+    }
+  }
+  return "the sum over all layers";
+}
+
+}  // namespace
+
+TrainingRun::TrainingRun(const TrainerSetup& setup, const LoopOptions& loop,
+                         const OptimizerOptions& optimizing, int64_t total_steps,
+                         LoraAdapter& adapter, AdamW& optimizer)
+    : setup_(setup),
+      loop_(loop),
+      optimizing_(optimizing),
+      total_steps_(total_steps),
+      adapter_(adapter),
+      optimizer_(optimizer) {
+  make_private_directory(checkpoints());
+  resume();
+  for (const char* name : kJournals) {
+    const auto path = setup_.directory / fmt::format("{}.jsonl", name);
+    auto journal = std::make_unique<Journal>(path);
+    journal->truncate_to(state_.journal_lines[name]);
+    journals_[name] = std::move(journal);
+  }
+}
+
+void TrainingRun::resume() {
+  const auto found = find_newest_checkpoint(checkpoints(), setup_.events.note);
+  if (!found) return;
+  const auto hash = get_string(found->state, "config_sha256").value_or_throw();
+  if (hash != setup_.config_sha256) {
+    fail_input(
+        fmt::format("run: {}: was started with another configuration (use another run "
+                    "directory, or the same configuration)",
+                    setup_.directory.string()));
+  }
+  state_ = state_from_json(found->state, found->path.string());
+  load_checkpoint(found->path, setup_.model.config(), adapter_, optimizer_);
+  saved_step_ = state_.step;
+  setup_.events.note(fmt::format("goes on after step {} ({})", state_.step, found->path.string()));
+}
+
+std::string TrainingRun::stop_reason() const {
+  if (state_.step >= total_steps_) return "steps";
+  if (loop_.max_minutes > 0 && state_.seconds >= 60 * loop_.max_minutes) return "max_minutes";
+  if (loop_.patience > 0 && state_.evaluations_since_best >= loop_.patience) return "patience";
+  return "";
+}
+
+bool TrainingRun::goes_on() {
+  try {
+    throw_if_interrupted();
+  } catch (const Failure&) {
+    if (saved_step_ != state_.step) save();
+    throw;
+  }
+  step_began_ = setup_.clock.now();
+  return stop_reason().empty();
+}
+
+bool TrainingRun::verifies() const {
+  return loop_.verify_tree == "always" || (loop_.verify_tree == "first" && first_in_process_);
+}
+
+TrainingRun::Update TrainingRun::update(double loss) {
+  const auto& parameters = optimizer_.parameters();
+  const double norm = gradient_norm(parameters);
+  if (!std::isfinite(loss) || !std::isfinite(norm)) {
+    const auto steps = list_checkpoints(checkpoints());
+    fail(ErrorCode::kUnsupported,
+         fmt::format("train: step {}: {} not finite: the run is stopped; {} (try a lower lr)",
+                     state_.step + 1,
+                     std::isfinite(loss) ? fmt::format("gradient of {}:", broken_layer(adapter_))
+                                         : std::string("loss:"),
+                     steps.empty()
+                         ? "there is no checkpoint yet"
+                         : fmt::format("the last good checkpoint is {}",
+                                       checkpoint_path(checkpoints(), steps.back()).string())));
+  }
+  clip_gradients(parameters, norm, optimizing_.max_grad_norm);
+  const double lr = learning_rate(optimizing_, state_.step, total_steps_);
+  optimizer_.step(lr);
+  optimizer_.zero_grad();
+  return {.lr = lr, .grad_norm = norm};
+}
+
+void TrainingRun::append(const std::string& journal, const Json& row) {
+  journals_.at(journal)->append(dump_json(row));
+  ++state_.journal_lines[journal];
+}
+
+void TrainingRun::end_step(Json metrics, Json time, const std::function<double()>& evaluate) {
+  first_in_process_ = false;
+  ++state_.step;
+  const auto seconds = [this] {
+    return std::chrono::duration<double>(setup_.clock.now() - step_began_).count();
+  };
+  const double before = state_.seconds;
+  state_.seconds = before + seconds();
+  bool last = !stop_reason().empty(), evaluated = false;
+  if (evaluate && (last || state_.step % loop_.evaluate_every == 0)) {
+    const double score = evaluate();
+    evaluated = true;
+    metrics["held_out"] = score;
+    ++state_.evaluations_since_best;
+    if (!state_.best_score || score > *state_.best_score) {
+      state_.best_score = score;
+      state_.best_step = state_.step;
+      state_.evaluations_since_best = 0;
+    }
+    state_.seconds = before + seconds();
+    last = !stop_reason().empty();
+  }
+  time["seconds"] = state_.seconds - before;
+  if (const auto peak = peak_memory_mib()) time["peak_memory_mib"] = *peak;
+  metrics["time"] = std::move(time);
+  append("metrics", metrics);
+  if (last || evaluated || state_.step % loop_.checkpoint_every == 0) save();
+  setup_.events.step(state_.step, total_steps_, metrics);
+}
+
+void TrainingRun::save() {
+  for (auto& [name, journal] : journals_) journal->sync();
+  save_checkpoint(checkpoints(), state_.step, adapter_, optimizer_,
+                  to_json(state_, setup_.config_sha256), setup_.base_name);
+  prune_checkpoints(checkpoints(), kNewestCheckpoints,
+                    state_.best_score ? std::optional(state_.best_step) : std::nullopt);
+  saved_step_ = state_.step;
+}
+
+TrainResult TrainingRun::finish() {
+  TrainResult result{.steps = state_.step,
+                     .stopped_by = stop_reason(),
+                     .checkpoint = checkpoint_path(checkpoints(), state_.step),
+                     .held_out_score = state_.best_score};
+  if (state_.best_score && state_.best_step != state_.step) {
+    result.checkpoint = checkpoint_path(checkpoints(), state_.best_step);
+    adapter_.copy_from(LoraAdapter::load(result.checkpoint, setup_.model.config()));
+  }
+  return result;
+}
+
+std::vector<size_t> sessions_of_step(size_t sessions, int64_t per_step, uint64_t seed,
+                                     int64_t step) {
+  check(sessions > 0 && per_step > 0, "sessions_of_step: nothing to choose from");
+  const auto piece = static_cast<size_t>(per_step);
+  const auto steps_per_epoch = static_cast<int64_t>((sessions + piece - 1) / piece);
+  std::vector<size_t> order(sessions);
+  std::iota(order.begin(), order.end(), size_t{0});
+  Rng::stream(seed, "order of sessions", static_cast<uint64_t>(step / steps_per_epoch))
+      .shuffle(order);
+  const size_t begin = static_cast<size_t>(step % steps_per_epoch) * piece;
+  const size_t end = std::min(begin + piece, sessions);
+  return {order.begin() + static_cast<std::ptrdiff_t>(begin),
+          order.begin() + static_cast<std::ptrdiff_t>(end)};
+}
+
+}  // namespace l2a

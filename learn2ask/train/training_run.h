@@ -1,0 +1,144 @@
+// What every trainer's loop stands on: the run directory with its journals and checkpoints,
+// exact resume, held-out evaluation with early stopping, limits.
+//
+// A run that was killed and started again with the same arguments gives the same bytes as one
+// that was not, but for the `time` objects of metrics.jsonl and state.json.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/clock.h"
+#include "base/config.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "dialogue/action.h"
+#include "model/transformer.h"
+#include "tokenizer/chat_template.h"
+#include "train/adamw.h"
+
+namespace l2a {
+
+struct LoopOptions {
+  uint64_t seed = 1;
+  double max_minutes = 0;
+  int64_t token_budget = 2048;  // activations of a tree stay in memory until its backward pass
+  std::string verify_tree = "first";
+  int64_t checkpoint_every = 10;
+  int64_t evaluate_every = 10;
+  int64_t patience = 0;
+
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v("seed", seed, Range{0, 1e15}, "of the order of sessions and of sampling");
+    v("max_minutes", max_minutes, Range{0, 1e6}, "training stops after this time; 0: no limit");
+    v("token_budget", token_budget, Range{1, 1e6}, "tokens computed at a time; bounds memory");
+    v.choice("verify_tree", verify_tree, {"first", "always", "never"},
+             "check the session tree against unshared rows: at the first step, each, none");
+    v("checkpoint_every", checkpoint_every, Range{1, 1e6}, "steps between checkpoints");
+    v("evaluate_every", evaluate_every, Range{1, 1e6}, "steps between held-out evaluations");
+    v("patience", patience, Range{0, 1e6},
+      "training stops after so many evaluations without a better one; 0: never");
+  }
+};
+
+struct TrainerEvents {
+  // After each step: steps done, steps in all, its line of metrics.jsonl.
+  std::function<void(int64_t, int64_t, const Json&)> step = [](int64_t, int64_t, const Json&) {};
+  std::function<void(const std::string&)> note = [](const std::string&) {};
+};
+
+// What a trainer is given beside its data. References outlive the call.
+struct TrainerSetup {
+  const Transformer& model;
+  const ChatTemplate& chat;
+  std::string system_prompt;
+  ReplyFormat format = ReplyFormat::kPlain;
+  std::string base_name;            // goes to the adapter's configuration
+  std::filesystem::path directory;  // of the run; made if need be
+  std::string config_sha256;        // of all that decides the result: a resumed run must match
+  TrainerEvents events = {};
+  const Clock& clock = Clock::system();
+};
+
+struct TrainResult {
+  int64_t steps = 0;
+  std::string stopped_by;                // "steps", "max_minutes", "patience"
+  std::filesystem::path checkpoint;      // the best by held-out score, else the last
+  std::optional<double> held_out_score;  // its score
+};
+
+// Where a run stands after `step` steps; what state.json holds.
+struct TrainState {
+  int64_t step = 0;
+  std::optional<double> best_score;  // held-out; higher is better
+  int64_t best_step = 0;
+  int64_t evaluations_since_best = 0;
+  std::string recent_unscored;  // the last replies, oldest first: '1' unscored, '0' scored
+  std::map<std::string, size_t> journal_lines;
+  double seconds = 0;  // spent in steps
+};
+
+// Not thread-safe. Adapter, optimizer and setup outlive it.
+class TrainingRun {
+ public:
+  // Makes the run directory, or restores adapter, optimizer and state from its newest sound
+  // checkpoint and cuts the journals to it. Throws Failure: another configuration, kIo.
+  TrainingRun(const TrainerSetup& setup, const LoopOptions& loop,
+              const OptimizerOptions& optimizing, int64_t total_steps, LoraAdapter& adapter,
+              AdamW& optimizer);
+
+  // Whether another step is due. Throws Failure when the user interrupted, after a checkpoint.
+  bool goes_on();
+  int64_t step() const { return state_.step; }  // done so far = index of the step due
+  bool verifies() const;                        // whether this step checks its tree
+  std::string& recent_unscored() { return state_.recent_unscored; }
+
+  // Clips the gradients, takes an optimizer step, clears them. Throws Failure when `loss` or a
+  // gradient is not finite; nothing has then been changed.
+  struct Update {
+    double lr = 0, grad_norm = 0;  // norm before clipping
+  };
+  Update update(double loss);
+
+  void log_rollout(const Json& row) { append("rollouts", row); }
+  void log_failure(const Json& row) { append("failures", row); }
+
+  // Ends a step: evaluates when due (`evaluate` is empty without held-out sessions; a higher
+  // score is better), writes the metrics line with `time`, checkpoints when due.
+  void end_step(Json metrics, Json time, const std::function<double()>& evaluate);
+
+  // What the run came to; the adapter becomes that of the best checkpoint.
+  TrainResult finish();
+
+ private:
+  std::string stop_reason() const;  // empty: goes on
+  void append(const std::string& journal, const Json& row);
+  void resume();
+  void save();
+  std::filesystem::path checkpoints() const { return setup_.directory / "checkpoints"; }
+
+  const TrainerSetup& setup_;
+  LoopOptions loop_;
+  OptimizerOptions optimizing_;
+  int64_t total_steps_;
+  LoraAdapter& adapter_;
+  AdamW& optimizer_;
+  TrainState state_;
+  std::map<std::string, std::unique_ptr<Journal>> journals_;
+  std::chrono::steady_clock::time_point step_began_;
+  bool first_in_process_ = true;
+  int64_t saved_step_ = 0;
+};
+
+// The sessions of step `step`: each epoch is a fresh shuffle that depends on (seed, epoch) only,
+// cut into pieces of `per_step`. Indices into `sessions` > 0 sessions.
+std::vector<size_t> sessions_of_step(size_t sessions, int64_t per_step, uint64_t seed,
+                                     int64_t step);
+
+}  // namespace l2a

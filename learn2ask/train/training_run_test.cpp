@@ -1,0 +1,142 @@
+// Killed and started again, a run gives the bytes of one that was not.
+#include "train/training_run.h"
+
+#include <algorithm>
+#include <fstream>
+#include <set>
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "base/file.h"
+#include "train/grpo.h"
+#include "train/meter.h"
+#include "train/sft.h"
+#include "train/testing.h"
+
+namespace l2a {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::TinyChat;
+
+struct Killed {};
+
+// The share of the reply's bytes below '@', which a random reply has about one in four of.
+std::vector<RewardResult> reward_low_bytes(std::span<const RewardRequest> requests) {
+  std::vector<RewardResult> results;
+  for (const auto& request : requests) {
+    const auto& text = request.reply.text;
+    const auto low = std::count_if(text.begin(), text.end(),
+                                   [](char c) { return static_cast<unsigned char>(c) < '@'; });
+    results.push_back({.reward = text.empty() ? 0.0 : static_cast<double>(low) / text.size()});
+  }
+  return results;
+}
+
+// Each line of a journal, without its `time`.
+std::vector<std::string> lines_of(const fs::path& path) {
+  std::vector<std::string> lines;
+  std::ifstream in(path);
+  for (std::string line; std::getline(in, line);) {
+    auto json = parse_json(line).value_or_throw();
+    json.erase("time");
+    lines.push_back(dump_json(json));
+  }
+  return lines;
+}
+
+void expect_same_run(const fs::path& one, const fs::path& two, const std::string& last) {
+  for (const char* file :
+       {"adapter_model.safetensors", "adapter_config.json", "optimizer.safetensors"}) {
+    EXPECT_EQ(read_file(one / "checkpoints" / last / file),
+              read_file(two / "checkpoints" / last / file))
+        << file;
+  }
+  for (const char* journal : {"metrics.jsonl", "rollouts.jsonl", "failures.jsonl"}) {
+    EXPECT_EQ(lines_of(one / journal), lines_of(two / journal)) << journal;
+  }
+}
+
+class ResumeTest : public ::testing::Test {
+ protected:
+  // Runs `train` to its end, and again in another directory with a kill after `kill_at` steps.
+  void expect_resumes(const std::function<void(const TrainerSetup&, LoraAdapter&)>& train,
+                      int64_t kill_at, const std::string& last) {
+    const fs::path whole = directory.path / "whole", killed = directory.path / "killed";
+    auto adapter = testing::tiny_adapter(tiny);
+    train(testing::tiny_setup(tiny, whole), adapter);
+    auto setup = testing::tiny_setup(tiny, killed);
+    setup.events.step = [&](int64_t step, int64_t, const Json&) {
+      if (step == kill_at) throw Killed();
+    };
+    auto first = testing::tiny_adapter(tiny), second = testing::tiny_adapter(tiny);
+    EXPECT_THROW(train(setup, first), Killed);
+    EXPECT_EQ(lines_of(killed / "metrics.jsonl").size(), static_cast<size_t>(kill_at));
+    setup.events = {};
+    train(setup, second);
+    expect_same_run(whole, killed, last);
+    EXPECT_TRUE(testing::flat(adapter).equal(testing::flat(second)));
+    train(setup, second);  // a finished run stays as it is
+    expect_same_run(whole, killed, last);
+  }
+  const testing::TemporaryDirectory directory;
+  const TinyChat tiny;
+};
+
+TEST_F(ResumeTest, SftGivesTheBytesOfAnUninterruptedRun) {
+  const auto sessions = testing::labelled_sessions(5), held_out = testing::labelled_sessions(2, 9);
+  for (const int64_t kill_at : {1, 5, 6}) {
+    expect_resumes(
+        [&](const TrainerSetup& setup, LoraAdapter& adapter) {
+          train_sft(setup, sessions, held_out,
+                    {.epochs = 3, .sessions_per_step = 2, .loop = {.checkpoint_every = 2}},
+                    adapter);
+        },
+        kill_at, "step-9");
+    fs::remove_all(directory.path / "whole");
+    fs::remove_all(directory.path / "killed");
+  }
+}
+
+TEST_F(ResumeTest, GrpoGivesTheBytesOfAnUninterruptedRun) {
+  const auto sessions = testing::labelled_sessions(5);
+  const auto train = [&](const TrainerSetup& setup, LoraAdapter& adapter) {
+    GrpoOptions options{.steps = 6, .sessions_per_step = 2, .group_size = 4, .max_reply_tokens = 5};
+    options.loss.kl_weight = 0.05;
+    options.inner_epochs = options.minibatches = 2;
+    options.optimizer.lr = 0.01;
+    options.loop.checkpoint_every = 2;
+    train_grpo(setup, sessions, {}, reward_low_bytes, options, adapter);
+  };
+  expect_resumes(train, 3, "step-6");
+}
+
+TEST(SessionsOfStep, VisitsEverySessionOnceAnEpochInAnotherOrder) {
+  for (const size_t sessions : {1u, 7u, 8u, 30u}) {
+    for (const int64_t per_step : {1, 4, 8, 40}) {
+      const auto steps = static_cast<int64_t>((sessions + per_step - 1) / per_step);
+      std::vector<std::vector<size_t>> epochs(3);
+      for (int64_t step = 0; step < 3 * steps; ++step) {
+        for (const size_t i : sessions_of_step(sessions, per_step, 5, step)) {
+          epochs[static_cast<size_t>(step / steps)].push_back(i);
+        }
+      }
+      for (const auto& epoch : epochs) {
+        EXPECT_EQ(epoch.size(), sessions);
+        EXPECT_EQ(std::set<size_t>(epoch.begin(), epoch.end()).size(), sessions);
+      }
+      EXPECT_TRUE(sessions < 30 || epochs[0] != epochs[1]);
+    }
+  }
+}
+
+TEST(PeakMemory, IsThatOfThisProcess) {
+  const auto peak = peak_memory_mib();
+  ASSERT_TRUE(peak);
+  EXPECT_GT(*peak, 10);
+  EXPECT_LT(*peak, 64 * 1024);
+}
+
+}  // namespace
+}  // namespace l2a

@@ -1,0 +1,102 @@
+#include "train/verify_tree.h"
+
+#include <cmath>
+#include <numeric>
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include "base/error.h"
+
+namespace l2a {
+namespace {
+
+constexpr size_t kMaxRows = 8;
+
+struct LossAndGradient {
+  double loss = 0;
+  std::vector<at::Tensor> gradient;  // double, one a parameter
+};
+
+LossAndGradient backward(const Transformer& model, const LoraAdapter& adapter,
+                         std::span<const TrainingRow> rows, std::span<const double> token_weight,
+                         std::vector<size_t> chosen) {
+  const auto parameters = adapter.parameters();
+  for (const auto& p : parameters) p.mutable_grad() = at::Tensor();
+  const auto tree = make_row_tree(rows, std::move(chosen));
+  const auto log_prob_n = target_log_probs(model, &adapter, tree, 1).log_prob_n;
+  const auto weight_n = spread_to_targets(tree, rows, token_weight, log_prob_n.device());
+  const auto loss = (log_prob_n * weight_n).sum();
+  loss.backward();
+
+  LossAndGradient out{.loss = loss.item<double>(), .gradient = {}};
+  for (const auto& p : parameters) {
+    out.gradient.push_back(p.grad().defined() ? p.grad().to(at::kDouble)
+                                              : at::zeros_like(p, at::kDouble));
+    p.mutable_grad() = at::Tensor();
+  }
+  return out;
+}
+
+double norm(const std::vector<at::Tensor>& tensors) {
+  double sum = 0;
+  for (const auto& t : tensors) sum += t.square().sum().item<double>();
+  return std::sqrt(sum);
+}
+
+// Relative: see the header.
+double tolerance(const Transformer& model) {
+  const TransformerConfig& config = model.config();
+  const bool half = model.options().compute == ComputeType::kBfloat16;
+  const double u = half ? 0x1.0p-9 : 0x1.0p-24;
+  const double sums = half ? 1 : std::sqrt(static_cast<double>(config.mlp_width));
+  return 4 * u * std::sqrt(8.0 * static_cast<double>(config.layers)) * sums;
+}
+
+}  // namespace
+
+TreeAgreement compare_tree(const Transformer& model, const LoraAdapter& adapter,
+                           std::span<const TrainingRow> rows,
+                           std::span<const double> weight_of_row) {
+  check(rows.size() == weight_of_row.size(), "compare_tree: one weight a row");
+  std::vector<double> token_weight;
+  for (size_t r = 0; r < rows.size(); ++r) {
+    token_weight.push_back(weight_of_row[r] / static_cast<double>(rows[r].targets()));
+  }
+  std::vector<size_t> all(rows.size());
+  std::iota(all.begin(), all.end(), size_t{0});
+  auto shared = backward(model, adapter, rows, token_weight, all);
+
+  TreeAgreement out;
+  double loss = 0;
+  for (const size_t r : all) {
+    const auto alone = backward(model, adapter, rows, token_weight, {r});
+    loss += alone.loss;
+    out.loss_limit += tolerance(model) * std::abs(alone.loss);
+    out.gradient_limit += tolerance(model) * norm(alone.gradient);
+    for (size_t i = 0; i < alone.gradient.size(); ++i) shared.gradient[i] -= alone.gradient[i];
+  }
+  out.loss_difference = std::abs(shared.loss - loss);
+  out.gradient_difference = norm(shared.gradient);
+  return out;
+}
+
+void verify_tree(const Transformer& model, const LoraAdapter& adapter,
+                 std::span<const TrainingRow> rows, std::span<const double> weight_of_row) {
+  std::vector<TrainingRow> some;
+  std::vector<double> weights;
+  for (size_t r = 0; r < rows.size() && some.size() < kMaxRows; ++r) {
+    if (r >= 2 && rows[r - 2].group == rows[r].group) continue;
+    some.push_back(rows[r]);
+    weights.push_back(weight_of_row[r]);
+  }
+  const auto agreement = compare_tree(model, adapter, some, weights);
+  if (agreement.agrees()) return;
+  fail(ErrorCode::kUnsupported,
+       fmt::format("verify_tree: {} rows: session tree and unshared rows disagree: loss by {:.3g} "
+                   "(limit {:.3g}), gradient by {:.3g} (limit {:.3g}) (a defect: please report it)",
+                   some.size(), agreement.loss_difference, agreement.loss_limit,
+                   agreement.gradient_difference, agreement.gradient_limit));
+}
+
+}  // namespace l2a
