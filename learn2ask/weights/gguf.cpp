@@ -2,18 +2,14 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
-#include <string_view>
-#include <type_traits>
 #include <unordered_map>
 
 #include "base/utf8.h"
 #include "weights/ggml_blocks.h"
+#include "weights/gguf_reader.h"
 #include "weights/mapped_file.h"
 
 namespace l2a {
-
-static_assert(std::endian::native == std::endian::little, "the files are little-endian");
 
 struct GgufFile::Impl {
   explicit Impl(const std::filesystem::path& path) : file("model", path) {}
@@ -30,168 +26,11 @@ namespace {
 constexpr uint64_t kMaxDims = 4;
 constexpr uint64_t kDefaultAlignment = 32;
 
-// Value types of the metadata; the numbers are the file format's.
-enum ValueType : uint32_t {
-  kUint8 = 0,
-  kInt8 = 1,
-  kUint16 = 2,
-  kInt16 = 3,
-  kUint32 = 4,
-  kInt32 = 5,
-  kFloat32 = 6,
-  kBool = 7,
-  kString = 8,
-  kArray = 9,
-  kUint64 = 10,
-  kInt64 = 11,
-  kFloat64 = 12,
-};
-
-// Takes the file apart from front to back. Every length is held against what is left of the file
-// before anything is read or allocated by it.
-class Reader {
- public:
-  Reader(std::span<const std::byte> bytes, const std::string& where)
-      : bytes_(bytes), where_(where) {}
-
-  // What is being read, for messages.
-  void enter(std::string part) { part_ = std::move(part); }
-  size_t position() const { return at_; }
-
-  [[noreturn]] void refuse(const std::string& why) const {
-    fail_input(where_ + part_ + ": " + why);
-  }
-
-  // Refuses a file in which `count` things of at least `each` bytes no longer fit.
-  void need(uint64_t count, uint64_t each, const char* things) const {
-    const uint64_t left = bytes_.size() - at_;
-    if (count <= left / each) return;
-    refuse(std::to_string(count) + " " + things + " at byte " + std::to_string(at_) +
-           " do not fit into the file's " + std::to_string(bytes_.size()) + " bytes (cut short?)");
-  }
-
-  template <class T>
-  T number() {
-    need(sizeof(T), 1, "bytes");
-    T value;
-    std::memcpy(&value, bytes_.data() + at_, sizeof(T));
-    at_ += sizeof(T);
-    return value;
-  }
-
-  bool boolean() {
-    const auto value = number<uint8_t>();
-    if (value > 1) refuse("a truth value of " + std::to_string(value));
-    return value == 1;
-  }
-
-  std::string string() {
-    const auto length = number<uint64_t>();
-    need(length, 1, "bytes of text");
-    std::string text(reinterpret_cast<const char*>(bytes_.data() + at_), length);
-    if (const auto bad = find_bad_utf8(text)) {
-      refuse("text that is not UTF-8 at byte " + std::to_string(at_ + *bad));
-    }
-    at_ += length;
-    return text;
-  }
-
-  template <class Stored, class Kept>
-  std::vector<Kept> numbers(uint64_t count) {
-    need(count, sizeof(Stored), "numbers");
-    std::vector<Kept> values(count);
-    for (auto& value : values) value = static_cast<Kept>(number<Stored>());
-    return values;
-  }
-
-  GgufValue value(uint32_t type) {
-    switch (type) {
-      case kUint8:
-        return uint64_t{number<uint8_t>()};
-      case kUint16:
-        return uint64_t{number<uint16_t>()};
-      case kUint32:
-        return uint64_t{number<uint32_t>()};
-      case kUint64:
-        return number<uint64_t>();
-      case kInt8:
-        return int64_t{number<int8_t>()};
-      case kInt16:
-        return int64_t{number<int16_t>()};
-      case kInt32:
-        return int64_t{number<int32_t>()};
-      case kInt64:
-        return number<int64_t>();
-      case kFloat32:
-        return double{number<float>()};
-      case kFloat64:
-        return number<double>();
-      case kBool:
-        return boolean();
-      case kString:
-        return string();
-      case kArray:
-        return array();
-      default:
-        refuse("unknown value type " + std::to_string(type));
-    }
-  }
-
- private:
-  GgufValue array() {
-    const auto type = number<uint32_t>();
-    const auto count = number<uint64_t>();
-    switch (type) {
-      case kUint8:
-        return numbers<uint8_t, uint64_t>(count);
-      case kUint16:
-        return numbers<uint16_t, uint64_t>(count);
-      case kUint32:
-        return numbers<uint32_t, uint64_t>(count);
-      case kUint64:
-        return numbers<uint64_t, uint64_t>(count);
-      case kInt8:
-        return numbers<int8_t, int64_t>(count);
-      case kInt16:
-        return numbers<int16_t, int64_t>(count);
-      case kInt32:
-        return numbers<int32_t, int64_t>(count);
-      case kInt64:
-        return numbers<int64_t, int64_t>(count);
-      case kFloat32:
-        return numbers<float, double>(count);
-      case kFloat64:
-        return numbers<double, double>(count);
-      case kBool: {
-        need(count, 1, "truth values");
-        std::vector<bool> values(count);
-        for (auto&& value : values) value = boolean();
-        return values;
-      }
-      case kString: {
-        need(count, sizeof(uint64_t), "texts");
-        std::vector<std::string> values(count);
-        for (auto& value : values) value = string();
-        return values;
-      }
-      case kArray:
-        refuse("an array of arrays");
-      default:
-        refuse("unknown value type " + std::to_string(type));
-    }
-  }
-
-  std::span<const std::byte> bytes_;
-  const std::string& where_;
-  size_t at_ = 0;
-  std::string part_;
-};
-
 struct Header {
   uint64_t tensor_count, metadata_count;
 };
 
-Header read_header(Reader& in) {
+Header read_header(GgufReader& in) {
   in.enter("header");
   if (in.number<uint32_t>() != 0x46554747) in.refuse("not a GGUF file");  // "GGUF"
   const auto version = in.number<uint32_t>();
@@ -211,7 +50,7 @@ Header read_header(Reader& in) {
   return header;
 }
 
-std::map<std::string, GgufValue> read_metadata(Reader& in, uint64_t count) {
+std::map<std::string, GgufValue> read_metadata(GgufReader& in, uint64_t count) {
   std::map<std::string, GgufValue> metadata;
   for (uint64_t i = 0; i < count; ++i) {
     in.enter("metadata " + std::to_string(i));
@@ -224,7 +63,7 @@ std::map<std::string, GgufValue> read_metadata(Reader& in, uint64_t count) {
   return metadata;
 }
 
-uint64_t read_alignment(Reader& in, const std::map<std::string, GgufValue>& metadata) {
+uint64_t read_alignment(GgufReader& in, const std::map<std::string, GgufValue>& metadata) {
   const auto found = metadata.find("general.alignment");
   if (found == metadata.end()) return kDefaultAlignment;
   const auto* value = std::get_if<uint64_t>(&found->second);
@@ -241,7 +80,7 @@ struct TensorInfo {
   uint64_t offset = 0, bytes = 0;
 };
 
-std::vector<int64_t> read_shape(Reader& in) {
+std::vector<int64_t> read_shape(GgufReader& in) {
   const auto dims = in.number<uint32_t>();
   if (dims == 0 || dims > kMaxDims)
     in.refuse(std::to_string(dims) + " dimensions where 1 to 4 are known");
@@ -259,7 +98,7 @@ std::vector<int64_t> read_shape(Reader& in) {
   return shape;
 }
 
-TensorInfo read_tensor_info(Reader& in, uint64_t number, const std::string& where) {
+TensorInfo read_tensor_info(GgufReader& in, uint64_t number, const std::string& where) {
   in.enter("tensor " + std::to_string(number));
   TensorInfo info;
   info.tensor.name = in.string();
@@ -309,7 +148,7 @@ GgufFile GgufFile::open(const std::filesystem::path& path) {
   auto impl = std::make_shared<Impl>(path);
   impl->where = "model: " + path.string() + ": ";
   const auto bytes = impl->file.bytes();
-  Reader in(bytes, impl->where);
+  GgufReader in(bytes, impl->where);
   const Header header = read_header(in);
   impl->metadata = read_metadata(in, header.metadata_count);
   const uint64_t alignment = read_alignment(in, impl->metadata);

@@ -39,7 +39,8 @@ class SafetensorsFile {
 };
 
 // Writes the tensors in the order given. Throws Failure (kIo).
-void write_safetensors(const std::filesystem::path& path, std::span<const SafetensorsTensor> tensors,
+void write_safetensors(const std::filesystem::path& path,
+                       std::span<const SafetensorsTensor> tensors,
                        const std::map<std::string, std::string>& metadata);
 
 }  // namespace l2a
