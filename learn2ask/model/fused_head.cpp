@@ -3,6 +3,7 @@
 #include <torch/torch.h>
 
 #include "base/error.h"
+#include "model/row_kernels.h"
 
 namespace l2a {
 namespace {
@@ -12,47 +13,120 @@ using torch::autograd::variable_list;
 
 constexpr int64_t kChunkRows = 256;
 
+// All [n], float32. lse and entropy are of logits / temperature.
 struct Statistics {
-  at::Tensor log_prob_n, entropy_n, lse_n;  // lse: of logits / temperature
+  at::Tensor log_prob, entropy, lse;
 };
 
-// logits / temperature of a chunk of rows, float32.
-at::Tensor scaled_logits(const at::Tensor& hidden_cd, const at::Tensor& weight_vd,
-                         double temperature) {
-  return at::mm(hidden_cd, weight_vd.t()).to(at::kFloat).div_(temperature);
+// Targets and what is known of a chunk of rows [c].
+struct Chunk {
+  at::Tensor target;
+  Statistics statistics;
+};
+
+Chunk slice(const at::Tensor& target_n, const Statistics& s, int64_t begin, int64_t end) {
+  const auto part = [&](const at::Tensor& x) { return x.slice(0, begin, end); };
+  return {part(target_n), {part(s.log_prob), part(s.entropy), part(s.lse)}};
+}
+
+void composed_statistics(const at::Tensor& logits_cv, double scale, Chunk& chunk) {
+  const auto z = logits_cv.to(at::kFloat) * scale;
+  const auto lse = at::logsumexp(z, 1);
+  const auto target = chunk.target.unsqueeze(1);
+  chunk.statistics.lse.copy_(lse);
+  chunk.statistics.log_prob.copy_(z.gather(1, target).squeeze(1) - lse);
+  chunk.statistics.entropy.copy_(lse - (z * (z - lse.unsqueeze(1)).exp()).sum(1));
+}
+
+template <class T>
+void cpu_statistics(const at::Tensor& logits_cv, double scale, Chunk& chunk) {
+  const int64_t vocabulary = logits_cv.size(1);
+  const T* const logits = logits_cv.const_data_ptr<T>();
+  const auto* const target = chunk.target.const_data_ptr<int64_t>();
+  const auto factor = static_cast<float>(scale);
+  at::parallel_for(0, logits_cv.size(0), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const T* const row = logits + i * vocabulary;
+      const LogitRow s = logit_statistics(row, factor, vocabulary);
+      chunk.statistics.lse.data_ptr<float>()[i] = s.lse;
+      chunk.statistics.entropy.data_ptr<float>()[i] = s.entropy;
+      chunk.statistics.log_prob.data_ptr<float>()[i] = factor * widen(row[target[i]]) - s.lse;
+    }
+  });
+}
+
+// Turns logits into their gradient: d log p(target) = onehot - p and d entropy =
+// -p (log p + entropy), both by logits / temperature.
+at::Tensor composed_gradient(const at::Tensor& logits_cv, double scale, const Chunk& chunk,
+                             const at::Tensor& by_log_prob_c, const at::Tensor& by_entropy_c) {
+  const auto column = [](const at::Tensor& x_c) { return x_c.unsqueeze(1); };
+  const auto log_p = logits_cv.to(at::kFloat) * scale - column(chunk.statistics.lse);
+  const auto by_z =
+      column(by_log_prob_c) + column(by_entropy_c) * (log_p + column(chunk.statistics.entropy));
+  return (log_p.exp() * by_z)
+      .neg_()
+      .scatter_add_(1, column(chunk.target), column(by_log_prob_c))
+      .mul_(scale)
+      .to(logits_cv.scalar_type());
+}
+
+template <class T>
+at::Tensor cpu_gradient(const at::Tensor& logits_cv, double scale, const Chunk& chunk,
+                        const at::Tensor& by_log_prob_c, const at::Tensor& by_entropy_c) {
+  const int64_t vocabulary = logits_cv.size(1);
+  const auto* const target = chunk.target.const_data_ptr<int64_t>();
+  const auto* const by_log_prob = by_log_prob_c.const_data_ptr<float>();
+  const auto* const by_entropy = by_entropy_c.const_data_ptr<float>();
+  const auto factor = static_cast<float>(scale);
+  at::parallel_for(0, logits_cv.size(0), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      T* const row = logits_cv.data_ptr<T>() + i * vocabulary;
+      const LogitRow s{chunk.statistics.lse.const_data_ptr<float>()[i],
+                       chunk.statistics.entropy.const_data_ptr<float>()[i]};
+      const float log_p = factor * widen(row[target[i]]) - s.lse;
+      logit_gradient(row, factor, s, by_log_prob[i], by_entropy[i], vocabulary, row);
+      const float by_z = by_log_prob[i] + by_entropy[i] * (log_p + s.entropy);
+      narrow(factor * (by_log_prob[i] - fast_exp(log_p) * by_z), row[target[i]]);
+    }
+  });
+  return logits_cv;
 }
 
 Statistics forward(const at::Tensor& hidden_nd, const at::Tensor& weight_vd,
                    const at::Tensor& target_n, double temperature) {
   const int64_t n = hidden_nd.size(0);
   const auto options = hidden_nd.options().dtype(at::kFloat);
-  Statistics out{at::empty({n}, options), at::empty({n}, options), at::empty({n}, options)};
+  Statistics all{at::empty({n}, options), at::empty({n}, options), at::empty({n}, options)};
   for (int64_t begin = 0; begin < n; begin += kChunkRows) {
     const int64_t end = std::min(begin + kChunkRows, n);
-    const auto z = scaled_logits(hidden_nd.slice(0, begin, end), weight_vd, temperature);
-    const auto lse = at::logsumexp(z, 1);
-    const auto target = target_n.slice(0, begin, end).unsqueeze(1);
-    out.lse_n.slice(0, begin, end).copy_(lse);
-    out.log_prob_n.slice(0, begin, end).copy_(z.gather(1, target).squeeze(1) - lse);
-    out.entropy_n.slice(0, begin, end).copy_(lse - (z * (z - lse.unsqueeze(1)).exp()).sum(1));
+    Chunk chunk = slice(target_n, all, begin, end);
+    const auto logits = at::mm(hidden_nd.slice(0, begin, end), weight_vd.t());
+    if (!logits.is_cpu()) {
+      composed_statistics(logits, 1 / temperature, chunk);
+    } else if (logits.scalar_type() == at::kFloat) {
+      cpu_statistics<float>(logits, 1 / temperature, chunk);
+    } else {
+      cpu_statistics<BFloat16>(logits, 1 / temperature, chunk);
+    }
   }
-  return out;
+  return all;
 }
 
-// d log p(target) = onehot - p and d entropy = -p (log p + entropy), both by z.
 at::Tensor backward(const at::Tensor& grad_log_prob_n, const at::Tensor& grad_entropy_n,
                     const at::Tensor& hidden_nd, const at::Tensor& weight_vd,
-                    const at::Tensor& target_n, const Statistics& s, double temperature) {
+                    const at::Tensor& target_n, const Statistics& all, double temperature) {
   auto grad_nd = at::empty_like(hidden_nd);
   for (int64_t begin = 0; begin < hidden_nd.size(0); begin += kChunkRows) {
     const int64_t end = std::min(begin + kChunkRows, hidden_nd.size(0));
-    const auto rows = [&](const at::Tensor& x_n) { return x_n.slice(0, begin, end).unsqueeze(1); };
-    const auto z = scaled_logits(hidden_nd.slice(0, begin, end), weight_vd, temperature);
-    const auto log_p = z - rows(s.lse_n);
-    auto grad_z = log_p.exp().mul_(rows(grad_log_prob_n) +
-                                   rows(grad_entropy_n) * (log_p + rows(s.entropy_n)));
-    grad_z.neg_().scatter_add_(1, rows(target_n), rows(grad_log_prob_n)).div_(temperature);
-    grad_nd.slice(0, begin, end).copy_(at::mm(grad_z.to(hidden_nd.scalar_type()), weight_vd));
+    const Chunk chunk = slice(target_n, all, begin, end);
+    const auto by_log_prob = grad_log_prob_n.slice(0, begin, end);
+    const auto by_entropy = grad_entropy_n.slice(0, begin, end);
+    const auto logits = at::mm(hidden_nd.slice(0, begin, end), weight_vd.t());
+    const auto gradient = !logits.is_cpu()                     ? composed_gradient
+                          : logits.scalar_type() == at::kFloat ? cpu_gradient<float>
+                                                               : cpu_gradient<BFloat16>;
+    auto out = grad_nd.slice(0, begin, end);
+    at::mm_out(out, gradient(logits, 1 / temperature, chunk, by_log_prob, by_entropy), weight_vd);
   }
   return grad_nd;
 }
@@ -62,15 +136,16 @@ struct FusedHead : torch::autograd::Function<FusedHead> {
                                const at::Tensor& weight, const at::Tensor& target,
                                double temperature) {
     const Statistics s = l2a::forward(hidden, weight, target, temperature);
-    context->save_for_backward({hidden, weight, target, s.lse_n, s.entropy_n});
+    context->save_for_backward({hidden, weight, target, s.lse, s.entropy});
     context->saved_data["temperature"] = temperature;
-    return {s.log_prob_n, s.entropy_n};
+    return {s.log_prob, s.entropy};
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
     const variable_list v = context->get_saved_variables();
-    const auto grad = l2a::backward(grads[0], grads[1], v[0], v[1], v[2], {{}, v[4], v[3]},
-                                    context->saved_data["temperature"].toDouble());
+    const Statistics statistics{at::empty_like(v[3]), v[4], v[3]};
+    const auto grad = l2a::backward(grads[0].contiguous(), grads[1].contiguous(), v[0], v[1], v[2],
+                                    statistics, context->saved_data["temperature"].toDouble());
     return {grad, {}, {}, {}};
   }
 };
@@ -83,7 +158,7 @@ HeadOutput fused_head(const at::Tensor& hidden_nd, const at::Tensor& weight_vd,
   check(temperature > 0, "head: temperature must be positive");
   if (!at::GradMode::is_enabled() || !hidden_nd.requires_grad()) {
     const Statistics s = forward(hidden_nd, weight_vd, target_n, temperature);
-    return {s.log_prob_n, s.entropy_n};
+    return {s.log_prob, s.entropy};
   }
   const variable_list out = FusedHead::apply(hidden_nd, weight_vd, target_n, temperature);
   return {out[0], out[1]};

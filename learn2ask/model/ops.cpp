@@ -1,8 +1,8 @@
 #include "model/ops.h"
 
-#include <cmath>
-
 #include <torch/torch.h>
+
+#include "model/row_kernels.h"
 
 namespace l2a {
 namespace {
@@ -10,16 +10,17 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-at::Tensor inverse_rms(const at::Tensor& x, double epsilon) {
-  return at::rsqrt(x.square().mean(-1, true) + epsilon);
-}
-
-// Rotates by the table's angles, or back where `sign` is -1. x [k, n, g, h].
-at::Tensor rotate(const at::Tensor& x_kngh, const RotaryTable& table, double sign) {
-  const auto halves = x_kngh.to(at::kFloat).chunk(2, -1);
-  const auto cos = table.cos_nf.unsqueeze(1), sin = table.sin_nf.unsqueeze(1) * sign;
-  return at::cat({halves[0] * cos - halves[1] * sin, halves[1] * cos + halves[0] * sin}, -1)
-      .to(x_kngh.scalar_type());
+// Calls rows(begin, end, T()) on parts of [0, n) in parallel, T being the tensor's number type.
+template <class Rows>
+void for_rows(const at::Tensor& like, int64_t n, const Rows& rows) {
+  constexpr int64_t kRowsPerThread = 16;
+  at::parallel_for(0, n, kRowsPerThread, [&](int64_t begin, int64_t end) {
+    if (like.scalar_type() == at::kFloat) {
+      rows(begin, end, float());
+    } else {
+      rows(begin, end, BFloat16());
+    }
+  });
 }
 
 struct RmsNorm : torch::autograd::Function<RmsNorm> {
@@ -40,20 +41,39 @@ struct RmsNorm : torch::autograd::Function<RmsNorm> {
 }  // namespace
 
 at::Tensor rms_norm(const at::Tensor& x_nd, const at::Tensor& weight_d, double epsilon) {
-  const auto x = x_nd.to(at::kFloat);
-  return (x * inverse_rms(x, epsilon) * weight_d).to(x_nd.scalar_type());
+  if (!x_nd.is_cpu()) return composed::rms_norm(x_nd, weight_d, epsilon);
+  auto out_nd = at::empty_like(x_nd);
+  const int64_t d = x_nd.size(1);
+  const auto* weight = weight_d.const_data_ptr<float>();
+  for_rows(x_nd, x_nd.size(0), [&]<class T>(int64_t begin, int64_t end, T) {
+    const T* const x = x_nd.const_data_ptr<T>();
+    T* const out = out_nd.data_ptr<T>();
+    for (int64_t i = begin; i < end; ++i) {
+      rms_norm_row(x + i * d, weight, static_cast<float>(epsilon), d, out + i * d);
+    }
+  });
+  return out_nd;
 }
 
 at::Tensor rms_norm_backward(const at::Tensor& grad_nd, const at::Tensor& x_nd,
                              const at::Tensor& weight_d, double epsilon,
                              const at::Tensor& residual_nd) {
-  const auto x = x_nd.to(at::kFloat);
-  const auto inverse = inverse_rms(x, epsilon);
-  const auto unit = x * inverse;
-  const auto g = grad_nd.to(at::kFloat) * weight_d;
-  const auto through = (g - unit * (g * unit).mean(-1, true)) * inverse;
-  return (residual_nd.defined() ? residual_nd.to(at::kFloat) + through : through)
-      .to(x_nd.scalar_type());
+  if (!x_nd.is_cpu()) {
+    return composed::rms_norm_backward(grad_nd, x_nd, weight_d, epsilon, residual_nd);
+  }
+  auto out_nd = at::empty_like(x_nd);
+  const int64_t d = x_nd.size(1);
+  const auto* weight = weight_d.const_data_ptr<float>();
+  for_rows(x_nd, x_nd.size(0), [&]<class T>(int64_t begin, int64_t end, T) {
+    const T *const grad = grad_nd.const_data_ptr<T>(), *const x = x_nd.const_data_ptr<T>();
+    const T* const residual = residual_nd.defined() ? residual_nd.const_data_ptr<T>() : nullptr;
+    T* const out = out_nd.data_ptr<T>();
+    for (int64_t i = begin; i < end; ++i) {
+      rms_norm_backward_row(grad + i * d, x + i * d, weight, static_cast<float>(epsilon),
+                            residual ? residual + i * d : nullptr, d, out + i * d);
+    }
+  });
+  return out_nd;
 }
 
 at::Tensor differentiable_rms_norm(const at::Tensor& x_nd, const at::Tensor& weight_d,
@@ -70,34 +90,89 @@ RotaryTable rotary_table(const at::Tensor& position_n, const TransformerConfig& 
   return {angle_nf.cos(), angle_nf.sin()};
 }
 
+// q, k and v of token i and head j stand at row [q | k | v] and, by head, at [j][i].
 AttentionInput split_and_rotate(const at::Tensor& qkv_n, const RotaryTable& table,
                                 const TransformerConfig& config) {
-  const int64_t n = qkv_n.size(0), kv = config.kv_heads, g = config.heads / kv;
-  const auto parts = qkv_n.view({n, -1, config.head_dim}).split({config.heads, kv, kv}, 1);
-  const auto heads = [&](const at::Tensor& x, int64_t group) {
-    return x.reshape({n, kv, group, config.head_dim}).transpose(0, 1).contiguous();
-  };
-  return {rotate(heads(parts[0], g), table, 1), rotate(heads(parts[1], 1), table, 1).squeeze(2),
-          heads(parts[2], 1).squeeze(2)};
+  if (!qkv_n.is_cpu()) return composed::split_and_rotate(qkv_n, table, config);
+  const int64_t n = qkv_n.size(0), kv = config.kv_heads, g = config.heads / kv, h = config.head_dim;
+  AttentionInput out{at::empty({kv, n, g, h}, qkv_n.options()),
+                     at::empty({kv, n, h}, qkv_n.options()),
+                     at::empty({kv, n, h}, qkv_n.options())};
+  const float *const cos = table.cos_nf.const_data_ptr<float>(), *const sin =
+                                                                     table.sin_nf
+                                                                         .const_data_ptr<float>();
+  for_rows(qkv_n, n, [&]<class T>(int64_t begin, int64_t end, T) {
+    T *const q = out.q_kngh.data_ptr<T>(), *const k = out.k_knh.data_ptr<T>(),
+             *const v = out.v_knh.data_ptr<T>();
+    for (int64_t i = begin; i < end; ++i) {
+      const T* from = qkv_n.const_data_ptr<T>() + i * qkv_n.size(1);
+      const float *const c = cos + i * h / 2, *const s = sin + i * h / 2;
+      for (int64_t j = 0; j < kv * g; ++j, from += h) {
+        rotate_row(from, c, s, 1, h / 2, q + ((j / g * n + i) * g + j % g) * h);
+      }
+      for (int64_t j = 0; j < kv; ++j, from += h) {
+        rotate_row(from, c, s, 1, h / 2, k + (j * n + i) * h);
+      }
+      for (int64_t j = 0; j < kv; ++j, from += h) std::copy_n(from, h, v + (j * n + i) * h);
+    }
+  });
+  return out;
 }
 
 at::Tensor split_and_rotate_backward(const AttentionInput& grad, const RotaryTable& table) {
-  const auto rows = [](const at::Tensor& x_kngh) { return x_kngh.transpose(0, 1).flatten(1); };
-  return at::cat({rows(rotate(grad.q_kngh, table, -1)),
-                  rows(rotate(grad.k_knh.unsqueeze(2), table, -1)), rows(grad.v_knh.unsqueeze(2))},
-                 1);
+  if (!grad.q_kngh.is_cpu()) return composed::split_and_rotate_backward(grad, table);
+  const auto sizes = grad.q_kngh.sizes();
+  const int64_t kv = sizes[0], n = sizes[1], g = sizes[2], h = sizes[3];
+  auto out_n = at::empty({n, (g + 2) * kv * h}, grad.q_kngh.options());
+  const float *const cos = table.cos_nf.const_data_ptr<float>(), *const sin =
+                                                                     table.sin_nf
+                                                                         .const_data_ptr<float>();
+  for_rows(out_n, n, [&]<class T>(int64_t begin, int64_t end, T) {
+    const T *const q = grad.q_kngh.const_data_ptr<T>(), *const k = grad.k_knh.const_data_ptr<T>(),
+                   *const v = grad.v_knh.const_data_ptr<T>();
+    for (int64_t i = begin; i < end; ++i) {
+      T* to = out_n.data_ptr<T>() + i * out_n.size(1);
+      const float *const c = cos + i * h / 2, *const s = sin + i * h / 2;
+      for (int64_t j = 0; j < kv * g; ++j, to += h) {
+        rotate_row(q + ((j / g * n + i) * g + j % g) * h, c, s, -1, h / 2, to);
+      }
+      for (int64_t j = 0; j < kv; ++j, to += h) {
+        rotate_row(k + (j * n + i) * h, c, s, -1, h / 2, to);
+      }
+      for (int64_t j = 0; j < kv; ++j, to += h) std::copy_n(v + (j * n + i) * h, h, to);
+    }
+  });
+  return out_n;
 }
 
 at::Tensor silu_mul(const at::Tensor& gate_up_n) {
-  const auto parts = gate_up_n.to(at::kFloat).chunk(2, -1);
-  return (at::silu(parts[0]) * parts[1]).to(gate_up_n.scalar_type());
+  if (!gate_up_n.is_cpu()) return composed::silu_mul(gate_up_n);
+  const int64_t n = gate_up_n.size(0), m = gate_up_n.size(1) / 2;
+  auto out_nm = at::empty({n, m}, gate_up_n.options());
+  for_rows(gate_up_n, n, [&]<class T>(int64_t begin, int64_t end, T) {
+    const T* const gate_up = gate_up_n.const_data_ptr<T>();
+    T* const out = out_nm.data_ptr<T>();
+    for (int64_t i = begin; i < end; ++i) {
+      silu_mul_row(gate_up + 2 * i * m, gate_up + (2 * i + 1) * m, m, out + i * m);
+    }
+  });
+  return out_nm;
 }
 
 at::Tensor silu_mul_backward(const at::Tensor& grad_nm, const at::Tensor& gate_up_n) {
-  const auto parts = gate_up_n.to(at::kFloat).chunk(2, -1);
-  const auto grad = grad_nm.to(at::kFloat);
-  return at::cat({at::silu_backward(grad * parts[1], parts[0]), grad * at::silu(parts[0])}, -1)
-      .to(gate_up_n.scalar_type());
+  if (!gate_up_n.is_cpu()) return composed::silu_mul_backward(grad_nm, gate_up_n);
+  const int64_t n = gate_up_n.size(0), m = gate_up_n.size(1) / 2;
+  auto out_n = at::empty_like(gate_up_n);
+  for_rows(gate_up_n, n, [&]<class T>(int64_t begin, int64_t end, T) {
+    const T *const grad = grad_nm.const_data_ptr<T>(), *const gate_up =
+                                                           gate_up_n.const_data_ptr<T>();
+    T* const out = out_n.data_ptr<T>();
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t gate = 2 * i * m, up = gate + m;
+      silu_mul_backward_row(grad + i * m, gate_up + gate, gate_up + up, m, out + gate, out + up);
+    }
+  });
+  return out_n;
 }
 
 }  // namespace l2a

@@ -1,5 +1,6 @@
 // The transformer's elementwise operators with their gradients, in float32 inside whatever the
-// compute type. Private to this module.
+// compute type. On the CPU they are row loops (row_kernels.h); `composed` holds the same from
+// torch's operators for other devices. Tensors are contiguous. Private to this module.
 //
 // Shape suffixes: n tokens, d width, k kv heads, g query heads of one kv head, h head dim,
 // f half a head dim, m width of the MLP.
@@ -38,5 +39,17 @@ at::Tensor split_and_rotate_backward(const AttentionInput& grad, const RotaryTab
 // silu(gate) * up of rows [gate | up].
 at::Tensor silu_mul(const at::Tensor& gate_up_n);
 at::Tensor silu_mul_backward(const at::Tensor& grad_nm, const at::Tensor& gate_up_n);
+
+namespace composed {
+at::Tensor rms_norm(const at::Tensor& x_nd, const at::Tensor& weight_d, double epsilon);
+at::Tensor rms_norm_backward(const at::Tensor& grad_nd, const at::Tensor& x_nd,
+                             const at::Tensor& weight_d, double epsilon,
+                             const at::Tensor& residual_nd);
+AttentionInput split_and_rotate(const at::Tensor& qkv_n, const RotaryTable& table,
+                                const TransformerConfig& config);
+at::Tensor split_and_rotate_backward(const AttentionInput& grad, const RotaryTable& table);
+at::Tensor silu_mul(const at::Tensor& gate_up_n);
+at::Tensor silu_mul_backward(const at::Tensor& grad_nm, const at::Tensor& gate_up_n);
+}  // namespace composed
 
 }  // namespace l2a

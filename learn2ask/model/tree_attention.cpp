@@ -4,6 +4,8 @@
 
 #include <torch/torch.h>
 
+#include "model/cpu_attention.h"
+
 namespace l2a {
 namespace {
 
@@ -41,6 +43,18 @@ at::Tensor task_queries(const at::Tensor& q_kngh, const AttentionTask& task) {
 }  // namespace
 
 AttentionOutput tree_attention(const AttentionInput& in, const std::vector<AttentionTask>& tasks) {
+  return in.q_kngh.is_cpu() ? cpu_tree_attention(in, tasks) : composed_tree_attention(in, tasks);
+}
+
+AttentionInput tree_attention_backward(const at::Tensor& grad_out_nkgh, const AttentionInput& in,
+                                       const AttentionOutput& out,
+                                       const std::vector<AttentionTask>& tasks) {
+  return in.q_kngh.is_cpu() ? cpu_tree_attention_backward(grad_out_nkgh, in, out, tasks)
+                            : composed_tree_attention_backward(grad_out_nkgh, in, out, tasks);
+}
+
+AttentionOutput composed_tree_attention(const AttentionInput& in,
+                                        const std::vector<AttentionTask>& tasks) {
   const int64_t kv = in.q_kngh.size(0), n = in.q_kngh.size(1), g = in.q_kngh.size(2);
   AttentionOutput out{at::empty({n, kv, g, in.q_kngh.size(3)}, in.q_kngh.options()),
                       at::empty({kv, n, g}, in.q_kngh.options().dtype(at::kFloat))};
@@ -57,9 +71,10 @@ AttentionOutput tree_attention(const AttentionInput& in, const std::vector<Atten
   return out;
 }
 
-AttentionInput tree_attention_backward(const at::Tensor& grad_out_nkgh, const AttentionInput& in,
-                                       const AttentionOutput& out,
-                                       const std::vector<AttentionTask>& tasks) {
+AttentionInput composed_tree_attention_backward(const at::Tensor& grad_out_nkgh,
+                                                const AttentionInput& in,
+                                                const AttentionOutput& out,
+                                                const std::vector<AttentionTask>& tasks) {
   const int64_t g = in.q_kngh.size(2);
   const double scale = 1 / std::sqrt(static_cast<double>(in.q_kngh.size(3)));
   const auto type = in.q_kngh.scalar_type();

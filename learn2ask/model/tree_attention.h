@@ -30,4 +30,12 @@ AttentionInput tree_attention_backward(const at::Tensor& grad_out_nkgh, const At
                                        const AttentionOutput& out,
                                        const std::vector<AttentionTask>& tasks);
 
+// The same from torch's operators, on any device.
+AttentionOutput composed_tree_attention(const AttentionInput& in,
+                                        const std::vector<AttentionTask>& tasks);
+AttentionInput composed_tree_attention_backward(const at::Tensor& grad_out_nkgh,
+                                                const AttentionInput& in,
+                                                const AttentionOutput& out,
+                                                const std::vector<AttentionTask>& tasks);
+
 }  // namespace l2a
