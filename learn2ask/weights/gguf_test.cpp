@@ -1,5 +1,6 @@
 #include "weights/gguf.h"
 
+#include <bit>
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
@@ -12,6 +13,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/file.h"
 #include "weights/safetensors.h"
 #include "weights/testing.h"
 
@@ -138,7 +140,7 @@ TEST(GgufFile, ReadsAFileMadeByHand) {
   for (const uint32_t version : {2, 3}) {
     Parts parts;
     parts.version = raw(version);
-    write_file_atomic(folder / "file", parts.bytes());
+    testing::write_quickly(folder / "file", parts.bytes());
     const auto file = GgufFile::open(folder / "file");
     EXPECT_EQ(file.find("t")->shape, (std::vector<int64_t>{2, 4}));
     EXPECT_EQ(values_of(*file.find("u")).size(), 32u);
@@ -164,7 +166,7 @@ TEST(GgufFile, StandsAnyByteChanged) {
     for (const char byte : {'\x00', '\x01', '\x7f', '\x80', '\xff'}) {
       std::string changed = whole;
       changed[at] = byte;
-      write_file_atomic(folder / "file", changed);
+      testing::write_quickly(folder / "file", changed);
       try {
         const auto file = GgufFile::open(folder / "file");
         for (const auto& tensor : file.tensors()) values_of(tensor);
@@ -270,7 +272,7 @@ TEST(GgufFile, SaysWhatIsWrong) {
 TEST(GgufFile, SaysWhichMetadataIsMissingOrOfAnotherType) {
   const TemporaryFolder folder;
   const std::string path = folder / "file";
-  write_file_atomic(path, Parts().bytes());
+  testing::write_quickly(path, Parts().bytes());
   const auto file = GgufFile::open(path);
   const auto message = [&](auto get) -> std::string {
     try {
