@@ -6,10 +6,11 @@ namespace l2a {
 
 at::Tensor group_advantages(const at::Tensor& reward_pg, const at::Tensor& scored_pg,
                             AdvantageScale scale) {
-  const auto w_pg = scored_pg.to(at::kDouble);  // double: see EqualRewardsGiveExactlyZero
+  // Sums of float32 rewards are exact in double, so that the mean of equal ones is that reward.
+  const auto w_pg = scored_pg.to(at::kDouble);
   const auto n_p1 = w_pg.sum(1, /*keepdim=*/true).clamp_min(1);
   // where, not a product: an unscored reward may be NaN.
-  const auto r_pg = at::where(scored_pg, reward_pg.to(at::kDouble), 0.0);
+  const auto r_pg = at::where(scored_pg, reward_pg.to(at::kFloat).to(at::kDouble), 0.0);
   const auto mean_p1 = r_pg.sum(1, true) / n_p1;
   auto centered_pg = (r_pg - mean_p1) * w_pg;
   if (scale == AdvantageScale::kStd) {

@@ -13,10 +13,10 @@ enum class AdvantageScale {
 };
 
 // (reward - mean over the group) / (std over the group + 1e-6), or without the division;
-// float32 [p, g]. A group whose rewards are all equal gets exactly 0, so it does not move the
-// policy. `scored_pg` (bool) is false where the grader failed: such replies are left out of the
-// mean and std and get 0; the loss must mask them too (token_weights). std divides by n.
-// The 1e-6 and the mask are ours.
+// float32 [p, g]. Rewards are rounded to float32 first. A group whose rewards are all equal gets
+// exactly 0, so it does not move the policy. `scored_pg` (bool) is false where the grader failed:
+// such replies are left out of the mean and std and get 0; the loss must mask them too
+// (token_weights). std divides by n. The 1e-6 and the mask are ours.
 at::Tensor group_advantages(const at::Tensor& reward_pg, const at::Tensor& scored_pg,
                             AdvantageScale scale = AdvantageScale::kStd);
 

@@ -74,9 +74,9 @@ TEST_F(GrpoTest, MeanRewardRisesClearly) {
     setup.directory = directory.path / std::to_string(seed);
     auto adapter = testing::tiny_adapter(tiny, seed);
     GrpoOptions options = small_options();
-    options.steps = 40;
+    options.steps = 60;
     options.group_size = 8;
-    options.optimizer.lr = 0.02;
+    options.optimizer.lr = 0.03;
     options.loop.seed = seed;
     train_grpo(setup, testing::labelled_sessions(4), {}, reward_low_bytes, options, adapter);
     const auto metrics = lines_of(setup.directory / "metrics.jsonl");
@@ -85,8 +85,8 @@ TEST_F(GrpoTest, MeanRewardRisesClearly) {
       for (size_t i = from; i < from + 5; ++i) sum += metrics.at(i)["reward"].get<double>();
       return sum / 5;
     };
-    EXPECT_LT(mean(0), 0.4);
-    EXPECT_GT(mean(35), 0.8) << "from " << mean(0);
+    EXPECT_LT(mean(0), 0.3);
+    EXPECT_GT(mean(55), 2 * mean(0));
   }
 }
 
