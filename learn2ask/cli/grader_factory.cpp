@@ -9,7 +9,9 @@
 namespace l2a {
 namespace {
 
-GraderThresholds thresholds() { return load_thresholds(data_path("prompts/grader_thresholds.yaml")); }
+GraderThresholds thresholds() {
+  return load_thresholds(data_path("prompts/grader_thresholds.yaml"));
+}
 
 }  // namespace
 

@@ -1,11 +1,11 @@
 #include "cli/grader_factory.h"
 
-#include <gtest/gtest.h>
-#include <torch/torch.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <map>
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
 
 #include "base/rng.h"
 #include "base/testing.h"

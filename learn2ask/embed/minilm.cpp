@@ -1,11 +1,11 @@
 #include "embed/minilm.h"
 
-#include <torch/torch.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <numeric>
+
+#include <torch/torch.h>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -120,10 +120,14 @@ class Loader {
  private:
   at::ScalarType dtype(const std::string& name, SafetensorsType type) const {
     switch (type) {
-      case SafetensorsType::kF32: return at::kFloat;
-      case SafetensorsType::kF16: return at::kHalf;
-      case SafetensorsType::kBf16: return at::kBFloat16;
-      case SafetensorsType::kI64: break;
+      case SafetensorsType::kF32:
+        return at::kFloat;
+      case SafetensorsType::kF16:
+        return at::kHalf;
+      case SafetensorsType::kBf16:
+        return at::kBFloat16;
+      case SafetensorsType::kI64:
+        break;
     }
     fail_input("model: " + path_ + ": tensor '" + name + "': expected numbers with a fraction");
   }
@@ -167,8 +171,7 @@ using TokenIds = std::vector<int32_t>;
 
 // End of the batch that starts at `begin` of texts sorted by length: at most kTextsAtOnce, and
 // none so much longer than the first that padding costs more than an eighth.
-size_t batch_end(const std::vector<TokenIds>& ids, const std::vector<size_t>& order,
-                 size_t begin) {
+size_t batch_end(const std::vector<TokenIds>& ids, const std::vector<size_t>& order, size_t begin) {
   const size_t shortest = ids[order[begin]].size();
   const size_t longest = shortest + std::max<size_t>(1, shortest / 8);
   size_t end = begin + 1;
@@ -210,9 +213,11 @@ struct MiniLmEncoder::Impl {
       const auto padding_bt = is_token_bt.logical_not();
       mask_b11t = at::zeros(ids_bt.sizes(), at::kFloat)
                       .masked_fill_(padding_bt, -std::numeric_limits<float>::infinity())
-                      .unsqueeze(1).unsqueeze(1);
+                      .unsqueeze(1)
+                      .unsqueeze(1);
     }
-    auto x_btd = at::embedding(words_vd, ids_bt) + type_d + positions_td.narrow(0, 0, ids_bt.size(1));
+    auto x_btd =
+        at::embedding(words_vd, ids_bt) + type_d + positions_td.narrow(0, 0, ids_bt.size(1));
     x_btd = normed(norm, x_btd);
     for (const Layer& layer : layers) {
       x_btd = normed(layer.attention_norm, x_btd + attention(layer, x_btd, mask_b11t));

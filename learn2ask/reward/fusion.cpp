@@ -22,8 +22,8 @@ Result<Fusion> fusion_from_name(std::string_view name) {
   for (const auto& [fusion, known] : kNames) {
     if (name == known) return fusion;
   }
-  return Error{ErrorCode::kInvalidInput, "fusion: '" + shown(name) +
-                                             "': expected product, sum, macro-only or micro-only"};
+  return Error{ErrorCode::kInvalidInput,
+               "fusion: '" + shown(name) + "': expected product, sum, macro-only or micro-only"};
 }
 
 const char* fusion_name(Fusion fusion) {

@@ -12,10 +12,9 @@ TEST(Fuse, GivesTheTableOfTheFormulas) {
   const struct {
     double macro, micro, format, product, sum, macro_only, micro_only;
   } table[] = {
-      {1, 1, 1, 4, 3, 4, 3},           // a perfect reply, a right stop
+      {1, 1, 1, 4, 3, 4, 3},            // a perfect reply, a right stop
       {1, 1, 0.5, 3.5, 2.5, 3.5, 2.5},  // two questions, both to the point
-      {1, 0.5, 1, 3, 2.5, 4, 2},
-      {1, 0.5, 0, 2, 1.5, 3, 1},
+      {1, 0.5, 1, 3, 2.5, 4, 2},       {1, 0.5, 0, 2, 1.5, 3, 1},
       {1, 0, 1, 2, 2, 4, 1},  // an irrelevant question
       {1, 0, 0, 1, 1, 3, 0},  // no question
       {0, 0, 0, 0, 0, 0, 0},  // a wrong decision
@@ -30,7 +29,8 @@ TEST(Fuse, GivesTheTableOfTheFormulas) {
 }
 
 TEST(Fuse, WrongDecisionForfeitsEverything) {
-  for (const Fusion fusion : kAll) EXPECT_EQ(fuse(fusion, {.macro = 0, .micro = 1, .format = 1}), 0);
+  for (const Fusion fusion : kAll)
+    EXPECT_EQ(fuse(fusion, {.macro = 0, .micro = 1, .format = 1}), 0);
 }
 
 TEST(Fuse, StaysInRangeAndNeverFallsWhenAPartRises) {

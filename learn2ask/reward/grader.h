@@ -1,7 +1,7 @@
 // Graders: how well does one question reach what was still to be asked?
 //
 // A grader sees only questions of replies whose decision was right and to continue; stops are
-// scored without one. Format (number of questions) is counted by rule, in question_count.h.
+// scored without one. Format (number of questions) is counted by rule, in score.h.
 #pragma once
 
 #include <span>
@@ -18,7 +18,7 @@ namespace l2a {
 struct GradeRequest {
   std::string context_id;         // "<session>/<turn>"
   std::span<const Turn> context;  // C_t
-  std::span<const Item> wanted;   // I*_t, not empty or (continue, empty target) empty
+  std::span<const Item> wanted;   // I*_t; empty where the target is
   std::string question;           // what the policy says to the user
 };
 

@@ -46,8 +46,8 @@ class QuestionBank {
 // Not thread-safe.
 class LabelGrader : public Grader {
  public:
-  // Below this cosine a question resembles none of the bank. Of human questions with a right
-  // nearest neighbour, 99 in 100 are above it (docs/graders.md).
+  // Below this cosine a question resembles none of the bank. Costs about one in a hundred of the
+  // human questions whose nearest neighbour is right (docs/graders.md).
   static constexpr double kResembles = 0.4;
 
   // `bank`: sessions whose questions are the reference; `graded`: the labelled sessions that

@@ -27,21 +27,22 @@ Session session(const std::string& id, const std::string& group, std::vector<Mes
 }
 
 std::vector<Session> bank() {
-  return {session("b1", "car", {user("My car is dead."),
-                                expert("Does the engine turn over?", "ask", {"engine"}), user("No."),
-                                expert("Are the headlights dim?", "ask", {"lights"}), user("Yes."),
-                                expert("Charge it.", "solve", {})}),
-          session("b2", "car", {user("Help."), expert("Is the fuel tank empty?", "ask", {"fuel"}),
-                                user("No."), expert("Done? Really now?", "ask", {"two questions"}),
-                                user("Hm."), expert("No question here.", "ask", {"none"})})};
+  return {session("b1", "car",
+                  {user("My car is dead."), expert("Does the engine turn over?", "ask", {"engine"}),
+                   user("No."), expert("Are the headlights dim?", "ask", {"lights"}), user("Yes."),
+                   expert("Charge it.", "solve", {})}),
+          session("b2", "car",
+                  {user("Help."), expert("Is the fuel tank empty?", "ask", {"fuel"}), user("No."),
+                   expert("Done? Really now?", "ask", {"two questions"}), user("Hm."),
+                   expert("No question here.", "ask", {"none"})})};
 }
 
 std::vector<Session> graded() {
   return {session("g", "car",
-                  {user("It won't start."), expert("Is there fuel?", "ask", {"fuel"}), user("How do I see?"),
-                   expert("Look at the gauge.", "clarify", {}, {"fuel"}), user("Yes."),
-                   expert("Do the headlights shine?", "ask", {"lights"}), user("Dimly."),
-                   expert("Charge it.", "solve", {})})};
+                  {user("It won't start."), expert("Is there fuel?", "ask", {"fuel"}),
+                   user("How do I see?"), expert("Look at the gauge.", "clarify", {}, {"fuel"}),
+                   user("Yes."), expert("Do the headlights shine?", "ask", {"lights"}),
+                   user("Dimly."), expert("Charge it.", "solve", {})})};
 }
 
 double content(LabelGrader& grader, const std::string& id, const std::string& question) {
@@ -92,7 +93,7 @@ TEST(LabelGrader, LooksUpTheAttributeOfTheNearestHumanQuestion) {
   LabelGrader grader(bank(), graded(), shipped_forms());
   EXPECT_EQ(content(grader, "g/1", "Is the tank empty?"), 1);
   EXPECT_EQ(content(grader, "g/3", "Is the tank empty?"), 1);
-  EXPECT_EQ(content(grader, "g/5", "Is the tank empty?"), 0);     // already answered
+  EXPECT_EQ(content(grader, "g/5", "Is the tank empty?"), 0);  // already answered
   EXPECT_EQ(content(grader, "g/5", "Are your headlights dim?"), 1);
   EXPECT_EQ(content(grader, "g/1", "Does the engine turn?"), 0);  // this expert never asks for it
   EXPECT_EQ(content(grader, "g/1", "What is your name?"), 0);     // nobody did
@@ -110,7 +111,8 @@ TEST(LabelGrader, LeavesASessionsOwnQuestionsOutOfItsBank) {
 
 TEST(LabelGrader, CannotGradeWhatNobodyLabelled) {
   auto sessions = graded();
-  sessions.push_back(session("other", "boat", {user("It sinks."), expert("Is it old?", "ask", {"age"})}));
+  sessions.push_back(
+      session("other", "boat", {user("It sinks."), expert("Is it old?", "ask", {"age"})}));
   LabelGrader grader(bank(), sessions, shipped_forms());
   const struct {
     const char* id;

@@ -25,7 +25,8 @@ std::optional<MessageLabels> labels_of(const Message& message) {
   if (!labels->is_object()) fail_input("labels: expected an object");
   auto act = get_string_or(*labels, "act", "");
   if (!act) fail_input("labels: " + act.error().message);
-  return MessageLabels{std::move(*act), texts_in(*labels, "attributes"), texts_in(*labels, "about")};
+  return MessageLabels{std::move(*act), texts_in(*labels, "attributes"),
+                       texts_in(*labels, "about")};
 }
 
 std::string group_of(const Session& session) {
@@ -42,7 +43,8 @@ std::vector<LabelledQuestion> labelled_questions(const Session& session,
     if (!labels || labels->act != "ask" || labels->attributes.size() != 1) continue;
     auto questions = forms.questions(message.text);
     if (questions.size() != 1) continue;
-    found.push_back({session.id, group_of(session), labels->attributes[0], std::move(questions[0])});
+    found.push_back(
+        {session.id, group_of(session), labels->attributes[0], std::move(questions[0])});
   }
   return found;
 }

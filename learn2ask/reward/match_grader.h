@@ -2,10 +2,10 @@
 // is already known. verdict.h has the rule.
 #pragma once
 
+#include "hindsight/question.h"
 #include "reward/cached_encoder.h"
 #include "reward/grader.h"
 #include "reward/thresholds.h"
-#include "hindsight/question.h"
 
 namespace l2a {
 

@@ -33,12 +33,12 @@ struct ScoreRequest {
 struct ScoredReply {
   std::optional<Action> action;  // nullopt: malformed, no decision
   bool decided_right = false;
-  size_t questions = 0;          // question sentences and requests in the reply; 0 for a stop
+  size_t questions = 0;  // question sentences and requests in the reply; 0 for a stop
   // The parts and the fused reward; nullopt: unscored (its grader failed, or its continue
   // sample is unlabelled, whatever the reply says). Never 0, never 1.
   std::optional<RewardParts> parts;
   std::optional<double> reward;
-  std::string reason;            // the grader's, or why there is no grade
+  std::string reason;  // the grader's, or why there is no grade
 };
 
 // Format P of a reply that rightly continues: 1 for one question, 0.5 for two, else 0.

@@ -1,8 +1,8 @@
 #include "reward/score.h"
 
-#include <gtest/gtest.h>
-
 #include <cmath>
+
+#include <gtest/gtest.h>
 
 #include "hindsight/testing.h"
 #include "reward/testing.h"

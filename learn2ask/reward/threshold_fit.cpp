@@ -47,9 +47,10 @@ Result<ThresholdFit> fit_thresholds(std::vector<LabelledPair> pairs) {
   ThresholdFit fit;
   for (const LabelledPair& pair : pairs) ++(pair.same ? fit.same_pairs : fit.different_pairs);
   if (fit.same_pairs == 0 || fit.different_pairs == 0) {
-    return Error{ErrorCode::kInvalidInput,
-                 "threshold fit: " + std::to_string(fit.same_pairs) + " pairs ask for the same and " +
-                     std::to_string(fit.different_pairs) + " for different facts: needs both"};
+    return Error{ErrorCode::kInvalidInput, "threshold fit: " + std::to_string(fit.same_pairs) +
+                                               " pairs ask for the same and " +
+                                               std::to_string(fit.different_pairs) +
+                                               " for different facts: needs both"};
   }
   std::sort(pairs.begin(), pairs.end(),
             [](const auto& a, const auto& b) { return a.similarity > b.similarity; });
@@ -93,13 +94,9 @@ void VerdictCounts::add(bool same, double content) {
 
 double VerdictCounts::precision() const { return share(same_full, same_full + different_full); }
 
-double VerdictCounts::recall() const {
-  return share(same_full, same_full + same_half + same_none);
-}
+double VerdictCounts::recall() const { return share(same_full, same_full + same_half + same_none); }
 
-double VerdictCounts::f1() const {
-  return f1_of(same_full, different_full, same_half + same_none);
-}
+double VerdictCounts::f1() const { return f1_of(same_full, different_full, same_half + same_none); }
 
 VerdictCounts count_verdicts(std::span<const LabelledPair> pairs,
                              const SimilarityThresholds& thresholds) {

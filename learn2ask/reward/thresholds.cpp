@@ -14,7 +14,8 @@ GraderThresholds load_thresholds(const std::filesystem::path& path) {
     if (!present) fail_input("thresholds: " + path.string() + ": '" + field.key + "': missing");
   }
   read_config(thresholds, source);
-  for (const auto& [name, pair] : {std::pair("match", thresholds.match), {"words", thresholds.words}}) {
+  for (const auto& [name, pair] :
+       {std::pair("match", thresholds.match), {"words", thresholds.words}}) {
     if (pair.near > pair.same) {
       fail_input("thresholds: " + path.string() + ": '" + name + ".near' is above '" + name +
                  ".same'");

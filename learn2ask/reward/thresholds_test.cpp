@@ -1,8 +1,8 @@
 #include "reward/thresholds.h"
 
-#include <gtest/gtest.h>
-
 #include <cmath>
+
+#include <gtest/gtest.h>
 
 #include "base/file.h"
 #include "base/rng.h"
@@ -98,9 +98,11 @@ TEST(FitThresholds, NeedsBothKinds) {
 }
 
 TEST(LabelledPairs, StayInsideAGroupAndCountRepeatedQuestionsOnce) {
-  const std::vector<LabelledQuestion> questions = {
-      {"1", "car", "a", "One?"}, {"2", "car", "a", "one?"}, {"3", "car", "a", "Two?"},
-      {"4", "car", "b", "Three?"}, {"5", "boat", "a", "Four?"}};
+  const std::vector<LabelledQuestion> questions = {{"1", "car", "a", "One?"},
+                                                   {"2", "car", "a", "one?"},
+                                                   {"3", "car", "a", "Two?"},
+                                                   {"4", "car", "b", "Three?"},
+                                                   {"5", "boat", "a", "Four?"}};
   const auto pairs =
       labelled_pairs(questions, [](const std::string&, const std::string&) { return 0.5; });
   ASSERT_EQ(pairs.size(), 3u);  // One-Two, One-Three, Two-Three
@@ -108,8 +110,8 @@ TEST(LabelledPairs, StayInsideAGroupAndCountRepeatedQuestionsOnce) {
 }
 
 TEST(VerdictCounts, CountEveryKind) {
-  const std::vector<LabelledPair> pairs = {{0.9, true}, {0.9, false}, {0.6, true},
-                                           {0.6, false}, {0.1, true}, {0.1, false}};
+  const std::vector<LabelledPair> pairs = {{0.9, true},  {0.9, false}, {0.6, true},
+                                           {0.6, false}, {0.1, true},  {0.1, false}};
   const auto c = count_verdicts(pairs, {.same = 0.8, .near = 0.5});
   for (const size_t count : {c.same_full, c.same_half, c.same_none, c.different_full,
                              c.different_half, c.different_none}) {

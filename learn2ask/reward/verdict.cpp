@@ -97,7 +97,8 @@ Comparison comparison_of(const GradeRequest& request, const QuestionForms& forms
     compared.open.push_back(item.question);
     compared.open.push_back(item.question + " " + item.fact);
   }
-  for (const KnownQuestion& known : known_questions(request.context, request.context.size(), forms)) {
+  for (const KnownQuestion& known :
+       known_questions(request.context, request.context.size(), forms)) {
     compared.known.push_back(known.question);
     compared.known.push_back(known.question + " " + known.answer);
   }

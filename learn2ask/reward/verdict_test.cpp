@@ -1,8 +1,8 @@
 #include "reward/verdict.h"
 
-#include <gtest/gtest.h>
-
 #include <map>
+
+#include <gtest/gtest.h>
 
 #include "hindsight/testing.h"
 #include "reward/testing.h"
@@ -49,7 +49,8 @@ TEST(Verdict, FollowsTheScaleOverAllSimilarities) {
 }
 
 TEST(Verdict, TakesTheNearestOfTheItems) {
-  const Comparison compared{.questions = {"q"}, .flaws = {""}, .open = {"a", "b", "c"}, .known = {}};
+  const Comparison compared{
+      .questions = {"q"}, .flaws = {""}, .open = {"a", "b", "c"}, .known = {}};
   Table table;
   table.set("q", "a", 0.1);
   table.set("q", "b", 0.9);
@@ -69,8 +70,8 @@ TEST(Combine, IsTheMeanRoundedDownToTheScale) {
     std::vector<double> contents;
     double expected;
   } cases[] = {
-      {{}, 0},        {{1}, 1},       {{0.5}, 0.5},        {{0}, 0},
-      {{1, 1}, 1},    {{1, 0.5}, 0.5}, {{1, 0}, 0.5},       {{0.5, 0}, 0},
+      {{}, 0},        {{1}, 1},         {{0.5}, 0.5},       {{0}, 0},
+      {{1, 1}, 1},    {{1, 0.5}, 0.5},  {{1, 0}, 0.5},      {{0.5, 0}, 0},
       {{1, 0, 0}, 0}, {{1, 1, 0}, 0.5}, {{1, 1, 0.5}, 0.5}, {{1, 0, 0, 0, 0}, 0},
   };
   for (const auto& c : cases) {
@@ -106,9 +107,9 @@ class ComparisonOf : public testing::Test {
     const GradeRequest request{"s/4", turns_, wanted_, question};
     return comparison_of(request, shipped_forms());
   }
-  std::vector<Turn> turns_ = turns_of(session_of(
-      {"u: I have had a bad cough since last Monday and it keeps me up at night.",
-       "a: Do you smoke?", "u: No, I never did.", "a: Let us see."}));
+  std::vector<Turn> turns_ = turns_of(
+      session_of({"u: I have had a bad cough since last Monday and it keeps me up at night.",
+                  "a: Do you smoke?", "u: No, I never did.", "a: Let us see."}));
   std::vector<Item> wanted_ = {item_of("Do you have a fever?", "Yes, 39 degrees.")};
 };
 

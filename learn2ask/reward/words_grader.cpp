@@ -1,9 +1,9 @@
 #include "reward/words_grader.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <set>
+
+#include <fmt/format.h>
 
 #include "hindsight/reply.h"
 #include "reward/verdict.h"

@@ -1,8 +1,8 @@
 #include "reward/words_grader.h"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
+
+#include <gtest/gtest.h>
 
 #include "hindsight/reply.h"
 #include "hindsight/testing.h"
@@ -30,8 +30,9 @@ double brute_force(const std::string& a, const std::string& b) {
 }
 
 std::string random_question(Rng& rng) {
-  static const std::vector<std::string> kWords = {"does", "the", "battery", "Battery", "charge",
-                                                  "you", "fuse", "blown", "when", "发烧", "lamp"};
+  static const std::vector<std::string> kWords = {"does",   "the",  "battery", "Battery",
+                                                  "charge", "you",  "fuse",    "blown",
+                                                  "when",   "发烧", "lamp"};
   std::string text;
   for (size_t i = rng.below(9); i > 0; --i) text += rng.pick(kWords) + " ";
   return text + "?";
@@ -57,8 +58,8 @@ TEST(WordsGrader, GradesByTheWordsInCommon) {
   thresholds.words = {.same = 0.6, .near = 0.3};
   WordsGrader grader(shipped_forms(), thresholds);
   EXPECT_EQ(grader.name(), "words (same 0.6, near 0.3)");
-  const auto turns = turns_of(session_of({"u: My laptop is dead.", "a: Is the charger plugged in?",
-                                          "u: Yes, it is."}));
+  const auto turns = turns_of(
+      session_of({"u: My laptop is dead.", "a: Is the charger plugged in?", "u: Yes, it is."}));
   const std::vector<Item> wanted = {item_of("Does the battery charge?", "It stays empty.")};
   const struct {
     const char* question;

@@ -2,8 +2,8 @@
 // thresholds are on others.
 //
 // usage: fit_thresholds TRAIN.jsonl DEV.jsonl MINILM_FOLDER QUESTION_FORMS_FOLDER
-#include <cstdio>
 #include <algorithm>
+#include <cstdio>
 #include <map>
 #include <numeric>
 #include <unordered_map>
@@ -53,7 +53,8 @@ std::vector<LabelledPair> cosine_pairs(const std::vector<LabelledQuestion>& ques
 }
 
 void print_counts(const char* where, const VerdictCounts& c) {
-  std::printf("  %s: F1 %.3f (precision %.3f, recall %.3f)\n", where, c.f1(), c.precision(), c.recall());
+  std::printf("  %s: F1 %.3f (precision %.3f, recall %.3f)\n", where, c.f1(), c.precision(),
+              c.recall());
   std::printf("    people say same:      1 %6zu   0.5 %6zu   0 %6zu\n", c.same_full, c.same_half,
               c.same_none);
   std::printf("    people say different: 1 %6zu   0.5 %6zu   0 %6zu\n", c.different_full,
@@ -146,13 +147,15 @@ void run(const std::string& train_path, const std::string& dev_path, const std::
   };
   GraderThresholds thresholds;
   thresholds.languages = {"English"};
-  thresholds.match = fit("match (cosine of sentence vectors)", cosine_pairs(train_questions, encoder),
-                         cosine_pairs(dev_questions, encoder));
+  thresholds.match =
+      fit("match (cosine of sentence vectors)", cosine_pairs(train_questions, encoder),
+          cosine_pairs(dev_questions, encoder));
   MatchGrader match(encoder, forms, thresholds, {});
   print_counts("dev, in contexts", agreement(match, dev, train_questions, forms));
 
-  thresholds.words = fit("words (overlap of content words)", labelled_pairs(train_questions, overlap),
-                         labelled_pairs(dev_questions, overlap));
+  thresholds.words =
+      fit("words (overlap of content words)", labelled_pairs(train_questions, overlap),
+          labelled_pairs(dev_questions, overlap));
   WordsGrader words(forms, thresholds);
   print_counts("dev, in contexts", agreement(words, dev, train_questions, forms));
 
