@@ -28,7 +28,7 @@ std::string first_difference(const std::string& before, const std::string& now) 
     if (!more_a) line_a.clear();
     if (!more_b) line_b.clear();
     if (line_a != line_b) {
-      return "'" + shown(trim(line_a)) + "' there, '" + shown(trim(line_b)) + "' now";
+      return shown(trim(line_a)) + " there, " + shown(trim(line_b)) + " now";
     }
   }
 }
