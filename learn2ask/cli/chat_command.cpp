@@ -127,7 +127,9 @@ void add_chat_command(CLI::App& app) {
   auto transcript = std::make_shared<std::string>();
   command->add_option("--adapter", *adapter, "adapter of a training run; without it the base model")
       ->type_name("DIR");
-  command->add_option("--transcript", *transcript, "append the dialogue here, as CSV that import reads")
+  command
+      ->add_option("--transcript", *transcript,
+                   "append the dialogue here, as CSV that import reads")
       ->type_name("FILE");
   auto settings = Settings::add<ChatOptions>(*command);
   command->callback([=] { chat(settings->read<ChatOptions>(), *adapter, *transcript); });

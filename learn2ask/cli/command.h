@@ -3,10 +3,11 @@
 // A subcommand is one file, `<name>_command.cpp`, with one function that adds it to the program.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
 #include <vector>
+
+#include <CLI/CLI.hpp>
 
 #include "base/config.h"
 

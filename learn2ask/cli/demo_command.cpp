@@ -90,9 +90,8 @@ void add_demo_command(CLI::App& app) {
       ->capture_default_str()
       ->type_name("DIR");
   command->add_option("--seed", *seed, "of the logs and of training")->capture_default_str();
-  command->callback([=] {
-    run_recipe(recipe->empty() ? data_path("recipes/demo.yaml") : *recipe, *out, *seed);
-  });
+  command->callback(
+      [=] { run_recipe(recipe->empty() ? data_path("recipes/demo.yaml") : *recipe, *out, *seed); });
 }
 
 }  // namespace l2a

@@ -21,6 +21,8 @@ NamedPolicy read_policy(const std::string& text) {
 void evaluate(const EvaluationSettings& settings, EvaluationFiles files,
               const std::vector<std::string>& policies) {
   for (const auto& text : policies) files.policies.push_back(read_policy(text));
+  auto& domain = files.grader_inputs.domain;
+  if (!domain.empty()) domain = domain_path(domain);
   std::printf("%s", evaluate_step(settings, files).c_str());
   std::printf("\nreport: %s/report.html\n", files.out.c_str());
 }

@@ -1,13 +1,13 @@
 #include "cli/evaluation_step.h"
 
-#include <ATen/Version.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <optional>
 #include <set>
+
+#include <ATen/Version.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -79,8 +79,7 @@ class EvaluationRun {
 
   std::vector<ConstantPolicy> constants() const {
     std::vector<ConstantPolicy> result = {ConstantPolicy::always_stop(policy_.format)};
-    const auto source =
-        files_.train_labels.empty() ? sessions_ : read_labels(files_.train_labels);
+    const auto source = files_.train_labels.empty() ? sessions_ : read_labels(files_.train_labels);
     result.push_back(
         ConstantPolicy::always_ask(most_frequent_question(source, forms_), policy_.format));
     return result;
@@ -159,8 +158,8 @@ class EvaluationRun {
   void write() const {
     Json comparisons = Json::array();
     for (const auto& c : comparisons_) {
-      Json row = {{"a", c.now.facts.policy}, {"b", c.before.facts.policy},
-                  {"grader", c.now.facts.grader}};
+      Json row = {
+          {"a", c.now.facts.policy}, {"b", c.before.facts.policy}, {"grader", c.now.facts.grader}};
       row.update(to_json(c.difference));
       comparisons.push_back(row);
     }
@@ -196,14 +195,14 @@ class EvaluationRun {
   }
 
   std::vector<std::pair<std::string, std::string>> facts() const {
-    return {{"made", utc_timestamp()},
-            {"model", policy_.model_name},
-            {"labels", files_.labels + " (SHA-256 " + sha256_file(files_.labels).substr(0, 12) +
-                           ")"},
-            {"sessions", std::to_string(sessions_.size())},
-            {"prompt", policy_.prompt_name + " (SHA-256 " +
-                           policy_.prompt_hash().second.substr(0, 12) + ")"},
-            {"LibTorch", TORCH_VERSION}};
+    return {
+        {"made", utc_timestamp()},
+        {"model", policy_.model_name},
+        {"labels", files_.labels + " (SHA-256 " + sha256_file(files_.labels).substr(0, 12) + ")"},
+        {"sessions", std::to_string(sessions_.size())},
+        {"prompt",
+         policy_.prompt_name + " (SHA-256 " + policy_.prompt_hash().second.substr(0, 12) + ")"},
+        {"LibTorch", TORCH_VERSION}};
   }
 
   std::vector<std::string> commands() const {
@@ -211,8 +210,8 @@ class EvaluationRun {
     if (files_.history.empty()) return lines;
     JsonlReader reader(files_.history);
     while (auto line = reader.next()) {
-      lines.push_back(get_string(std::move(*line).value_or_throw().value, "command")
-                          .value_or_throw());
+      lines.push_back(
+          get_string(std::move(*line).value_or_throw().value, "command").value_or_throw());
     }
     return lines;
   }

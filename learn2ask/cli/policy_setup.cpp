@@ -1,8 +1,8 @@
 #include "cli/policy_setup.h"
 
-#include <ATen/Parallel.h>
-
 #include <filesystem>
+
+#include <ATen/Parallel.h>
 
 #include "base/file.h"
 #include "base/utf8.h"
@@ -21,8 +21,7 @@ std::string prompt_file(const PolicyOptions& options, Fusion fusion) {
 Transformer load_model(const PolicyOptions& options, const GgufFile& file) {
   if (options.threads > 0) at::set_num_threads(static_cast<int>(options.threads));
   ModelOptions model;
-  model.compute =
-      options.compute == "float32" ? ComputeType::kFloat32 : ComputeType::kBfloat16;
+  model.compute = options.compute == "float32" ? ComputeType::kFloat32 : ComputeType::kBfloat16;
   model.device = options.device;
   return Transformer::load(file, model);
 }

@@ -1,8 +1,9 @@
 // The program's command line: all subcommands on one parser.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <memory>
+
+#include <CLI/CLI.hpp>
 
 #include "cli/recipe.h"
 

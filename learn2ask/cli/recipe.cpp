@@ -1,9 +1,9 @@
 #include "cli/recipe.h"
 
-#include <yaml-cpp/yaml.h>
-
 #include <algorithm>
 #include <sstream>
+
+#include <yaml-cpp/yaml.h>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -75,8 +75,7 @@ class RecipeReader {
     size_t begin = 0;
     while ((begin = text.find("${", begin)) != text.npos) {
       const size_t end = text.find('}', begin);
-      const std::string name =
-          end == text.npos ? "" : text.substr(begin + 2, end - begin - 2);
+      const std::string name = end == text.npos ? "" : text.substr(begin + 2, end - begin - 2);
       const auto variable = variables_.find(name);
       if (variable == variables_.end()) refuse(node, "unknown variable in '" + text + "'");
       text.replace(begin, end + 1 - begin, variable->second);

@@ -72,12 +72,15 @@ std::string train_sft_step(const SftSettings& settings, const TrainingFiles& fil
   const RunDirectory directory =
       open_run_directory(files.out, list_config(settings), {{policy.prompt_name, policy.prompt}});
   const auto sessions = read_labels(files.labels), held_out = read_optional_labels(files.dev);
-  LoraAdapter adapter =
-      start_adapter(files, settings.lora, settings.sft.loop.seed, policy.model);
+  LoraAdapter adapter = start_adapter(files, settings.lora, settings.sft.loop.seed, policy.model);
   std::unique_ptr<Progress> bar;
   const TrainerSetup setup{
-      .model = policy.model, .chat = policy.chat, .system_prompt = policy.prompt,
-      .format = policy.format, .base_name = policy.model_name, .directory = files.out,
+      .model = policy.model,
+      .chat = policy.chat,
+      .system_prompt = policy.prompt,
+      .format = policy.format,
+      .base_name = policy.model_name,
+      .directory = files.out,
       .config_sha256 = sha256_hex(directory.config_sha256 + inputs_hash(files)),
       .events = show_progress(bar, "train sft", "loss")};
   const TrainResult result = train_sft(setup, sessions, held_out, settings.sft, adapter);
@@ -91,12 +94,15 @@ std::string train_grpo_step(const GrpoSettings& settings, const TrainingFiles& f
   RewardSetup reward(settings.reward, policy.format);
   const RunDirectory directory =
       open_run_directory(files.out, list_config(settings), {{policy.prompt_name, policy.prompt}});
-  LoraAdapter adapter =
-      start_adapter(files, settings.lora, settings.grpo.loop.seed, policy.model);
+  LoraAdapter adapter = start_adapter(files, settings.lora, settings.grpo.loop.seed, policy.model);
   std::unique_ptr<Progress> bar;
   const TrainerSetup setup{
-      .model = policy.model, .chat = policy.chat, .system_prompt = policy.prompt,
-      .format = policy.format, .base_name = policy.model_name, .directory = files.out,
+      .model = policy.model,
+      .chat = policy.chat,
+      .system_prompt = policy.prompt,
+      .format = policy.format,
+      .base_name = policy.model_name,
+      .directory = files.out,
       .config_sha256 = sha256_hex(directory.config_sha256 + inputs_hash(files)),
       .events = show_progress(bar, "train grpo", "reward")};
   const TrainResult result =
