@@ -55,60 +55,64 @@ std::string inputs_hash(const TrainingFiles& files) {
   return text;
 }
 
-std::string report_result(const TrainResult& result, const std::string& out,
-                          const LoraAdapter& adapter, const std::string& base_name) {
-  const std::string directory = (fs::path(out) / "adapter").string();
-  adapter.save(directory, base_name);
-  std::printf("trained %lld steps (ended by %s); adapter of %s -> %s\n",
-              static_cast<long long>(result.steps), result.stopped_by.c_str(),
-              result.checkpoint.filename().c_str(), directory.c_str());
-  return directory;
-}
+// What both trainers stand on: model, data, start, run directory, progress.
+struct TrainingStep {
+  TrainingStep(const TrainingFiles& training_files, const PolicyOptions& policy_options,
+               Fusion fusion, const LoraOptions& lora, uint64_t seed,
+               const std::vector<ConfigField>& fields)
+      : files(training_files),
+        policy(policy_options, fusion),
+        sessions(read_labels(files.labels)),
+        held_out(read_optional_labels(files.dev)),
+        adapter(start_adapter(files, lora, seed, policy.model)),
+        directory(open_run_directory(files.out, fields, {{policy.prompt_name, policy.prompt}})) {}
+
+  TrainerSetup setup(const std::string& what, const std::string& noted_key) {
+    return {.model = policy.model,
+            .chat = policy.chat,
+            .system_prompt = policy.prompt,
+            .format = policy.format,
+            .base_name = policy.model_name,
+            .directory = files.out,
+            .config_sha256 = sha256_hex(directory.config_sha256 + inputs_hash(files)),
+            .events = show_progress(bar, what, noted_key)};
+  }
+
+  // Saves the adapter, says what became of the run, and returns the adapter's directory.
+  std::string finish(const TrainResult& result) {
+    if (bar) bar->finish();
+    const std::string saved = (fs::path(files.out) / "adapter").string();
+    adapter.save(saved, policy.model_name);
+    std::printf("trained %lld steps (ended by %s); adapter of %s -> %s\n",
+                static_cast<long long>(result.steps), result.stopped_by.c_str(),
+                result.checkpoint.filename().c_str(), saved.c_str());
+    return saved;
+  }
+
+  const TrainingFiles& files;
+  const PolicySetup policy;
+  const std::vector<LabelledSession> sessions, held_out;
+  LoraAdapter adapter;
+  const RunDirectory directory;
+  std::unique_ptr<Progress> bar;
+};
 
 }  // namespace
 
 std::string train_sft_step(const SftSettings& settings, const TrainingFiles& files) {
-  const PolicySetup policy(settings.policy, Fusion::kProduct);
-  const RunDirectory directory =
-      open_run_directory(files.out, list_config(settings), {{policy.prompt_name, policy.prompt}});
-  const auto sessions = read_labels(files.labels), held_out = read_optional_labels(files.dev);
-  LoraAdapter adapter = start_adapter(files, settings.lora, settings.sft.loop.seed, policy.model);
-  std::unique_ptr<Progress> bar;
-  const TrainerSetup setup{
-      .model = policy.model,
-      .chat = policy.chat,
-      .system_prompt = policy.prompt,
-      .format = policy.format,
-      .base_name = policy.model_name,
-      .directory = files.out,
-      .config_sha256 = sha256_hex(directory.config_sha256 + inputs_hash(files)),
-      .events = show_progress(bar, "train sft", "loss")};
-  const TrainResult result = train_sft(setup, sessions, held_out, settings.sft, adapter);
-  if (bar) bar->finish();
-  return report_result(result, files.out, adapter, policy.model_name);
+  TrainingStep step(files, settings.policy, Fusion::kProduct, settings.lora, settings.sft.loop.seed,
+                    list_config(settings));
+  const TrainerSetup setup = step.setup("train sft", "loss");
+  return step.finish(train_sft(setup, step.sessions, step.held_out, settings.sft, step.adapter));
 }
 
 std::string train_grpo_step(const GrpoSettings& settings, const TrainingFiles& files) {
-  const PolicySetup policy(settings.policy, settings.reward.fusion_kind());
-  const auto sessions = read_labels(files.labels), held_out = read_optional_labels(files.dev);
-  RewardSetup reward(settings.reward, policy.format);
-  const RunDirectory directory =
-      open_run_directory(files.out, list_config(settings), {{policy.prompt_name, policy.prompt}});
-  LoraAdapter adapter = start_adapter(files, settings.lora, settings.grpo.loop.seed, policy.model);
-  std::unique_ptr<Progress> bar;
-  const TrainerSetup setup{
-      .model = policy.model,
-      .chat = policy.chat,
-      .system_prompt = policy.prompt,
-      .format = policy.format,
-      .base_name = policy.model_name,
-      .directory = files.out,
-      .config_sha256 = sha256_hex(directory.config_sha256 + inputs_hash(files)),
-      .events = show_progress(bar, "train grpo", "reward")};
-  const TrainResult result =
-      train_grpo(setup, sessions, held_out, reward.reward_fn(), settings.grpo, adapter);
-  if (bar) bar->finish();
-  return report_result(result, files.out, adapter, policy.model_name);
+  TrainingStep step(files, settings.policy, settings.reward.fusion_kind(), settings.lora,
+                    settings.grpo.loop.seed, list_config(settings));
+  RewardSetup reward(settings.reward, step.policy.format);
+  const TrainerSetup setup = step.setup("train grpo", "reward");
+  return step.finish(train_grpo(setup, step.sessions, step.held_out, reward.reward_fn(),
+                                settings.grpo, step.adapter));
 }
 
 }  // namespace l2a
