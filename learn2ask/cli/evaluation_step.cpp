@@ -181,7 +181,9 @@ class EvaluationRun {
       for (auto& curve : learning_curves(metrics, named.name)) report.curves.push_back(curve);
     }
     report.summaries = summaries_;
+    // The page compares under the grader of its headline; eval.json has all.
     for (const auto& c : comparisons_) {
+      if (c.now.facts.grader != summaries_.front().facts.grader) continue;
       report.comparisons.push_back({c.now.facts.policy, c.before.facts.policy, c.difference});
     }
     report.dialogues = dialogues_;

@@ -403,13 +403,13 @@ AttentionInput run_backward(const at::Tensor& grad_out_nkgh, const AttentionInpu
 }  // namespace
 
 AttentionOutput cpu_tree_attention(const AttentionInput& in,
-                                   const std::vector<AttentionTask>& tasks, bool pairs) {
+                                   const std::vector<AttentionTask>& tasks) {
   const Sizes s = sizes_of(in.q_kngh);
   AttentionOutput out{at::empty({s.n, s.kv, s.g, s.h}, in.q_kngh.options()),
                       at::empty({s.kv, s.n, s.g}, at::kFloat)};
   if (in.q_kngh.scalar_type() == at::kFloat) {
     run_forward<float, float>(in, tasks, out);
-  } else if (pairs) {
+  } else if (has_bf16_products()) {
     run_forward<BFloat16, Bf16Pair>(in, tasks, out);
   } else {
     run_forward<BFloat16, float>(in, tasks, out);
@@ -419,11 +419,11 @@ AttentionOutput cpu_tree_attention(const AttentionInput& in,
 
 AttentionInput cpu_tree_attention_backward(const at::Tensor& grad_out_nkgh,
                                            const AttentionInput& in, const AttentionOutput& out,
-                                           const std::vector<AttentionTask>& tasks, bool pairs) {
+                                           const std::vector<AttentionTask>& tasks) {
   if (in.q_kngh.scalar_type() == at::kFloat) {
     return run_backward<float, float>(grad_out_nkgh, in, out, tasks);
   }
-  if (pairs) return run_backward<BFloat16, Bf16Pair>(grad_out_nkgh, in, out, tasks);
+  if (has_bf16_products()) return run_backward<BFloat16, Bf16Pair>(grad_out_nkgh, in, out, tasks);
   return run_backward<BFloat16, float>(grad_out_nkgh, in, out, tasks);
 }
 
