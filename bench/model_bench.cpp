@@ -1,0 +1,229 @@
+// Tokens a second of prefill, decoding and training on the embedded model's shape, and the time
+// that the same matrix products take alone: the limit, measured in the same run.
+//
+// usage: model_bench [threads]
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <map>
+
+#include <torch/torch.h>
+
+#include "base/rng.h"
+#include "model/decode_batch.h"
+#include "model/transformer.h"
+#include "model/tree_plan.h"
+
+namespace l2a {
+namespace {
+
+using Rows = std::vector<std::vector<int32_t>>;
+
+constexpr int kRepeats = 3;
+
+TransformerConfig smollm2_135m() {
+  TransformerConfig c;
+  c.layers = 30;
+  c.width = 576;
+  c.heads = 9;
+  c.kv_heads = 3;
+  c.head_dim = 64;
+  c.mlp_width = 1536;
+  c.vocabulary = 49152;
+  c.max_positions = 8192;
+  c.rope_theta = 100000;
+  return c;
+}
+
+double median_seconds(const std::function<void()>& work) {
+  std::vector<double> seconds;
+  for (int i = 0; i < kRepeats; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    seconds.push_back(
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  std::sort(seconds.begin(), seconds.end());
+  return seconds[kRepeats / 2];
+}
+
+// The time of matrix products alone, each shape measured once. out = left * right, bfloat16.
+class GemmLimit {
+ public:
+  void add(int64_t m, int64_t n, int64_t k, double times) {
+    double& one = seconds_of_[{m, n, k}];
+    if (one == 0) {
+      const auto left = at::randn({m, k}).to(at::kBFloat16);
+      const auto right = at::randn({n, k}).to(at::kBFloat16);
+      auto out = at::empty({m, n}, at::kBFloat16);
+      at::mm_out(out, left, right.t());
+      const int rounds = static_cast<int>(std::clamp(1e10 / (2.0 * m * n * k), 1.0, 50.0));
+      one = median_seconds([&] {
+              for (int i = 0; i < rounds; ++i) at::mm_out(out, left, right.t());
+            }) /
+            rounds;
+    }
+    seconds_ += times * one;
+    flops_ += times * 2.0 * m * n * k;
+  }
+  // A product of attention: its multiplications at the rate of the others.
+  void add_flops(double flops) { attention_flops_ += flops; }
+
+  double seconds() const { return seconds_ * (1 + attention_flops_ / flops_); }
+  double gigaflops() const { return flops_ / seconds_ / 1e9; }
+
+ private:
+  std::map<std::array<int64_t, 3>, double> seconds_of_;
+  double seconds_ = 0, flops_ = 0, attention_flops_ = 0;
+};
+
+void add_linear_layers(const TransformerConfig& c, int64_t tokens, double times, GemmLimit& limit) {
+  const int64_t q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
+  const double layers = times * static_cast<double>(c.layers);
+  limit.add(tokens, q + 2 * kv, c.width, layers);
+  limit.add(tokens, c.width, q, layers);
+  limit.add(tokens, 2 * c.mlp_width, c.width, layers);
+  limit.add(tokens, c.width, c.mlp_width, layers);
+}
+
+// Query-key pairs that may see each other.
+double visible_pairs(const TokenTree& tree) {
+  double pairs = 0;
+  for (const int64_t position : token_positions(tree)) pairs += static_cast<double>(position + 1);
+  return pairs;
+}
+
+void report(const char* what, double tokens, double seconds, const GemmLimit& limit) {
+  std::printf("%-34s %8.0f tokens %8.2f s %8.0f tokens/s  limit %7.2f s (%4.0f GF/s)  %3.0f%%\n",
+              what, tokens, seconds, tokens / seconds, limit.seconds(), limit.gigaflops(),
+              100 * limit.seconds() / seconds);
+  std::fflush(stdout);
+}
+
+std::vector<int32_t> draw(Rng& rng, size_t count) {
+  std::vector<int32_t> ids(count);
+  for (auto& id : ids) id = static_cast<int32_t>(rng.below(49152));
+  return ids;
+}
+
+struct Session {
+  TokenTree tree;
+  std::vector<int64_t> reply_places;  // of each token before a reply token
+  std::vector<int64_t> reply_targets;
+};
+
+// About 300 tokens of transcript, 6 expert turns, 8 replies of 20 to 29 tokens each.
+Session make_session(Rng& rng) {
+  Rows rows;
+  std::vector<size_t> context;
+  std::vector<int32_t> transcript = draw(rng, 60);
+  for (int turn = 0; turn < 6; ++turn) {
+    const auto more = draw(rng, 30 + rng.below(21));
+    transcript.insert(transcript.end(), more.begin(), more.end());
+    for (int reply = 0; reply < 8; ++reply) {
+      rows.push_back(transcript);
+      const auto ids = draw(rng, 20 + rng.below(10));
+      rows.back().insert(rows.back().end(), ids.begin(), ids.end());
+      context.push_back(transcript.size());
+    }
+  }
+  Session session{build_token_tree(rows), {}, {}};
+  for (size_t r = 0; r < rows.size(); ++r) {
+    const auto from = static_cast<int64_t>(context[r]), to = static_cast<int64_t>(rows[r].size());
+    for (const int64_t place : row_tokens(session.tree, r, from - 1, to - 1)) {
+      session.reply_places.push_back(place);
+    }
+    session.reply_targets.insert(session.reply_targets.end(), rows[r].begin() + from,
+                                 rows[r].end());
+  }
+  return session;
+}
+
+void bench_prefill(const Transformer& model, const LoraAdapter& adapter) {
+  const TransformerConfig& c = model.config();
+  Rng rng(1);
+  const TokenTree tree = build_token_tree(Rows{draw(rng, 2048)});
+  GemmLimit limit;
+  add_linear_layers(c, tree.tokens(), 1, limit);
+  limit.add_flops(visible_pairs(tree) * 4.0 * c.heads * c.head_dim * c.layers);
+  const double seconds = median_seconds([&] { model.prefill(tree, &adapter); });
+  report("prefill, one row of 2048", tree.tokens(), seconds, limit);
+}
+
+void bench_decode(const Transformer& model, const LoraAdapter& adapter) {
+  constexpr int64_t kPrompts = 16, kReplies = 8, kNewTokens = 40;
+  const TransformerConfig& c = model.config();
+  Rng rng(2);
+  Rows prompts;
+  for (int64_t i = 0; i < kPrompts; ++i) prompts.push_back(draw(rng, 250 + rng.below(101)));
+  const TokenTree tree = build_token_tree(prompts);
+  GemmLimit limit;
+  add_linear_layers(c, tree.tokens(), 1, limit);
+  add_linear_layers(c, kPrompts * kReplies, kNewTokens - 1, limit);
+  limit.add(kPrompts * kReplies, c.vocabulary, c.width, kNewTokens);
+  const double pairs =
+      visible_pairs(tree) + static_cast<double>(kReplies * kNewTokens * tree.tokens());
+  limit.add_flops(pairs * 4.0 * c.heads * c.head_dim * c.layers);
+  const double seconds = median_seconds([&] {
+    const auto cache = std::make_shared<const TreeCache>(model.prefill(tree, &adapter));
+    DecodeBatch batch(model, &adapter, kNewTokens);
+    for (int64_t i = 0; i < kPrompts; ++i) batch.add(cache, i, kReplies);
+    auto logits = batch.first();
+    for (int64_t step = 1; step < kNewTokens; ++step) {
+      const auto ids = logits.argmax(1).to(at::kInt);
+      logits = batch.step({ids.const_data_ptr<int32_t>(), static_cast<size_t>(ids.numel())});
+    }
+  });
+  report("decode, 16 prompts x 8 x 40 tokens", kPrompts * kReplies * kNewTokens, seconds, limit);
+}
+
+void bench_training(const Transformer& model, const LoraAdapter& adapter) {
+  const TransformerConfig& c = model.config();
+  Rng rng(3);
+  std::vector<Session> sessions;
+  for (int i = 0; i < 16; ++i) sessions.push_back(make_session(rng));
+  GemmLimit limit;
+  double tokens = 0;
+  for (const Session& session : sessions) {
+    tokens += static_cast<double>(session.tree.tokens());
+    add_linear_layers(c, session.tree.tokens(), 2, limit);  // forward; gradient of the input
+    // The head: forward, forward again and gradient of the input.
+    limit.add(static_cast<int64_t>(session.reply_places.size()), c.vocabulary, c.width, 3);
+    // Two products forward, five backward.
+    limit.add_flops(visible_pairs(session.tree) * 14.0 * c.heads * c.head_dim * c.layers);
+  }
+  double forward = 0, head = 0;
+  const double seconds = median_seconds([&] {
+    forward = head = 0;
+    for (const Session& session : sessions) {
+      const auto start = std::chrono::steady_clock::now();
+      const auto hidden = model.hidden(session.tree, &adapter);
+      const auto middle = std::chrono::steady_clock::now();
+      const auto out = model.head(hidden.index_select(0, at::tensor(session.reply_places)),
+                                  at::tensor(session.reply_targets));
+      const auto end = std::chrono::steady_clock::now();
+      (-out.log_prob_n.mean()).backward();
+      forward += std::chrono::duration<double>(middle - start).count();
+      head += std::chrono::duration<double>(end - middle).count();
+    }
+  });
+  report("train, 16 session trees", tokens, seconds, limit);
+  std::printf("  forward %.2f s, head forward %.2f s, backward %.2f s\n", forward, head,
+              seconds - forward - head);
+}
+
+}  // namespace
+}  // namespace l2a
+
+int main(int argc, char** argv) {
+  at::set_num_threads(argc > 1 ? std::atoi(argv[1]) : 2);
+  const auto model = l2a::Transformer::random(l2a::smollm2_135m(), {}, 1);
+  const l2a::LoraAdapter adapter(model.config(), {.rank = 16, .alpha = 32}, 2);
+  std::printf("SmolLM2-135M's shape, bfloat16, LoRA rank 16, %d threads\n", at::get_num_threads());
+  l2a::bench_prefill(model, adapter);
+  l2a::bench_decode(model, adapter);
+  l2a::bench_training(model, adapter);
+}
