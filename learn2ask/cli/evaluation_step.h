@@ -49,8 +49,7 @@ struct EvaluationFiles {
 };
 
 // Writes OUT/rows/POLICY.GRADER.jsonl, OUT/eval.json, OUT/eval.md, OUT/dialogues.md and
-// OUT/report.html, and returns the tables as text. Replies that an earlier, interrupted call had
-// written are not asked for again. Throws Failure.
+// OUT/report.html, and returns the tables as text. Run again, it starts anew. Throws Failure.
 std::string evaluate_step(const EvaluationSettings& settings, const EvaluationFiles& files);
 
 }  // namespace l2a
