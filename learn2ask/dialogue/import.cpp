@@ -43,6 +43,7 @@ class Importer {
     named.format = "sessions";
     named.input_sha256 = hash_inputs();
     for (const Split split : kSplits) {
+      if (split == Split::kHeldOut && options.held_out_share == 0) continue;
       outputs_.push_back(
           std::make_unique<AtomicFile>(directory / (std::string(split_name(split)) + ".jsonl")));
       named.extra["split"] = split_name(split);
@@ -118,16 +119,25 @@ class Importer {
     }
   }
 
+  // A given split stays what it is, but that train may hold some out.
+  Split split_for(std::optional<Split> given, uint64_t hash) const {
+    if (!given) {
+      return split_of(hash, {options_.dev_share, options_.test_share, options_.held_out_share});
+    }
+    if (*given != Split::kTrain) return *given;
+    return split_of(hash, {.held_out = options_.held_out_share});
+  }
+
   void keep(Session session, size_t input, size_t line) {
     const std::string where = place(input, line);
     if (options_.redact) redact_session(session, report_);
     const uint64_t hash = text_hash(session);
-    const Split split =
-        inputs_[input].split.value_or(split_of(hash, options_.dev_share, options_.test_share));
+    const std::optional<Split> given = inputs_[input].split;
+    const Split split = split_for(given, hash);
     const Seen now{hash, input, line, split};
 
     // Files that are given as splits may each count their sessions from 1.
-    const std::string scope = inputs_[input].split ? split_name(split) : "";
+    const std::string scope = given ? split_name(*given) : "";
     const auto [same_id, new_id] = ids_.try_emplace(stable_hash(scope + ":" + session.id), now);
     if (!new_id) {
       const Seen& first = same_id->second;
@@ -222,10 +232,10 @@ std::string summary_of(const ImportReport& report) {
   for (const auto& input : report.inputs) {
     out += fmt::format("read      {} ({})\n", input.name, input.format);
   }
-  const size_t total = report.written[0] + report.written[1] + report.written[2];
-  out += fmt::format("sessions  {} read, {} written: train {}, dev {}, test {}\n",
-                     report.sessions_read, total, report.written[0], report.written[1],
-                     report.written[2]);
+  const auto& [train, dev, test, held_out] = report.written;
+  out += fmt::format("sessions  {} read, {} written: train {}, dev {}, test {}",
+                     report.sessions_read, train + dev + test + held_out, train, dev, test);
+  out += held_out > 0 ? fmt::format(", held out of train {}\n", held_out) : "\n";
   out +=
       fmt::format("messages  {} read, {} written\n", report.messages_read, report.messages_written);
   if (report.messages_merged > 0) {

@@ -39,6 +39,7 @@ struct ImportOptions {
   std::string session_gap;  // empty: a log's sessions are taken as they are
   bool redact = false;
   double dev_share = 0.1, test_share = 0.1;  // train gets the rest
+  double held_out_share = 0;                 // of train, also of one that is given
   double max_failure_rate = 0.05;
   RoleNames roles;
   CsvColumns csv;
@@ -50,6 +51,8 @@ struct ImportOptions {
     v("redact", redact, "replace e-mail addresses, phone and card numbers");
     v("dev_share", dev_share, Range{0, 0.5}, "share of the sessions for choosing");
     v("test_share", test_share, Range{0, 0.5}, "share of the sessions for the final figures");
+    v("held_out_share", held_out_share, Range{0, 0.5},
+      "share of train set apart in held_out.jsonl, to stop and choose training by");
     v("max_failure_rate", max_failure_rate, Range{0, 1},
       "stop when a larger share of the sessions can't be used");
     v.group("roles", roles);
@@ -60,7 +63,7 @@ struct ImportOptions {
 struct ImportInput {
   std::filesystem::path path;
   std::string name;            // in messages and in the report
-  std::optional<Split> split;  // given: its sessions stay in this split
+  std::optional<Split> split;  // given: its sessions stay there (or in what train holds out)
 };
 
 // How often something happened, and where first.
@@ -80,7 +83,7 @@ struct ImportReport {
   };
   std::vector<Input> inputs;
   size_t sessions_read = 0, messages_read = 0;
-  std::array<size_t, 3> written{};  // sessions, by Split
+  std::array<size_t, 4> written{};  // sessions, by Split
   size_t messages_written = 0;      // tails included
   size_t messages_merged = 0;       // say more in the turn of the message before them
   Tally empty_messages, system_messages, tool_messages;
@@ -95,12 +98,12 @@ Json to_json(const ImportReport& report);
 // The same for people, a line each, only what happened.
 std::string summary_of(const ImportReport& report);
 
-// Writes train.jsonl, dev.jsonl, test.jsonl, failures.jsonl and, last, import-report.json into
-// `directory`. The files of sessions appear when all is read; the same inputs and options give
-// the same bytes. `header` gives the command and the configuration's hash. `on_session` is called
-// after each session read; it may throw.
-// Throws Failure: kNotFound, kIo, kInvalidInput (an id given to two different sessions; too many
-// failures, which failures.jsonl then lists; nothing to import).
+// Writes train.jsonl, dev.jsonl, test.jsonl, held_out.jsonl (when a share is held out),
+// failures.jsonl and, last, import-report.json into `directory`. The files of sessions appear when
+// all is read; the same inputs and options give the same bytes. `header` gives the command and the
+// configuration's hash. `on_session` is called after each session read; it may throw. Throws
+// Failure: kNotFound, kIo, kInvalidInput (an id given to two different sessions; too many failures,
+// which failures.jsonl then lists; nothing to import).
 ImportReport import_logs(
     const std::vector<ImportInput>& inputs, const ImportOptions& options, const FileHeader& header,
     const std::filesystem::path& directory, const std::function<void()>& on_session = [] {});

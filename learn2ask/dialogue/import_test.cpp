@@ -53,11 +53,12 @@ class Import {
   std::map<std::string, Session> sessions() const {
     std::map<std::string, Session> all;
     for (const Split split : kSplits) {
-      for_each_row(dir_ / "out" / (std::string(split_name(split)) + ".jsonl"), "sessions",
-                   [&](JsonLine&& line) {
-                     auto session = session_from_json(line.value).value_or_throw();
-                     all.emplace(session.id, std::move(session));
-                   });
+      const std::string name = std::string(split_name(split)) + ".jsonl";
+      if (split == Split::kHeldOut && !has(name)) continue;
+      for_each_row(dir_ / "out" / name, "sessions", [&](JsonLine&& line) {
+        auto session = session_from_json(line.value).value_or_throw();
+        all.emplace(session.id, std::move(session));
+      });
     }
     return all;
   }
@@ -222,9 +223,56 @@ TEST(Import, GivenSplitsStayAsTheyAre) {
   import.add(chat(1, "x") + chat(2, "y"), Split::kTrain);
   import.add(chat(1, "z") + chat(2, "x"), Split::kDev);  // numbered from 1 again
   import.run();
-  EXPECT_EQ(import.report.written, (std::array<size_t, 3>{2, 2, 0}));
+  EXPECT_EQ(import.report.written, (std::array<size_t, 4>{2, 2, 0, 0}));
   EXPECT_EQ(import.report.straddling_texts.examples,
             std::vector<std::string>{"log2:2: same text as log1:1"});
+  EXPECT_FALSE(import.has("held_out.jsonl"));
+}
+
+TEST(Import, TrainHoldsOutAShareByTheWordsAlone) {
+  ImportOptions options;
+  options.held_out_share = 0.1;
+  Import import;
+  import.add(many_chats(2000), Split::kTrain);
+  std::string copies;  // what train holds out stays together with its copies
+  for (size_t i = 0; i < 2000; ++i) {
+    copies += chat("copy-" + std::to_string(i), "COMPLAINT number " + std::to_string(i));
+  }
+  import.add(copies, Split::kTrain);
+  import.add(chat(0, "of dev"), Split::kDev);
+  import.run(options);
+  const auto& [train, dev, test, held_out] = import.report.written;
+  EXPECT_EQ(train + held_out, 4000u);
+  EXPECT_EQ(dev, 1u);
+  EXPECT_EQ(test, 0u);
+  EXPECT_EQ(import.report.straddling_texts.count, 0u);
+  EXPECT_NEAR(static_cast<double>(held_out), 400, 4 * std::sqrt(2 * 400 * 0.9));
+  EXPECT_NE(summary_of(import.report).find(", held out of train " + std::to_string(held_out)),
+            std::string::npos);
+  EXPECT_EQ(import.sessions().size(), 4000u);  // dev's 0 and train's have one id
+}
+
+TEST(Import, HoldingOutTakesFromTrainAlone) {
+  ImportOptions options;
+  const Import before(many_chats(2000), options);
+  options.held_out_share = 0.25;
+  const Import after(many_chats(2000), options);
+  EXPECT_EQ(after.report.written[1], before.report.written[1]);
+  EXPECT_EQ(after.report.written[2], before.report.written[2]);
+  const double expected = 0.25 * static_cast<double>(before.report.written[0]);
+  EXPECT_NEAR(static_cast<double>(after.report.written[3]), expected,
+              4 * std::sqrt(expected * 0.75));
+}
+
+TEST(Import, AnIdStandsOnceInTrainAndWhatItHoldsOut) {
+  ImportOptions options;
+  options.held_out_share = 0.5;
+  for (int i = 0; i < 20; ++i) {  // both orders of the splits, and both in one
+    Import import;
+    import.add(chat(1, "x") + chat(1, "y" + std::to_string(i)), Split::kTrain);
+    EXPECT_EQ(failure_of([&] { import.run(options); }),
+              "log1:2: session id '1' was given to another session at log1:1");
+  }
 }
 
 TEST(Import, ALongSilenceStartsANewSession) {
@@ -379,10 +427,11 @@ TEST(Import, TheReportCanBeReadByProgramsAndPeople) {
 TEST(ImportOptions, HaveTheseKeys) {
   std::vector<std::string> keys;
   for (const auto& field : list_config(ImportOptions{})) keys.push_back(field.key);
-  EXPECT_EQ(keys, (std::vector<std::string>{"format", "session_gap", "redact", "dev_share",
-                                            "test_share", "max_failure_rate", "roles.user",
-                                            "roles.assistant", "roles.system", "roles.tool",
-                                            "csv.session", "csv.role", "csv.text", "csv.time"}));
+  EXPECT_EQ(keys,
+            (std::vector<std::string>{"format", "session_gap", "redact", "dev_share", "test_share",
+                                      "held_out_share", "max_failure_rate", "roles.user",
+                                      "roles.assistant", "roles.system", "roles.tool",
+                                      "csv.session", "csv.role", "csv.text", "csv.time"}));
 }
 
 TEST(SpoolInput, KeepsACopyUntilThereIsANewOne) {

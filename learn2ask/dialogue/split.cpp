@@ -12,9 +12,11 @@ const char* split_name(Split split) {
     case Split::kDev:
       return "dev";
     case Split::kTest:
+      return "test";
+    case Split::kHeldOut:
       break;
   }
-  return "test";
+  return "held_out";
 }
 
 uint64_t text_hash(const Session& session) {
@@ -29,11 +31,14 @@ uint64_t text_hash(const Session& session) {
   return stable_hash(text);
 }
 
-Split split_of(uint64_t text_hash, double dev_share, double test_share) {
-  check(dev_share >= 0 && test_share >= 0 && dev_share + test_share <= 1, "split shares");
+Split split_of(uint64_t text_hash, const SplitShares& shares) {
+  const double kept = shares.dev + shares.test;
+  check(shares.dev >= 0 && shares.test >= 0 && kept <= 1, "split shares");
+  check(shares.held_out >= 0 && shares.held_out <= 1, "share held out of train");
   const double place = static_cast<double>(text_hash >> 11) * 0x1p-53;  // in [0, 1)
-  if (place < dev_share) return Split::kDev;
-  if (place < dev_share + test_share) return Split::kTest;
+  if (place < shares.dev) return Split::kDev;
+  if (place < kept) return Split::kTest;
+  if (place < kept + (1 - kept) * shares.held_out) return Split::kHeldOut;
   return Split::kTrain;
 }
 

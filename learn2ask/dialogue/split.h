@@ -8,15 +8,19 @@
 
 namespace l2a {
 
-enum class Split { kTrain, kDev, kTest };
-inline constexpr Split kSplits[] = {Split::kTrain, Split::kDev, Split::kTest};
-const char* split_name(Split split);  // "train", "dev", "test"
+// kHeldOut: set apart from train to stop and choose training by, where dev is to be read but once.
+enum class Split { kTrain, kDev, kTest, kHeldOut };
+inline constexpr Split kSplits[] = {Split::kTrain, Split::kDev, Split::kTest, Split::kHeldOut};
+const char* split_name(Split split);  // "train", "dev", "test", "held_out"
 
 // Hash of the roles and the normalised texts of the session's turns; ids, labels, letter case,
 // spacing and the cut of a turn into messages do not enter.
 uint64_t text_hash(const Session& session);
 
-// Shares are in [0, 1], their sum too; train gets the rest.
-Split split_of(uint64_t text_hash, double dev_share, double test_share);
+// Of all sessions, in [0, 1], the sum too; `held_out` of those that neither dev nor test gets.
+struct SplitShares {
+  double dev = 0, test = 0, held_out = 0;
+};
+Split split_of(uint64_t text_hash, const SplitShares& shares);
 
 }  // namespace l2a
