@@ -56,9 +56,18 @@ void run_step(const CommandLine& command, Journal& journal) {
   journal.append(dump_json({{"command", joined(command)}, {"seconds", spent.count()}}));
 }
 
-void run_recipe(const std::string& recipe, const std::string& out, uint64_t seed) {
+// What stands for ${name} in a recipe.
+RecipeVariables variables_of(const std::string& out, uint64_t seed, const std::string& data) {
+  if (data.empty()) return {{"out", out}, {"seed", std::to_string(seed)}, {"data", std::nullopt}};
+  if (!fs::is_directory(data)) {
+    fail(ErrorCode::kNotFound, "demo: --data: " + data + ": no such folder");
+  }
+  return {{"out", out}, {"seed", std::to_string(seed)}, {"data", data}};
+}
+
+void run_recipe(const std::string& recipe, const std::string& out, const RecipeVariables& values) {
+  const auto commands = read_recipe(recipe, values);
   make_private_directory(out);
-  const auto commands = read_recipe(recipe, {{"out", out}, {"seed", std::to_string(seed)}});
   const fs::path journal_path = fs::path(out) / "steps.jsonl";
   Journal journal(journal_path);  // repairs a torn last line
   const auto finished = finished_steps(journal_path);
@@ -84,14 +93,19 @@ void add_demo_command(CLI::App& app) {
   auto recipe = std::make_shared<std::string>();
   auto out = std::make_shared<std::string>("runs/demo");
   auto seed = std::make_shared<uint64_t>(1);
+  auto data = std::make_shared<std::string>();
   command->add_option("--recipe", *recipe, "the steps; default: recipes/demo.yaml")
       ->type_name("FILE");
   command->add_option("--out", *out, "folder of everything; an interrupted demo goes on there")
       ->capture_default_str()
       ->type_name("DIR");
   command->add_option("--seed", *seed, "of the logs and of training")->capture_default_str();
-  command->callback(
-      [=] { run_recipe(recipe->empty() ? data_path("recipes/demo.yaml") : *recipe, *out, *seed); });
+  command->add_option("--data", *data, "folder of your logs, where the recipe starts from some")
+      ->type_name("DIR");
+  command->callback([=] {
+    run_recipe(recipe->empty() ? data_path("recipes/demo.yaml") : *recipe, *out,
+               variables_of(*out, *seed, *data));
+  });
 }
 
 }  // namespace l2a

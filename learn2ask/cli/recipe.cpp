@@ -13,7 +13,7 @@ namespace {
 
 class RecipeReader {
  public:
-  RecipeReader(const std::string& path, const std::map<std::string, std::string>& variables)
+  RecipeReader(const std::string& path, const RecipeVariables& variables)
       : path_(path), variables_(variables) {}
 
   std::vector<CommandLine> read() {
@@ -36,7 +36,8 @@ class RecipeReader {
   }
 
   [[noreturn]] void refuse(const YAML::Node& where, const std::string& why) const {
-    fail_input("recipe: " + path_ + ":" + std::to_string(where.Mark().line + 1) + ": " + why);
+    const int line = std::max(where.Mark().line, 0);  // an empty file has no mark
+    fail_input("recipe: " + path_ + ":" + std::to_string(line + 1) + ": " + why);
   }
 
   CommandLine read_step(const YAML::Node& step) const {
@@ -78,20 +79,21 @@ class RecipeReader {
       const std::string name = end == text.npos ? "" : text.substr(begin + 2, end - begin - 2);
       const auto variable = variables_.find(name);
       if (variable == variables_.end()) refuse(node, "unknown variable in '" + text + "'");
-      text.replace(begin, end + 1 - begin, variable->second);
-      begin += variable->second.size();
+      const std::optional<std::string>& value = variable->second;
+      if (!value) refuse(node, "${" + name + "} has no value: give --" + name);
+      text.replace(begin, end + 1 - begin, *value);
+      begin += value->size();
     }
     return text;
   }
 
   const std::string& path_;
-  const std::map<std::string, std::string>& variables_;
+  const RecipeVariables& variables_;
 };
 
 }  // namespace
 
-std::vector<CommandLine> read_recipe(const std::string& path,
-                                     const std::map<std::string, std::string>& variables) {
+std::vector<CommandLine> read_recipe(const std::string& path, const RecipeVariables& variables) {
   return RecipeReader(path, variables).read();
 }
 

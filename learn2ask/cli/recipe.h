@@ -8,6 +8,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,11 +17,14 @@ namespace l2a {
 // The words of one command, without the program's name.
 using CommandLine = std::vector<std::string>;
 
+// Name -> value; nullopt for one whose option, --NAME, was not given.
+using RecipeVariables = std::map<std::string, std::optional<std::string>>;
+
 // Reads a recipe and puts the values of `variables` where ${name} stands. Words are separated by
 // white space; a variable may hold spaces, the text itself cannot quote them. Each entry of `set`
-// becomes --set KEY=VALUE. Throws Failure: "recipe: FILE:LINE: why".
-std::vector<CommandLine> read_recipe(const std::string& path,
-                                     const std::map<std::string, std::string>& variables);
+// becomes --set KEY=VALUE. Throws Failure: "recipe: FILE:LINE: why", also where a variable has no
+// value.
+std::vector<CommandLine> read_recipe(const std::string& path, const RecipeVariables& variables);
 
 // The words as one line, for people and for the journal of finished steps.
 std::string joined(const CommandLine& command);
