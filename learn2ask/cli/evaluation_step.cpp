@@ -15,6 +15,7 @@
 #include "base/jsonl.h"
 #include "base/progress.h"
 #include "cli/command.h"
+#include "eval/agreement_tables.h"
 #include "eval/evaluate.h"
 #include "eval/policies.h"
 #include "eval/report.h"
@@ -54,10 +55,11 @@ class EvaluationRun {
       summaries_.push_back(summarise(evaluation, bootstrap()));
     }
     compare_neighbours();
+    agreements_ = measure_agreement(evaluations_, bootstrap());
     dialogues_ = sample_dialogues(sessions_, evaluations_of_first_grader(),
                                   static_cast<size_t>(settings_.dialogues), kDialogueSeed);
     write();
-    return tables_to_text(summaries_) + comparisons_text();
+    return tables_to_text(summaries_) + comparisons_text() + agreements_to_text(agreements_);
   }
 
  private:
@@ -163,10 +165,13 @@ class EvaluationRun {
       row.update(to_json(c.difference));
       comparisons.push_back(row);
     }
-    const Json json = {{"policies", tables_to_json(summaries_)}, {"comparisons", comparisons}};
+    const Json json = {{"policies", tables_to_json(summaries_)},
+                       {"comparisons", comparisons},
+                       {"agreements", agreements_to_json(agreements_)}};
     const fs::path out = files_.out;
     write_file_atomic(out / "eval.json", json.dump(2) + "\n");
-    write_file_atomic(out / "eval.md", tables_to_markdown(summaries_) + comparisons_text());
+    write_file_atomic(out / "eval.md", tables_to_markdown(summaries_) + comparisons_text() +
+                                           agreements_to_markdown(agreements_));
     write_file_atomic(out / "dialogues.txt", dialogues_to_text(dialogues_));
     write_file_atomic(out / "report.html", render_report(report(), data_path("web")));
   }
@@ -186,6 +191,7 @@ class EvaluationRun {
       if (c.now.facts.grader != summaries_.front().facts.grader) continue;
       report.comparisons.push_back({c.now.facts.policy, c.before.facts.policy, c.difference});
     }
+    report.agreements = agreements_;
     report.dialogues = dialogues_;
     report.facts = facts();
     report.commands = commands();
@@ -234,6 +240,7 @@ class EvaluationRun {
   std::vector<Evaluation> evaluations_;  // policy after policy, grader after grader
   std::vector<Summary> summaries_;
   std::vector<Neighbours> comparisons_;
+  std::vector<Agreement> agreements_;
   std::vector<DialogueSample> dialogues_;
 };
 

@@ -1,15 +1,12 @@
 #include "eval/metrics.h"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <set>
 #include <string>
 #include <vector>
 
 #include <fmt/format.h>
-
-#include "base/rng.h"
 
 namespace l2a {
 namespace {
@@ -187,40 +184,10 @@ Tally total(const std::vector<Tally>& tallies) {
   return sum;
 }
 
-// Calls `use` with the indices of each resample: n sessions drawn with replacement.
-template <class Use>
-void resample(size_t n, const BootstrapOptions& options, const Use& use) {
-  Rng rng = Rng::stream(options.seed, "bootstrap");
-  std::vector<size_t> drawn(n);
-  for (size_t r = 0; r < options.resamples; ++r) {
-    for (size_t& index : drawn) index = rng.below(n);
-    use(drawn);
-  }
-}
-
 Tally total(const std::vector<Tally>& tallies, const std::vector<size_t>& drawn) {
   Tally sum;
   for (const size_t index : drawn) sum += tallies[index];
   return sum;
-}
-
-// Quantile q of sorted values, linear between neighbours.
-double quantile(const std::vector<double>& sorted, double q) {
-  const double at = q * static_cast<double>(sorted.size() - 1);
-  const size_t below = static_cast<size_t>(std::floor(at));
-  const size_t above = std::min(below + 1, sorted.size() - 1);
-  return sorted[below] + (at - static_cast<double>(below)) * (sorted[above] - sorted[below]);
-}
-
-struct Interval {
-  double low, high;
-};
-
-// The middle 95%; `fallback` at both ends when no resample defined the metric.
-Interval interval_95(std::vector<double>& values, double fallback) {
-  if (values.empty()) return {fallback, fallback};
-  std::sort(values.begin(), values.end());
-  return {quantile(values, 0.025), quantile(values, 0.975)};
 }
 
 using RowKey = std::pair<std::string_view, std::pair<size_t, size_t>>;

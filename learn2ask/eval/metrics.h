@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "eval/bootstrap.h"
 #include "eval/scored_row.h"
 
 namespace l2a {
@@ -55,18 +56,8 @@ const std::array<MetricInfo, kMetricCount>& metric_infos();  // in the order of 
 const MetricInfo& metric_info(Metric metric);
 Result<Metric> metric_from_key(std::string_view key);
 
-struct BootstrapOptions {
-  size_t resamples = 2000;
-  uint64_t seed = 1;
-};
-
-// A metric with its 95% percentile interval over resampled sessions. Resamples in which the
-// metric is undefined (no stop sample drawn) are left out of the interval.
-struct Estimate {
-  double value = 0, low = 0, high = 0;
-  size_t count = 0;  // replies that it is a mean over (sessions for kQuestionsPerSession)
-};
-// nullopt: undefined, since no sample qualifies.
+// nullopt: undefined, since no sample qualifies. The count is of the replies that a metric is a
+// mean over (sessions for kQuestionsPerSession).
 using MetricTable = std::array<std::optional<Estimate>, kMetricCount>;
 
 // Deterministic for the same rows, whatever their order.

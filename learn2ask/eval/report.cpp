@@ -73,6 +73,7 @@ std::string render_report(const Report& report, const std::filesystem::path& web
   page += "</head>\n<body>\n<main>\n";
   page += hero_section(report.title, find_journey(report));
   page += results_section(report.summaries, report.comparisons);
+  page += agreements_section(report.agreements);
   page += curves_section(report.curves);
   page += dialogues_section(report.dialogues);
   page += facts_section(report);

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "eval/agreement.h"
 #include "eval/curves.h"
 #include "eval/dialogues.h"
 #include "eval/tables.h"
@@ -29,6 +30,7 @@ struct Report {
   std::vector<std::string> journey;
   std::vector<Summary> summaries;
   std::vector<ReportComparison> comparisons;
+  std::vector<Agreement> agreements;
   std::vector<Curve> curves;
   std::vector<DialogueSample> dialogues;
   std::vector<std::pair<std::string, std::string>> facts;  // machine, date, hashes, ...

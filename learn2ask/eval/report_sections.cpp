@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "eval/agreement_tables.h"
 #include "eval/html.h"
 
 namespace l2a {
@@ -123,6 +124,25 @@ std::string table_element(const TableGroup& group, std::span<const Metric> metri
     for (const Metric metric : columns) out += table_cell(group, *row, metric);
     if (unscored) out += fmt::format("<td><span>{}</span></td>", row->counts.unscored);
     out += "</tr>\n";
+  }
+  return out + "</tbody></table></div>\n";
+}
+
+std::string estimate_cell(const std::optional<Estimate>& estimate) {
+  return fmt::format("<td><span>{}</span><small>{}</small></td>",
+                     estimate ? value_text(estimate) : "&ndash;", interval_text(estimate));
+}
+
+std::string agreement_table(const AgreementGroup& group) {
+  std::string out =
+      "<div class=\"scroll\" tabindex=\"0\"><table>\n<thead><tr><th scope=\"col\">Policy</th>"
+      "<th scope=\"col\">Scored by both</th><th scope=\"col\">Equal</th>"
+      "<th scope=\"col\">Kappa</th><th scope=\"col\">Linear kappa</th></tr></thead>\n<tbody>\n";
+  for (const Agreement* row : group.rows) {
+    out += fmt::format("<tr><th scope=\"row\">{}</th><td><span>{}</span></td>{}{}{}</tr>\n",
+                       html_escape(policies_text(*row)), scored_in(row->table),
+                       estimate_cell(row->rate), estimate_cell(row->kappa),
+                       estimate_cell(row->linear));
   }
   return out + "</tbody></table></div>\n";
 }
@@ -277,6 +297,16 @@ std::string results_section(std::span<const Summary> summaries,
     out += "</ul>\n";
   }
   return out + metric_definitions() + "</section>\n";
+}
+
+std::string agreements_section(std::span<const Agreement> agreements) {
+  if (agreements.empty()) return "";
+  std::string out = "<section>\n<h2>Agreement of graders</h2>\n";
+  for (const AgreementGroup& group : group_agreements(agreements)) {
+    out += agreement_table(group);
+    out += "<p class=\"caption\">" + html_escape(group.caption) + "</p>\n";
+  }
+  return out + "</section>\n";
 }
 
 std::string curves_section(std::span<const Curve> curves) {

@@ -16,6 +16,9 @@ std::string hero_section(const std::string& title, std::span<const Summary* cons
 std::string results_section(std::span<const Summary> summaries,
                             std::span<const ReportComparison> comparisons);
 
+// Kappa of each pair of graders, a table each; the confusion tables are in eval.md. "" without.
+std::string agreements_section(std::span<const Agreement> agreements);
+
 // Places for the charts, each with its ends in words; "" without curves.
 std::string curves_section(std::span<const Curve> curves);
 

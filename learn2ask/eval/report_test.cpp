@@ -123,6 +123,10 @@ Report fake_report() {
     const auto difference = compare(all[4], all[3], metric, {.resamples = 300});
     report.comparisons.push_back({"GRPO", "SFT", *difference});
   }
+  Evaluation regraded[] = {all[2], all[4]};
+  for (Evaluation& evaluation : regraded) evaluation.facts.grader = "another grader";
+  report.agreements = measure_agreement(
+      std::vector<Evaluation>{all[2], all[4], regraded[0], regraded[1]}, {.resamples = 300});
   report.curves = {
       fake_curve("SFT: loss, nats a token", {"training", "held out"}, 3.2, 1.1, 24),
       fake_curve("GRPO: reward", {"reward"}, 2.1, 3.3, 160),
@@ -154,6 +158,7 @@ TEST(RenderReport, MakesOnePageThatFetchesNothing) {
   EXPECT_THAT(page, HasSubstr("default-src 'none'"));
   EXPECT_THAT(page, HasSubstr(csp_hash(read_file(kWeb / "report.js"))));
   EXPECT_THAT(page, HasSubstr("After training, the model rightly asks or stops <strong>"));
+  EXPECT_THAT(page, HasSubstr("<tr><th scope=\"row\">all models</th>"));
 }
 
 // One string in every place where data can stand.
@@ -166,6 +171,10 @@ TEST(RenderReport, ShowsHostileTextAndNeverObeysIt) {
     row.facts.prompts = {{evil, evil}};
   }
   for (std::string& name : report.journey) name += evil;
+  for (auto& agreement : report.agreements) {
+    agreement.a = agreement.b = agreement.split = evil;
+    agreement.policies = {evil};
+  }
   for (auto& comparison : report.comparisons) comparison.a = comparison.b = evil;
   for (Curve& curve : report.curves) {
     curve.title = evil;
