@@ -34,10 +34,11 @@ function(learn2ask_module NAME)
 endfunction()
 
 # -Wrestrict is off: g++ 12 raises it falsely for `"text" + std::string` (GCC bug 105651).
+# -Wpsabi too: vectors pass only between functions that are always inlined.
 # L2A_WERROR counts only with the compiler that every change is checked with: a newer one's new
 # warnings must not keep a newcomer from a build.
 function(learn2ask_flags TARGET)
-  target_compile_options(${TARGET} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wno-restrict
+  target_compile_options(${TARGET} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wno-restrict -Wno-psabi
     $<$<AND:$<BOOL:${L2A_WERROR}>,$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Werror>)
   if(L2A_SANITIZE)
     target_compile_options(${TARGET} PRIVATE -fsanitize=${L2A_SANITIZE} -fno-omit-frame-pointer)

@@ -12,10 +12,7 @@
 namespace l2a {
 namespace {
 
-constexpr int64_t kLanes = 16;
 constexpr int64_t kBlockRows = 96;  // scores of a block stay in the second-level cache
-
-int64_t round_up(int64_t n) { return (n + kLanes - 1) / kLanes * kLanes; }
 
 struct Sizes {
   int64_t kv, n, g, h;
@@ -68,7 +65,7 @@ class TaskRunner {
   static constexpr int64_t kPerUnit = std::is_same_v<Unit, Bf16Pair> ? 2 : 1;
   using Number = std::conditional_t<kPerUnit == 2, BFloat16, float>;
 
-  explicit TaskRunner(const Sizes& sizes) : sizes_(sizes), wide_(round_up(sizes.h)) {}
+  explicit TaskRunner(const Sizes& sizes) : sizes_(sizes), wide_(padded(sizes.h)) {}
 
   // `out_ngh` is this head's part of out_nkgh.
   void forward(const AttentionTask& task, const HeadInput<T>& in, T* out_ngh, float* lse_ng);
@@ -107,8 +104,8 @@ class TaskRunner {
 template <class T, class Unit>
 void TaskRunner<T, Unit>::start(const AttentionTask& task) {
   task_ = &task;
-  prefix_ = round_up(task.prefix_tokens);
-  columns_ = prefix_ + round_up(task.queries());
+  prefix_ = padded(task.prefix_tokens);
+  columns_ = prefix_ + padded(task.queries());
 }
 
 template <class T, class Unit>
@@ -118,7 +115,7 @@ std::vector<Block> TaskRunner<T, Unit>::blocks() const {
   for (int64_t first = 0; first < task_->queries(); first += most) {
     const int64_t tokens = std::min(most, task_->queries() - first);
     blocks.push_back({first, tokens, prefix_ + task_->own_start[first] / kLanes * kLanes,
-                      prefix_ + round_up(first + tokens)});
+                      prefix_ + padded(first + tokens)});
   }
   return blocks;
 }

@@ -25,9 +25,10 @@ class DecodeBatch {
   void add(std::shared_ptr<const TreeCache> cache, int64_t row, int64_t count);
 
   // Feeds one token to each live row (in the order of live()) and returns the logits of the
-  // next, float32 [live, v]. The first logits come from the cache's hidden states: first().
+  // next, [live, v] in the compute type. The first logits come from the cache's hidden states:
+  // first().
   at::Tensor step(std::span<const int32_t> ids);
-  at::Tensor first() const;  // logits after the prefixes, float32 [live, v]
+  at::Tensor first() const;  // logits after the prefixes, as step()
 
   const std::vector<int64_t>& live() const;       // row numbers, in order
   void keep(std::span<const int64_t> positions);  // keeps these positions of live(), in order

@@ -11,7 +11,6 @@
 namespace l2a {
 namespace {
 
-constexpr int kLanes = 16;    // floats of a vector
 constexpr int kTileRows = 6;  // 6 x 4 vectors of sums, 4 of the right operand, 1 of the left
 constexpr int kTileVectors = 4;
 

@@ -15,6 +15,9 @@ struct Bf16Pair {
   BFloat16 first, second;
 };
 
+// Columns of panels come in sixteens.
+constexpr int64_t padded(int64_t n) { return (n + kLanes - 1) / kLanes * kLanes; }
+
 // Whether this processor multiplies Bf16Pairs.
 bool has_bf16_products();
 

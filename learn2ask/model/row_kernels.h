@@ -1,6 +1,7 @@
-// The row loops of softmax and of the elementwise operators, on one thread, in float32 inside.
-// Each runs in the widest vectors that the processor has. T is float or BFloat16.
-// Private to this module.
+// The row loops of softmax, of the elementwise operators and of sampling, on one thread, in
+// float32 inside. Each runs in the widest vectors that the processor has; sums are taken in a
+// fixed order of sixteen lanes, so the bits are the same on all of them but for fused
+// multiply-adds.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,7 @@ struct VisibleKeys {
 };
 
 // A softmax row before normalisation: out = exp(scale * score - shift) where visible, else 0,
-// over columns [begin, end). Returns the sum.
+// over columns [begin, end), both multiples of 16 here and below. Returns the sum.
 float exp_row(const float* score, int64_t begin, int64_t end, const VisibleKeys& keys, float scale,
               float shift, float* out);
 float exp_row(const float* score, int64_t begin, int64_t end, const VisibleKeys& keys, float scale,
@@ -42,6 +43,7 @@ void softmax_grad_rows(const SoftmaxRow& even, const SoftmaxRow& odd, int64_t be
 
 float dot(const float* a, const float* b, int64_t n);
 float dot(const BFloat16* a, const BFloat16* b, int64_t n);
+float sum(const float* x, int64_t n);
 // out = factor * x
 void scale_row(const float* x, float factor, int64_t n, float* out);
 void scale_row(const float* x, float factor, int64_t n, BFloat16* out);
@@ -81,5 +83,9 @@ void logit_gradient(const float* logit, float scale, const LogitRow& row, float 
                     float grad_entropy, int64_t n, float* out);
 void logit_gradient(const BFloat16* logit, float scale, const LogitRow& row, float grad_log_prob,
                     float grad_entropy, int64_t n, BFloat16* out);
+// out = exp(scale * (logit - the largest)), 0 for a logit of -infinity: the softmax before it is
+// divided by its sum. NaN where the largest is not finite.
+void exp_logits(const float* logit, float scale, int64_t n, float* out);
+void exp_logits(const BFloat16* logit, float scale, int64_t n, float* out);
 
 }  // namespace l2a

@@ -7,6 +7,7 @@
 #include <torch/torch.h>
 
 #include "base/error.h"
+#include "model/row_kernels.h"
 
 namespace l2a {
 namespace {
@@ -19,9 +20,9 @@ uint64_t mix(uint64_t x) {
   return x ^ (x >> 31);
 }
 
-// A logit that is NaN or +inf makes every probability of its row NaN.
-void check_finite(double probability) {
-  if (!std::isfinite(probability)) {
+// A logit that is NaN or +inf makes the sum of its row NaN.
+void check_finite(double mass) {
+  if (!std::isfinite(mass)) {
     fail_input("sampling: logits: not finite (the weights or the adapter are broken)");
   }
 }
@@ -37,64 +38,85 @@ void penalise(std::span<float> logits, std::span<const int32_t> history, double 
   }
 }
 
-// The fewest most probable tokens that hold `top_p` of the mass, best first; on ties, the
-// smaller id. `mass` becomes theirs.
-std::vector<size_t> nucleus(std::span<const float> probs, double top_p, double& mass) {
-  // Tokens below this hold less than 1 - top_p together: none of them is in the nucleus.
-  const double floor = mass * (1 - top_p) / static_cast<double>(probs.size());
-  std::vector<size_t> ids;
-  for (size_t id = 0; id < probs.size(); ++id) {
-    if (probs[id] >= floor) ids.push_back(id);
+// A row's softmax before it is divided by its sum, and the sums of runs of tokens.
+class Weights {
+ public:
+  template <class T>
+  void assign(std::span<const T> logits, double scale) {
+    each_.resize(logits.size());
+    exp_logits(logits.data(), static_cast<float>(scale), static_cast<int64_t>(logits.size()),
+               each_.data());
+    runs_.clear();
+    for (size_t begin = 0; begin < each_.size(); begin += kRun) {
+      const size_t count = std::min(kRun, each_.size() - begin);
+      runs_.push_back(sum(each_.data() + begin, static_cast<int64_t>(count)));
+    }
+    mass_ = std::accumulate(runs_.begin(), runs_.end(), 0.0);
+    check_finite(mass_);
   }
-  std::stable_sort(ids.begin(), ids.end(), [&](size_t x, size_t y) { return probs[x] > probs[y]; });
-  double sum = 0;
-  size_t kept = 0;
-  while (kept < ids.size() && sum < top_p * mass) sum += probs[ids[kept++]];
-  ids.resize(kept);
-  mass = sum;
-  return ids;
-}
 
-// The first id, in the order of `ids`, at which the summed probability passes `threshold`.
-size_t pick(std::span<const float> probs, const std::vector<size_t>& ids, double threshold) {
-  double sum = 0;
-  for (const size_t id : ids) {
-    sum += probs[id];
-    if (sum > threshold) return id;
+  double mass() const { return mass_; }
+  double operator[](size_t id) const { return each_[id]; }
+  float log_prob(size_t id) const { return static_cast<float>(std::log(each_[id] / mass_)); }
+
+  // The first id of the vocabulary at which the summed weight passes `threshold`.
+  size_t pick(double threshold) const {
+    double before = 0;
+    size_t run = 0;
+    while (run + 1 < runs_.size() && before + runs_[run] <= threshold) before += runs_[run++];
+    size_t last = 0;  // with any weight: roundings may leave the threshold above all of them
+    for (size_t id = run * kRun; id < each_.size() && before <= threshold; ++id) {
+      if (each_[id] == 0) continue;
+      before += each_[id];
+      last = id;
+    }
+    return last;
   }
-  return ids.back();
-}
 
-// The same in the order of the vocabulary, without a list of ids.
-size_t pick(std::span<const float> probs, double threshold) {
-  double sum = 0;
-  size_t last = 0;
-  for (size_t id = 0; id < probs.size() && sum <= threshold; ++id) {
-    if (probs[id] == 0) continue;
-    sum += probs[id];
-    last = id;
+  // The same among the fewest weightiest tokens that hold `top_p` of the mass, weightiest first;
+  // on ties, the smaller id.
+  size_t pick_of_nucleus(double top_p, double uniform) const {
+    // Tokens below this hold less than 1 - top_p together: none of them is in the nucleus.
+    const double floor = mass_ * (1 - top_p) / static_cast<double>(each_.size());
+    std::vector<size_t> ids;
+    for (size_t id = 0; id < each_.size(); ++id) {
+      if (each_[id] >= floor) ids.push_back(id);
+    }
+    std::stable_sort(ids.begin(), ids.end(),
+                     [&](size_t x, size_t y) { return each_[x] > each_[y]; });
+    double held = 0;
+    size_t kept = 0;
+    while (kept < ids.size() && held < top_p * mass_) held += each_[ids[kept++]];
+    double before = 0;
+    for (size_t i = 0; i < kept; ++i) {
+      before += each_[ids[i]];
+      if (before > uniform * held) return ids[i];
+    }
+    return ids[kept - 1];
   }
-  return last;
-}
 
-SampledToken sample_row(std::span<const float> probs, double top_p, double uniform) {
-  const double all = std::accumulate(probs.begin(), probs.end(), 0.0);
-  check_finite(all);
+ private:
+  static constexpr size_t kRun = 256;
+
+  std::vector<float> each_, runs_;
+  double mass_ = 0;
+};
+
+template <class T>
+SampledToken sample_row(std::span<const T> logits, const DecodingOptions& options, double uniform,
+                        Weights& weights) {
+  const bool greedy = options.temperature == 0;
+  weights.assign(logits, greedy ? 1 : 1 / options.temperature);
   size_t id = 0;
-  if (top_p < 1) {
-    double mass = all;
-    const auto ids = nucleus(probs, top_p, mass);
-    id = pick(probs, ids, uniform * mass);
+  if (greedy) {
+    const auto less = [](T x, T y) { return static_cast<float>(x) < static_cast<float>(y); };
+    id = static_cast<size_t>(std::max_element(logits.begin(), logits.end(), less) - logits.begin());
+  } else if (options.top_p < 1) {
+    id = weights.pick_of_nucleus(options.top_p, uniform);
   } else {
-    id = pick(probs, uniform * all);
+    id = weights.pick(uniform * weights.mass());
   }
-  return {static_cast<int32_t>(id), static_cast<float>(std::log(probs[id] / all))};
-}
-
-SampledToken greedy_row(std::span<const float> logits, std::span<const float> probs) {
-  check_finite(probs[0]);
-  const auto best = std::max_element(logits.begin(), logits.end()) - logits.begin();
-  return {static_cast<int32_t>(best), std::log(probs[static_cast<size_t>(best)])};
+  return {static_cast<int32_t>(id), weights.log_prob(id)};
 }
 
 }  // namespace
@@ -113,24 +135,29 @@ std::vector<SampledToken> sample_tokens(const at::Tensor& logits_rv, const Decod
   check(greedy || uniform_r.size() == rows, "sample_tokens: one random number a row");
   check(!penalised || history_r.size() == rows, "sample_tokens: one history a row");
 
-  auto scores_rv = logits_rv.to(at::kCPU, at::kFloat).contiguous();
-  const auto row_of = [width](const at::Tensor& t_rv, size_t r) {
-    return std::span<float>(t_rv.data_ptr<float>() + r * width, width);
-  };
-  if (penalised) {
-    scores_rv = scores_rv.clone();
-    for (size_t r = 0; r < rows; ++r) {
-      penalise(row_of(scores_rv, r), history_r[r], options.repetition_penalty);
-    }
-  }
-  const auto probs_rv = at::softmax(greedy ? scores_rv : scores_rv / options.temperature, 1);
-
+  const auto cpu_rv = logits_rv.to(at::kCPU).contiguous();
   std::vector<SampledToken> tokens(rows);
-  for (size_t r = 0; r < rows; ++r) {
-    const auto probs = row_of(probs_rv, r);
-    tokens[r] = greedy ? greedy_row(row_of(scores_rv, r), probs)
-                       : sample_row(probs, options.top_p, uniform_r[r]);
-  }
+  const auto sample_rows = [&]<class T>(int64_t begin, int64_t end, T) {
+    Weights weights;
+    for (auto r = static_cast<size_t>(begin); r < static_cast<size_t>(end); ++r) {
+      const std::span<const T> row(cpu_rv.const_data_ptr<T>() + r * width, width);
+      const double uniform = greedy ? 0 : uniform_r[r];
+      if (penalised) {
+        std::vector<float> scores(row.begin(), row.end());
+        penalise(scores, history_r[r], options.repetition_penalty);
+        tokens[r] = sample_row(std::span<const float>(scores), options, uniform, weights);
+      } else {
+        tokens[r] = sample_row(row, options, uniform, weights);
+      }
+    }
+  };
+  at::parallel_for(0, static_cast<int64_t>(rows), 1, [&](int64_t begin, int64_t end) {
+    if (cpu_rv.scalar_type() == at::kFloat) {
+      sample_rows(begin, end, float());
+    } else {
+      sample_rows(begin, end, at::BFloat16());
+    }
+  });
   return tokens;
 }
 

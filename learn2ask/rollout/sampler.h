@@ -21,9 +21,10 @@ struct SampledToken {
 // Uniform in [0, 1) for one token of one row: counter-based (SplitMix64 of the three).
 double token_uniform(uint64_t seed, uint64_t row_key, uint64_t token_index);
 
-// One token for each row of `logits_rv` (float32). `history` holds each row's ids so far, for
-// the repetition penalty (CTRL, arXiv 1909.05858: as in Hugging Face). temperature 0 takes the
-// first of the highest logits; its log_prob is that at temperature 1.
+// One token for each row of `logits_rv` (float32 or bfloat16), rows dealt out to threads. `history`
+// holds each row's ids so far, for the repetition penalty (CTRL, arXiv 1909.05858: as in Hugging
+// Face). temperature 0 takes the first of the highest logits; its log_prob is that at
+// temperature 1.
 std::vector<SampledToken> sample_tokens(const at::Tensor& logits_rv, const DecodingOptions& options,
                                         std::span<const double> uniform_r,
                                         std::span<const std::span<const int32_t>> history_r);

@@ -1,0 +1,129 @@
+#include <algorithm>
+#include <cmath>
+
+#include <torch/torch.h>
+
+#include "model/decode_attention.h"
+
+namespace l2a {
+namespace {
+
+// Per layer, [k, p, h].
+struct Prefix {
+  std::vector<at::Tensor> keys, values;
+};
+
+struct Part {
+  at::Tensor out;  // softmax-weighted values, float32 [r, k, g, h]
+  at::Tensor lse;  // float32 [r, k, g]
+};
+
+Part attend_part(const at::Tensor& scores, const at::Tensor& values) {
+  const auto p = at::softmax(scores, -1).to(values.scalar_type());
+  return {at::matmul(p, values).to(at::kFloat), at::logsumexp(scores, -1)};
+}
+
+std::vector<at::Tensor> gather(const std::vector<at::Tensor>& layers,
+                               const std::vector<TokenRange>& path) {
+  std::vector<at::Tensor> gathered;
+  for (const at::Tensor& x_knh : layers) {
+    std::vector<at::Tensor> parts;
+    for (const TokenRange& range : path) parts.push_back(x_knh.slice(1, range.begin, range.end));
+    gathered.push_back(parts.size() == 1 ? parts[0] : at::cat(parts, 1));
+  }
+  return gathered;
+}
+
+class ComposedDecodeAttention : public DecodeAttention {
+ public:
+  ComposedDecodeAttention(const TransformerConfig& c, const at::TensorOptions& options,
+                          int64_t max_new) {
+    const auto empty = at::empty({0, c.kv_heads, max_new, c.head_dim}, options);
+    keys_skth_.assign(static_cast<size_t>(c.layers), empty);
+    values_skth_ = keys_skth_;
+  }
+
+  void add_prefix(const std::shared_ptr<const TreeCache>& cache, int64_t row) override {
+    const auto path = row_path(cache->tree, row, cache->tree.row_length[row]);
+    prefixes_.push_back({gather(cache->keys, path), gather(cache->values, path)});
+  }
+
+  void make_slots(int64_t count) override {
+    for (auto* store : {&keys_skth_, &values_skth_}) {
+      for (at::Tensor& x : *store) {
+        auto shape = x.sizes().vec();
+        shape[0] = count - shape[0];
+        x = at::cat({x, at::zeros(shape, x.options())});
+      }
+    }
+  }
+
+  // One softmax over the prefix and the own tokens, from its two parts.
+  at::Tensor attend(size_t layer, const AttentionInput& now,
+                    const std::vector<DecodeRow>& rows) override {
+    keep(layer, now, rows);
+    const auto q_rkgh = now.q_kngh.transpose(0, 1).contiguous();
+    const Part own = own_tokens(layer, q_rkgh, rows);
+    const double scale = 1 / std::sqrt(static_cast<double>(q_rkgh.size(3)));
+    auto out = at::empty_like(own.out);
+    for (const DecodeRun& run : runs_of(rows)) {
+      const auto rows_of = [&](const at::Tensor& x) { return x.slice(0, run.begin, run.end); };
+      const Prefix& prefix = prefixes_[run.prefix];
+      const auto q_kmh = now.q_kngh.slice(1, run.begin, run.end).flatten(1, 2);
+      const auto scores = at::bmm(q_kmh, prefix.keys[layer].transpose(1, 2)).to(at::kFloat) * scale;
+      const Part flat = attend_part(scores, prefix.values[layer]);
+      const auto by_row = [&](const at::Tensor& x_km) {
+        return x_km.unflatten(1, {run.end - run.begin, -1}).transpose(0, 1);
+      };
+      const auto weight = at::sigmoid(by_row(flat.lse) - rows_of(own.lse)).unsqueeze(-1);
+      rows_of(out).copy_(by_row(flat.out) * weight + rows_of(own.out) * (1 - weight));
+    }
+    return out.flatten(1).to(q_rkgh.scalar_type());
+  }
+
+ private:
+  at::Tensor slots(const std::vector<DecodeRow>& rows) const {
+    std::vector<int64_t> index;
+    for (const DecodeRow& row : rows) index.push_back(row.slot);
+    return at::tensor(index).to(keys_skth_[0].device());
+  }
+
+  void keep(size_t layer, const AttentionInput& now, const std::vector<DecodeRow>& rows) {
+    std::vector<int64_t> position;
+    for (const DecodeRow& row : rows) position.push_back(row.new_tokens);
+    const std::array<std::optional<at::Tensor>, 3> place{
+        slots(rows), std::nullopt, at::tensor(position).to(keys_skth_[0].device())};
+    const c10::List<std::optional<at::Tensor>> at_token({place[0], place[1], place[2]});
+    keys_skth_[layer].index_put_(at_token, now.k_knh.transpose(0, 1));
+    values_skth_[layer].index_put_(at_token, now.v_knh.transpose(0, 1));
+  }
+
+  Part own_tokens(size_t layer, const at::Tensor& q_rkgh,
+                  const std::vector<DecodeRow>& rows) const {
+    std::vector<int64_t> counts;
+    for (const DecodeRow& row : rows) counts.push_back(row.new_tokens + 1);
+    const int64_t most = *std::max_element(counts.begin(), counts.end());
+    const auto index = slots(rows);
+    const auto k = keys_skth_[layer].narrow(2, 0, most).index_select(0, index);
+    const auto v = values_skth_[layer].narrow(2, 0, most).index_select(0, index);
+    const auto future =
+        at::arange(most).view({1, 1, 1, most}) >= at::tensor(counts).view({-1, 1, 1, 1});
+    const double scale = 1 / std::sqrt(static_cast<double>(q_rkgh.size(3)));
+    const auto scores = (at::matmul(q_rkgh, k.transpose(2, 3)).to(at::kFloat) * scale)
+                            .masked_fill_(future.to(k.device()), -INFINITY);
+    return attend_part(scores, v);
+  }
+
+  std::vector<Prefix> prefixes_;
+  std::vector<at::Tensor> keys_skth_, values_skth_;  // per layer: slot, kv head, new token
+};
+
+}  // namespace
+
+std::unique_ptr<DecodeAttention> make_composed_decode_attention(const TransformerConfig& config,
+                                                                const at::TensorOptions& options,
+                                                                int64_t max_new) {
+  return std::make_unique<ComposedDecodeAttention>(config, options, max_new);
+}
+
+}  // namespace l2a
