@@ -1,6 +1,7 @@
 #include "cli/evaluation_step.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -43,6 +44,7 @@ class EvaluationRun {
         forms_(QuestionForms::load(data_path("prompts/questions"))),
         factory_(forms_, files.grader_inputs) {
     for (const auto& name : files.graders) graders_.push_back(factory_.make(name));
+    check_names();
     make_private_directory(fs::path(files.out) / "rows");
   }
 
@@ -59,6 +61,8 @@ class EvaluationRun {
     dialogues_ = sample_dialogues(sessions_, evaluations_of_first_grader(),
                                   static_cast<size_t>(settings_.dialogues), kDialogueSeed);
     write();
+    std::error_code ignored;  // a journal that stays is read back, or refused, as any other
+    for (const auto& journal : journals_) fs::remove(journal, ignored);
     return tables_to_text(summaries_) + comparisons_text() + agreements_to_text(agreements_);
   }
 
@@ -71,12 +75,17 @@ class EvaluationRun {
 
   void evaluate_model(const NamedPolicy& named) {
     std::optional<LoraAdapter> adapter;
+    std::string content = policy_.model_sha256();
     if (!named.directory.empty()) {
-      adapter = LoraAdapter::load(adapter_of(named.directory), policy_.model.config());
+      const fs::path directory = adapter_of(named.directory);
+      adapter = LoraAdapter::load(directory, policy_.model.config());
+      for (const char* file : {"adapter_config.json", "adapter_model.safetensors"}) {
+        content += sha256_file(directory / file);
+      }
     }
     ModelPolicy policy(named.name, policy_.model, adapter ? &*adapter : nullptr, policy_.chat,
                        policy_.prompt);
-    evaluate_policy(policy, PolicyRole::kModel);
+    evaluate_policy(policy, PolicyRole::kModel, sha256_hex(content));
   }
 
   std::vector<ConstantPolicy> constants() const {
@@ -87,7 +96,8 @@ class EvaluationRun {
     return result;
   }
 
-  void evaluate_policy(Policy& policy, PolicyRole role) {
+  // `content`: what decides the policy's replies besides its name, hashed.
+  void evaluate_policy(Policy& policy, PolicyRole role, const std::string& content = "") {
     EvaluationOptions options;
     options.role = role;
     options.split = files_.split;
@@ -98,6 +108,16 @@ class EvaluationRun {
                        .compat = settings_.compat};
     std::vector<Grader*> graders;
     for (const auto& grader : graders_) graders.push_back(grader.get());
+
+    const fs::path journal_path = rows_path(policy.name(), "journal");
+    EvaluationJournal journal(journal_path, journal_header(policy.name(), content),
+                              graders_.size());
+    journals_.push_back(journal_path);
+    options.journal = &journal;
+    if (journal.sessions_found() > 0) {
+      std::fprintf(stderr, "eval %s: goes on after %zu sessions (%s)\n", policy.name().c_str(),
+                   journal.sessions_found(), journal_path.c_str());
+    }
 
     Progress progress("eval " + policy.name(), sessions_.size(), "sessions");
     auto evaluated =
@@ -111,10 +131,25 @@ class EvaluationRun {
     }
   }
 
-  fs::path rows_path(std::string policy, const std::string& grader) const {
+  // Every policy has rows of its own: file names must differ, those of the baselines included.
+  void check_names() const {
+    std::set<std::string> taken = {"expert"};
+    for (const auto& constant : constants()) taken.insert(file_name(constant.name()));
+    for (const auto& named : files_.policies) {
+      if (taken.insert(file_name(named.name)).second) continue;
+      fail_input("--policy: '" + named.name +
+                 "': another policy or a baseline has this name: give another one");
+    }
+  }
+
+  static std::string file_name(std::string policy) {
     std::replace_if(
         policy.begin(), policy.end(), [](char c) { return !std::isalnum(c) && c != '-'; }, '_');
-    return fs::path(files_.out) / "rows" / (policy + "." + grader + ".jsonl");
+    return policy;
+  }
+
+  fs::path rows_path(const std::string& policy, const std::string& grader) const {
+    return fs::path(files_.out) / "rows" / (file_name(policy) + "." + grader + ".jsonl");
   }
 
   FileHeader header() const {
@@ -123,6 +158,25 @@ class EvaluationRun {
     header.config_sha256 = sha256_hex(config_to_yaml(list_config(settings_)));
     header.input_sha256 = sha256_file(files_.labels);
     return header;
+  }
+
+  // Names all that decides a policy's rows.
+  FileHeader journal_header(const std::string& policy, const std::string& content) const {
+    std::string inputs = forms_.phrases().sha256();
+    const auto& given = files_.grader_inputs;
+    for (const auto& file : {data_path("prompts/grader_thresholds.yaml"), files_.train_labels,
+                             given.sessions, given.domain, given.bank}) {
+      inputs += file.empty() ? "-" : sha256_file(file);
+    }
+    FileHeader named = header();
+    named.extra = {{"policy", policy},
+                   {"policy_sha256", content},
+                   {"prompt", policy_.prompt_hash().second},
+                   {"split", files_.split},
+                   {"graders", files_.graders},
+                   {"inputs_sha256", sha256_hex(inputs)},
+                   {"sessions_per_batch", EvaluationOptions().sessions_per_batch}};
+    return named;
   }
 
   // Each model against the one before it (base -> SFT -> GRPO), under every grader.
@@ -237,6 +291,7 @@ class EvaluationRun {
   QuestionForms forms_;
   GraderFactory factory_;
   std::vector<std::unique_ptr<Grader>> graders_;
+  std::vector<fs::path> journals_;
   std::vector<Evaluation> evaluations_;  // policy after policy, grader after grader
   std::vector<Summary> summaries_;
   std::vector<Neighbours> comparisons_;

@@ -48,8 +48,10 @@ struct EvaluationFiles {
   std::string out;
 };
 
-// Writes OUT/rows/POLICY.GRADER.jsonl, OUT/eval.json, OUT/eval.md, OUT/dialogues.md and
-// OUT/report.html, and returns the tables as text. Run again, it starts anew. Throws Failure.
+// Writes OUT/rows/POLICY.GRADER.jsonl, OUT/eval.json, OUT/eval.md, OUT/dialogues.txt and
+// OUT/report.html, and returns the tables as text. Until all of them are there,
+// OUT/rows/POLICY.journal.jsonl keeps what is finished: a call after a kill goes on from it, and
+// refuses where it was left by an evaluation of something else. Throws Failure.
 std::string evaluate_step(const EvaluationSettings& settings, const EvaluationFiles& files);
 
 }  // namespace l2a

@@ -42,10 +42,13 @@ PolicySetup::PolicySetup(const PolicyOptions& options, Fusion fusion, const Gguf
       prompt(trim(read_file(prompt_file(options, fusion)))),
       tokenizer(load_tokenizer(file)),
       chat(load_chat_template(file, tokenizer)),
-      model(load_model(options, file)) {}
+      model(load_model(options, file)),
+      model_path_(model_file(options)) {}
 
 std::pair<std::string, std::string> PolicySetup::prompt_hash() const {
   return {prompt_name, sha256_hex(prompt)};
 }
+
+std::string PolicySetup::model_sha256() const { return sha256_file(model_path_); }
 
 }  // namespace l2a

@@ -49,8 +49,10 @@ class PolicySetup {
   Transformer model;
 
   std::pair<std::string, std::string> prompt_hash() const;  // name, SHA-256
+  std::string model_sha256() const;  // of the checkpoint's file; reads all of it. Throws Failure
 
  private:
+  std::string model_path_;
   PolicySetup(const PolicyOptions& options, Fusion fusion, const GgufFile& file);
 };
 

@@ -1,6 +1,7 @@
 #include "eval/evaluate.h"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 #include <fmt/format.h>
@@ -120,6 +121,21 @@ ScoredRow make_row(const ScoreRequest& request, size_t reply_index, ScoredReply&
   return row;
 }
 
+EvaluatedBatch evaluate_batch(Policy& policy, std::span<const LabelledSession> sessions,
+                              std::span<Grader* const> graders, const QuestionForms& forms,
+                              const EvaluationOptions& options) {
+  EvaluatedBatch batch{sessions.size(), std::vector<std::vector<ScoredRow>>(graders.size())};
+  const std::vector<ScoreRequest> requests = ask(policy, sessions, options);
+  const size_t replies = static_cast<size_t>(options.decoding.replies);
+  for (size_t g = 0; g < graders.size() && !requests.empty(); ++g) {
+    auto scored = score_replies(requests, *graders[g], forms, options.scoring);
+    for (size_t i = 0; i < requests.size(); ++i) {
+      batch.rows[g].push_back(make_row(requests[i], i % replies, std::move(scored[i]), forms));
+    }
+  }
+  return batch;
+}
+
 }  // namespace
 
 DecodingOptions published_decoding() {
@@ -138,20 +154,21 @@ std::vector<Evaluation> evaluate(Policy& policy, std::span<const LabelledSession
   for (const Grader* grader : graders) {
     evaluations.push_back({facts_of(policy, *grader, sessions, options), {}});
   }
-  const size_t replies = static_cast<size_t>(options.decoding.replies);
-  for (size_t begin = 0; begin < sessions.size(); begin += options.sessions_per_batch) {
+  for (size_t begin = 0; begin < sessions.size();) {
     throw_if_interrupted();
-    const auto batch =
-        sessions.subspan(begin, std::min(options.sessions_per_batch, sessions.size() - begin));
-    const std::vector<ScoreRequest> requests = ask(policy, batch, options);
-    for (size_t g = 0; g < graders.size() && !requests.empty(); ++g) {
-      auto scored = score_replies(requests, *graders[g], forms, options.scoring);
-      for (size_t i = 0; i < requests.size(); ++i) {
-        evaluations[g].rows.push_back(
-            make_row(requests[i], i % replies, std::move(scored[i]), forms));
-      }
+    auto batch = options.journal ? options.journal->take_found() : std::nullopt;
+    if (!batch) {
+      const size_t count = std::min(options.sessions_per_batch, sessions.size() - begin);
+      batch = evaluate_batch(policy, sessions.subspan(begin, count), graders, forms, options);
+      if (options.journal) options.journal->append(*batch);
     }
-    sessions_done(batch.size());
+    for (size_t g = 0; g < graders.size(); ++g) {
+      std::move(batch->rows[g].begin(), batch->rows[g].end(),
+                std::back_inserter(evaluations[g].rows));
+    }
+    begin += batch->sessions;
+    check(begin <= sessions.size(), "evaluate: the journal is of more sessions");
+    sessions_done(batch->sessions);
   }
   for (const Evaluation& evaluation : evaluations) {
     if (evaluation.rows.empty()) {

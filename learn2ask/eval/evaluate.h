@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "dialogue/policy.h"
+#include "eval/evaluation_journal.h"
 #include "eval/scored_row.h"
 #include "hindsight/question.h"
 #include "reward/score.h"
@@ -25,6 +26,9 @@ struct EvaluationOptions {
   ScoringOptions scoring = {};
   // The policy is asked for the contexts of this many sessions at once.
   size_t sessions_per_batch = 32;
+  // Where finished batches are kept, and taken from instead of evaluating them again; null: none
+  // are kept. Its header names all that decides the rows, these options included.
+  EvaluationJournal* journal = nullptr;
 };
 
 // One Evaluation a grader, in their order; the policy replies once for all of them.
