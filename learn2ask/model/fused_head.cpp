@@ -1,5 +1,7 @@
 #include "model/fused_head.h"
 
+#include <cmath>
+
 #include <torch/torch.h>
 
 #include "base/error.h"
@@ -86,7 +88,7 @@ at::Tensor cpu_gradient(const at::Tensor& logits_cv, double scale, const Chunk& 
       const float log_p = factor * widen(row[target[i]]) - s.lse;
       logit_gradient(row, factor, s, by_log_prob[i], by_entropy[i], vocabulary, row);
       const float by_z = by_log_prob[i] + by_entropy[i] * (log_p + s.entropy);
-      narrow(factor * (by_log_prob[i] - fast_exp(log_p) * by_z), row[target[i]]);
+      narrow(factor * (by_log_prob[i] - std::exp(log_p) * by_z), row[target[i]]);
     }
   });
   return logits_cv;
