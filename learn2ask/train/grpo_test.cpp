@@ -143,7 +143,8 @@ TEST_F(GrpoTest, TheFirstStepFollowsTheGradientOfReinforceOverUnsharedRows) {
 
 TEST_F(GrpoTest, LeavingOutGroupsWithoutVarianceChangesNothing) {
   const auto adapter = testing::tiny_adapter(tiny);
-  auto groups = graded_groups(testing::labelled_sessions(2), adapter, small_options());
+  const auto sessions = testing::labelled_sessions(2);  // the groups point into them
+  auto groups = graded_groups(sessions, adapter, small_options());
   for (auto& result : groups[0].results) result.reward = 1;
   groups[1].results[2].reward.reset();
   for (auto& group : groups) group.advantages.clear();
@@ -169,7 +170,8 @@ TEST_F(GrpoTest, LeavingOutGroupsWithoutVarianceChangesNothing) {
 
 TEST_F(GrpoTest, SampleWeightsMultiplyAdvantagesNotRewards) {
   const auto adapter = testing::tiny_adapter(tiny);
-  const auto groups = graded_groups(testing::labelled_sessions(2), adapter, small_options());
+  const auto sessions = testing::labelled_sessions(2);  // the groups point into them
+  const auto groups = graded_groups(sessions, adapter, small_options());
   GrpoOptions options = small_options();
   options.weights = {.on_stop = 3, .on_continue = 0.5};
   auto weighted = groups;
