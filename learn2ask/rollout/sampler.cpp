@@ -20,9 +20,9 @@ uint64_t mix(uint64_t x) {
   return x ^ (x >> 31);
 }
 
-// A logit that is NaN or +inf makes the sum of its row NaN.
-void check_finite(double mass) {
-  if (!std::isfinite(mass)) {
+// A logit that is NaN or +inf makes the sum of its row NaN; a row of -inf alone sums to 0.
+void check_mass(double mass) {
+  if (!(std::isfinite(mass) && mass > 0)) {
     fail_input("sampling: logits: not finite (the weights or the adapter are broken)");
   }
 }
@@ -52,7 +52,7 @@ class Weights {
       runs_.push_back(sum(each_.data() + begin, static_cast<int64_t>(count)));
     }
     mass_ = std::accumulate(runs_.begin(), runs_.end(), 0.0);
-    check_finite(mass_);
+    check_mass(mass_);
   }
 
   double mass() const { return mass_; }

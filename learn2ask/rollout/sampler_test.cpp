@@ -142,13 +142,17 @@ TEST(SampleTokens, NeverDrawsATokenWithoutProbability) {
 }
 
 TEST(SampleTokens, RefusesLogitsThatAreNotFinite) {
+  constexpr float kInf = std::numeric_limits<float>::infinity();
   for (const double temperature : {0.0, 1.0}) {
-    try {
-      sample_one({1, std::nanf(""), 0}, {.temperature = temperature}, 0.5);
-      FAIL();
-    } catch (const Failure& failure) {
-      EXPECT_EQ(failure.error.message,
-                "sampling: logits: not finite (the weights or the adapter are broken)");
+    for (const auto& logits :
+         {std::vector<float>{1, std::nanf(""), 0}, {1, kInf}, {-kInf, -kInf}}) {
+      try {
+        sample_one(logits, {.temperature = temperature}, 0.5);
+        FAIL();
+      } catch (const Failure& failure) {
+        EXPECT_EQ(failure.error.message,
+                  "sampling: logits: not finite (the weights or the adapter are broken)");
+      }
     }
   }
 }
