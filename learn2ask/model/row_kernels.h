@@ -84,7 +84,7 @@ void logit_gradient(const float* logit, float scale, const LogitRow& row, float 
 void logit_gradient(const BFloat16* logit, float scale, const LogitRow& row, float grad_log_prob,
                     float grad_entropy, int64_t n, BFloat16* out);
 // out = exp(scale * (logit - the largest)), 0 for a logit of -infinity: the softmax before it is
-// divided by its sum. NaN where the largest is not finite.
+// divided by its sum. NaN for a logit that is NaN or +infinity.
 void exp_logits(const float* logit, float scale, int64_t n, float* out);
 void exp_logits(const BFloat16* logit, float scale, int64_t n, float* out);
 

@@ -104,7 +104,8 @@ class Wave {
     out.text = repair_utf8(chat_.tokenizer().decode(std::span(out.ids).first(length)));
   }
 
-  // Compaction copies keys and values, so it waits until a quarter of the rows are done.
+  // Matrix products of a new shape are set up anew, so it waits until a quarter of the rows are
+  // done.
   void drop_finished() {
     const auto& live = batch_.live();
     std::vector<int64_t> open;
