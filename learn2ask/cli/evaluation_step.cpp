@@ -174,7 +174,7 @@ class EvaluationRun {
                    {"prompt", policy_.prompt_hash().second},
                    {"split", files_.split},
                    {"graders", files_.graders},
-                   {"inputs_sha256", sha256_hex(inputs)},
+                   {"grader_inputs_sha256", sha256_hex(inputs)},
                    {"sessions_per_batch", EvaluationOptions().sessions_per_batch}};
     return named;
   }

@@ -4,6 +4,7 @@
 
 #include "base/utf8.h"
 #include "eval/tables.h"
+#include "eval/text_layout.h"
 
 namespace l2a {
 namespace {
@@ -16,13 +17,6 @@ std::string markdown_row(const std::vector<std::string>& cells) {
   return row + "\n";
 }
 
-// Names may come from anyone's command line; a bar would end the cell.
-std::string markdown_name(const std::string& name) {
-  std::string out;
-  for (const char c : shown(name)) out += c == '|' ? std::string("\\|") : std::string(1, c);
-  return out;
-}
-
 std::string cell(const std::optional<Estimate>& estimate) {
   return estimate ? value_text(estimate) + " [" + interval_text(estimate) + "]" : "-";
 }
@@ -33,7 +27,7 @@ std::string table_legend(const Agreement& agreement) {
 }
 
 std::string text_of(const AgreementGroup& group) {
-  std::string out = group.caption + "\n";
+  std::string out = wrapped(group.caption);
   out += fmt::format("{:<{}}{:>9}{:>20}{:>20}{:>20}\n", "", kNameWidth, "Scored", "Equal", "Kappa",
                      "Linear kappa");
   for (const Agreement* row : group.rows) {
@@ -41,7 +35,7 @@ std::string text_of(const AgreementGroup& group) {
                        kNameWidth, scored_in(row->table), cell(row->rate), cell(row->kappa),
                        cell(row->linear));
   }
-  out += table_legend(*group.rows.front()) + "\n";
+  out += wrapped(table_legend(*group.rows.front()));
   for (const Agreement* row : group.rows) {
     out += fmt::format("{:<{}}", shown(policies_text(*row), kNameWidth), kNameWidth);
     for (const char* verdict : kVerdictClasses) out += fmt::format("{:>9}", verdict);
@@ -56,18 +50,20 @@ std::string text_of(const AgreementGroup& group) {
 }
 
 std::string markdown_of(const AgreementGroup& group) {
-  std::string out = group.caption + "\n\n";
+  std::string out = markdown_escape(group.caption) + "\n\n";
   out += "| policy | scored | equal | kappa | linear kappa |\n|---|---:|---:|---:|---:|\n";
   for (const Agreement* row : group.rows) {
-    out += markdown_row({markdown_name(policies_text(*row)), std::to_string(scored_in(row->table)),
-                         cell(row->rate), cell(row->kappa), cell(row->linear)});
+    out += markdown_row({markdown_escape(shown(policies_text(*row))),
+                         std::to_string(scored_in(row->table)), cell(row->rate), cell(row->kappa),
+                         cell(row->linear)});
   }
-  out += "\n" + table_legend(*group.rows.front()) + "\n\n| policy | verdict |";
+  out += "\n" + markdown_escape(table_legend(*group.rows.front())) + "\n\n| policy | verdict |";
   for (const char* verdict : kVerdictClasses) out += fmt::format(" {} |", verdict);
   out += "\n|---|---|---:|---:|---:|---:|\n";
   for (const Agreement* row : group.rows) {
     for (size_t i = 0; i < kVerdictClasses.size(); ++i) {
-      std::vector<std::string> cells = {markdown_name(policies_text(*row)), kVerdictClasses[i]};
+      std::vector<std::string> cells = {markdown_escape(shown(policies_text(*row))),
+                                        kVerdictClasses[i]};
       for (const size_t count : row->table[i]) cells.push_back(std::to_string(count));
       out += markdown_row(cells);
     }

@@ -45,12 +45,19 @@ Contents read_contents(const std::filesystem::path& path) {
   return contents;
 }
 
-// The first member in which the two headers differ; empty when there is none.
+// "config_sha256" is the hash of the 'config'.
+std::string hashed_thing(std::string key) {
+  constexpr std::string_view kSuffix = "_sha256";
+  if (key.ends_with(kSuffix)) key.resize(key.size() - kSuffix.size());
+  return key;
+}
+
+// In what the two headers differ first; empty when they are equal.
 std::string difference(const FileHeader& there, const FileHeader& now) {
   Json a = to_json(there), b = to_json(now);
   for (Json* header : {&a, &b}) header->erase("command");
   for (const auto& [key, value] : b.items()) {
-    if (!a.contains(key) || a[key] != value) return key;
+    if (!a.contains(key) || a[key] != value) return hashed_thing(key);
   }
   return a.size() == b.size() ? "" : "header";
 }

@@ -156,10 +156,10 @@ TEST(EvaluationJournal, RefusesAnotherEvaluationAndNamesWhatDiffers) {
   EXPECT_EQ(refusal(header_of("q")), message("policy"));
   FileHeader other = header_of("p");
   other.input_sha256 = "2b";
-  EXPECT_EQ(refusal(other), message("input_sha256"));
+  EXPECT_EQ(refusal(other), message("input"));
   other = header_of("p");
   other.config_sha256 = "c1";
-  EXPECT_EQ(refusal(other), message("config_sha256"));
+  EXPECT_EQ(refusal(other), message("config"));
   other = header_of("p");
   other.extra["grader"] = "words";
   EXPECT_EQ(refusal(other), message("grader"));

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/utf8.h"
+#include "eval/text_layout.h"
 
 namespace l2a {
 namespace {
@@ -94,22 +95,6 @@ bool has_expert(const TableGroup& group) {
                      [](const Summary* row) { return row->facts.role == PolicyRole::kExpert; });
 }
 
-// Breaks at spaces so that no line is longer than `width`, unless one word is.
-std::string wrapped(const std::string& text, size_t width) {
-  std::string out;
-  size_t column = 0, begin = 0;
-  while (begin < text.size()) {
-    const size_t end = std::min(text.find(' ', begin), text.size());
-    const std::string word = text.substr(begin, end - begin);
-    if (column > 0 && column + 1 + word.size() > width) out += '\n', column = 0;
-    if (column > 0) out += ' ', ++column;
-    out += word;
-    column += word.size();
-    begin = end + 1;
-  }
-  return out + "\n";
-}
-
 std::string text_block(const TableGroup& group, std::span<const Metric> columns, bool unscored) {
   std::string out = fmt::format("{:<{}}", "", kNameWidth);
   for (const Metric metric : columns) out += fmt::format("{:>11}", metric_info(metric).column);
@@ -125,15 +110,6 @@ std::string text_block(const TableGroup& group, std::span<const Metric> columns,
     }
     if (unscored) out += fmt::format("{:>10}", row->counts.unscored);
     out += '\n' + intervals.substr(0, intervals.find_last_not_of(' ') + 1) + '\n';
-  }
-  return out;
-}
-
-std::string markdown_escape(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    if (std::string_view("|\\`*_<>[]").find(c) != std::string_view::npos) out += '\\';
-    out += c;
   }
   return out;
 }
@@ -219,8 +195,8 @@ std::string tables_to_text(std::span<const Summary> summaries) {
   for (const TableGroup& group : group_summaries(summaries)) {
     if (!out.empty()) out += '\n';
     out += text_block(group, kHeadline, false) + '\n' + text_block(group, kDetail, true) + '\n';
-    out += wrapped(shown(group.caption, 4000), 110);
-    if (has_expert(group)) out += wrapped(expert_note(), 110);
+    out += wrapped(shown(group.caption, 4000));
+    if (has_expert(group)) out += wrapped(expert_note());
   }
   return out;
 }
