@@ -247,7 +247,10 @@ std::string sha256_file(const std::filesystem::path& path) {
 void make_private_directory(const std::filesystem::path& path) {
   std::error_code error;
   if (!std::filesystem::is_directory(path, error)) {
-    if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), error);
+    const std::filesystem::path parent = path.parent_path();
+    if (!parent.empty() && !std::filesystem::create_directories(parent, error) && error) {
+      fail(ErrorCode::kIo, "create folder: " + parent.string() + ": " + error.message());
+    }
     if (::mkdir(path.c_str(), 0700) != 0) fail_errno("create folder", path);
   }
   if (::access(path.c_str(), W_OK | X_OK) != 0) fail_errno("write to folder", path);

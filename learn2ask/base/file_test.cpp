@@ -254,7 +254,7 @@ TEST(MakePrivateDirectory, IsForItsOwnerOnly) {
   EXPECT_EQ(failure_of([&] { make_private_directory(dir / "file"); }),
             "create folder: " + (dir / "file").string() + ": File exists");
   EXPECT_EQ(failure_of([&] { make_private_directory("/proc/none/x"); }),
-            "create folder: /proc/none/x: No such file or directory");
+            "create folder: /proc/none: No such file or directory");
 }
 
 }  // namespace

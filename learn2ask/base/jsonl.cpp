@@ -1,7 +1,6 @@
 #include "base/jsonl.h"
 
 #include <fstream>
-#include <iostream>
 
 #include "base/utf8.h"
 
@@ -48,11 +47,7 @@ bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r") ==
 
 }  // namespace
 
-JsonlReader::JsonlReader(const std::filesystem::path& path) : in_(&std::cin), name_(path.string()) {
-  if (path == "-") {
-    name_ = "standard input";
-    return;
-  }
+JsonlReader::JsonlReader(const std::filesystem::path& path) : name_(path.string()) {
   if (!std::filesystem::exists(path)) fail(ErrorCode::kNotFound, name_ + ": no such file");
   if (std::filesystem::is_directory(path)) fail(ErrorCode::kIo, name_ + ": is a directory");
   owned_ = std::make_unique<std::ifstream>(path, std::ios::binary);

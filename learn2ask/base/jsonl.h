@@ -26,7 +26,7 @@ struct JsonLine {
 // byte order mark at the start. Not thread-safe.
 class JsonlReader {
  public:
-  // Opens `path` ("-" is standard input). Throws Failure (kNotFound, kIo).
+  // Opens `path`. Throws Failure (kNotFound, kIo).
   explicit JsonlReader(const std::filesystem::path& path);
   // Reads from `in`, named `name` in messages. `in` must outlive the reader.
   JsonlReader(std::istream& in, std::string name);
@@ -40,7 +40,7 @@ class JsonlReader {
 
  private:
   std::unique_ptr<std::istream> owned_;
-  std::istream* in_;
+  std::istream* in_ = nullptr;
   std::string name_;
   size_t line_ = 0;
 };

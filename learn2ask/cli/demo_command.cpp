@@ -56,6 +56,12 @@ void run_step(const CommandLine& command, Journal& journal) {
   journal.append(dump_json({{"command", joined(command)}, {"seconds", spent.count()}}));
 }
 
+// A folder's name in one spelling, so that "x" and "x/" are the same steps.
+std::string one_spelling(const std::string& folder) {
+  const fs::path path = fs::path(folder).lexically_normal();
+  return (path.has_filename() ? path : path.parent_path()).string();
+}
+
 // What stands for ${name} in a recipe.
 RecipeVariables variables_of(const std::string& out, uint64_t seed, const std::string& data) {
   if (data.empty()) return {{"out", out}, {"seed", std::to_string(seed)}, {"data", std::nullopt}};
@@ -103,8 +109,9 @@ void add_demo_command(CLI::App& app) {
   command->add_option("--data", *data, "folder of your logs, where the recipe starts from some")
       ->type_name("DIR");
   command->callback([=] {
-    run_recipe(recipe->empty() ? data_path("recipes/demo.yaml") : *recipe, *out,
-               variables_of(*out, *seed, *data));
+    const std::string folder = one_spelling(*out);
+    run_recipe(recipe->empty() ? data_path("recipes/demo.yaml") : *recipe, folder,
+               variables_of(folder, *seed, one_spelling(*data)));
   });
 }
 

@@ -1,5 +1,6 @@
 // The program. Holds the only catch: every Failure becomes one line on standard error and exit
 // code 1; wrong usage is exit code 2.
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -12,10 +13,18 @@ namespace {
 
 constexpr int kExitBadInput = 1, kExitUsage = 2;
 
+// What was printed may still be in the buffer; a full disk shows only now.
+void flush_output() {
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    l2a::fail(l2a::ErrorCode::kIo, "write: standard output: not all could be written");
+  }
+}
+
 int parse_and_run(int argc, char** argv) {
   const auto app = l2a::make_program();
   try {
     app->parse(argc, argv);
+    flush_output();
     return 0;
   } catch (const CLI::ParseError& e) {
     // CLI11 uses ParseError for --help too, with code 0.
@@ -27,6 +36,7 @@ int parse_and_run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   l2a::install_interrupt_handlers();
+  std::signal(SIGXFSZ, SIG_IGN);  // a write past the limit on file sizes fails, as on a full disk
   try {
     return parse_and_run(argc, argv);
   } catch (const l2a::Failure& e) {

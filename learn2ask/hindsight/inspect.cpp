@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/interrupt.h"
 #include "base/jsonl.h"
 #include "base/utf8.h"
 #include "hindsight/extract.h"
@@ -79,6 +80,7 @@ InspectedFile for_each_inspected(const std::filesystem::path& path, const LabelO
   InspectedFile file;
   bool first = true;
   while (auto next = reader.next()) {
+    throw_if_interrupted();
     const JsonLine line = std::move(*next).value_or_throw();
     const std::string where = reader.name() + ":" + std::to_string(line.number);
     if (std::exchange(first, false)) {

@@ -1,0 +1,39 @@
+"""A chat: typed lines in, the policy's action out, and a transcript that import reads."""
+
+import json
+import os
+import pty
+import signal
+import time
+
+from program import ProgramTest, run, start
+
+
+class ChatTest(ProgramTest):
+    def chat(self):
+        return ["chat", "--transcript", "talk.csv", "--set", f"policy.model={self.inputs}/tiny.gguf",
+                "--set", "decoding.max_reply_tokens=8"]
+
+    def test_the_transcript_is_a_log(self):
+        typed = 'I "have" a cough\nsince Monday\n/quit\n'
+        finished = run(self.chat(), self.folder, typed=typed)
+        self.assertEqual((finished.code, finished.err), (0, ""))
+        self.assertIn("policy  > ", finished.out)
+        read = run(["import", "--train", "talk.csv", "--out", "data"], self.folder)
+        self.assertEqual(read.code, 0, read.err)
+        sessions = (self.folder / "data/train.jsonl").read_text().splitlines()[1:]
+        messages = json.loads(sessions[0])["messages"]
+        self.assertEqual(messages[0]["content"], 'I "have" a cough')
+
+    def test_ctrl_c_at_the_prompt_ends_it(self):
+        controller, terminal = pty.openpty()
+        process = start(self.chat(), self.folder, stdin=terminal, stdout=terminal)
+        shown = b""
+        while b"you     > " not in shown:
+            shown += os.read(controller, 1000)
+        time.sleep(0.2)  # it reads now
+        process.send_signal(signal.SIGINT)
+        with process:
+            self.assertEqual(process.wait(10), 0)
+        os.close(controller)
+        os.close(terminal)

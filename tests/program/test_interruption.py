@@ -1,0 +1,63 @@
+"""kill -9 and Ctrl-C in the middle of every command: the same command, run again, ends in the same
+bytes as one that nobody touched."""
+
+import signal
+import subprocess
+
+from program import ProgramTest, contents, Finished, run, start
+
+INTERRUPTED = "error: interrupted: run the same command again to go on"
+
+
+class InterruptionTest(ProgramTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        many = "generate pharmacy --sessions 6000 --seed 2 --out many.jsonl"
+        assert run(many.split(), cls.inputs).code == 0
+
+    def stop_until_done(self, command, stop_signal):
+        """Runs `command` again and again, letting it live a little longer each time. Returns how
+        often it was stopped, and what it left."""
+        folder, seconds, stopped = self.new_folder(), 0.05, 0
+        while True:
+            process = start(command, folder)
+            try:
+                process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                process.send_signal(stop_signal)
+            finished = Finished(process)
+            if finished.code == 0:
+                return stopped, contents(folder)
+            if stop_signal == signal.SIGINT and finished.code == 1:
+                self.assertEqual(finished.error(), INTERRUPTED)
+            else:  # Ctrl-C before the program could install its handler ends it as kill does
+                self.assertEqual(finished.code, -stop_signal, finished.err)
+            stopped += 1
+            seconds *= 1.7
+
+    def test_every_command_goes_on(self):
+        for name, command in self.commands().items():
+            untouched = self.new_folder()
+            finished = run(command, untouched)
+            self.assertEqual(finished.code, 0, f"{name}: {finished.err}")
+            expected = contents(untouched)
+            for stop_signal in (signal.SIGKILL, signal.SIGINT):
+                with self.subTest(command=name, signal=stop_signal.name):
+                    stopped, made = self.stop_until_done(command, stop_signal)
+                    self.assertGreater(stopped, 0)
+                    self.assert_same(made, expected)
+
+    def test_inspect_ends_on_ctrl_c(self):
+        command = ["inspect", self.inputs / "many.jsonl"]
+        for seconds in (0.05, 0.1, 0.2, 0.4, 0.8):
+            process = start(command, self.folder)
+            try:
+                process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGINT)
+            finished = Finished(process)
+            if finished.code == 1:
+                self.assertEqual(finished.error(), INTERRUPTED)
+                return
+        self.fail("it never was interrupted")

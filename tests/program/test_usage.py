@@ -1,0 +1,37 @@
+"""Exit codes, help, and the messages of a command that was typed wrongly."""
+
+from program import ProgramTest, run
+
+COMMANDS = ("generate", "import", "label", "inspect", "train sft", "train grpo", "eval", "chat",
+            "model", "model info", "model tokenize", "model template", "demo")
+
+
+class UsageTest(ProgramTest):
+    def test_every_command_has_help(self):
+        for command in COMMANDS:
+            finished = run([*command.split(), "--help"], self.folder)
+            self.assertEqual((finished.code, finished.err), (0, ""), command)
+            self.assertIn("Usage: learn2ask " + command, finished.out)
+
+    def test_wrong_usage_is_exit_code_2(self):
+        for line in ("", "trian", "train", "label", "label a.jsonl", "eval a.jsonl --out out",
+                     "generate pharmacy --sessions none --out out", "import a --no-such-option"):
+            finished = run(line.split(), self.folder)
+            self.assertEqual((finished.code, finished.out), (2, ""), line)
+            self.assertIn("--help", finished.err, line)
+
+    def test_bad_input_is_exit_code_1_and_one_line(self):
+        labels = self.inputs / "labels" / "train.jsonl"
+        for line, message in (
+            ("label - --out out", "read: -: No such file or directory"),
+            ("inspect none.jsonl", "none.jsonl: no such file"),
+            (f"train sft {labels} --out out --set sft.epoch=3",
+             "--set: unknown key 'sft.epoch': did you mean 'sft.epochs'?"),
+            (f"train sft {labels} --out out --set sft.epochs=-3",
+             "--set: 'sft.epochs': expected a whole number in [1, 1000], got '-3'"),
+            ("demo --recipe none.yaml", "read: none.yaml: No such file or directory"),
+        ):
+            with self.subTest(line):
+                finished = run(line.split(), self.folder)
+                self.assertEqual((finished.code, finished.err), (1, f"error: {message}\n"))
+                self.assertFalse((self.folder / "out").exists())
