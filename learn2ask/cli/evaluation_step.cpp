@@ -33,7 +33,39 @@ std::string adapter_of(const std::string& directory) {
   return fs::exists(in_run) ? in_run.string() : directory;
 }
 
-// The work of one call, step by step; run() is the table of contents.
+struct LoadedModel {
+  std::string name;
+  std::optional<LoraAdapter> adapter;  // none: the base model
+  std::string content_sha256;          // of what decides its replies besides its name and prompt
+};
+
+LoadedModel load_model(const NamedPolicy& named, const PolicySetup& setup) {
+  LoadedModel loaded{named.name, std::nullopt, setup.model_sha256()};
+  if (named.directory.empty()) return loaded;
+  const fs::path directory = adapter_of(named.directory);
+  loaded.adapter = LoraAdapter::load(directory, setup.model.config());
+  std::string content = loaded.content_sha256;
+  for (const char* file : {"adapter_config.json", "adapter_model.safetensors"}) {
+    content += sha256_file(directory / file);
+  }
+  loaded.content_sha256 = sha256_hex(content);
+  return loaded;
+}
+
+// The commands in a history file, in order; none without a file.
+std::vector<std::string> read_commands(const std::string& history) {
+  std::vector<std::string> commands;
+  if (history.empty()) return commands;
+  JsonlReader reader(history);
+  while (auto line = reader.next()) {
+    const JsonLine row = std::move(*line).value_or_throw();
+    commands.push_back(get_string(row.value, "command").value_or_throw());
+  }
+  return commands;
+}
+
+// The work of one call, step by step; run() is the table of contents. The constructor reads all
+// inputs: what is wrong shows before anything is written, and not after an hour.
 class EvaluationRun {
  public:
   EvaluationRun(const EvaluationSettings& settings, const EvaluationFiles& files)
@@ -42,15 +74,22 @@ class EvaluationRun {
         policy_(settings.policy, fusion_from_name(settings.fusion).value_or_throw()),
         sessions_(read_labels(files.labels)),
         forms_(QuestionForms::load(data_path("prompts/questions"))),
-        factory_(forms_, files.grader_inputs) {
+        factory_(forms_, files.grader_inputs),
+        constants_(make_constants()),
+        commands_(read_commands(files.history)) {
     for (const auto& name : files.graders) graders_.push_back(factory_.make(name));
     check_names();
+    for (const auto& named : files.policies) models_.push_back(load_model(named, policy_));
     make_private_directory(fs::path(files.out) / "rows");
   }
 
   std::string run() {
-    for (const auto& named : files_.policies) evaluate_model(named);
-    for (auto& constant : constants()) evaluate_policy(constant, PolicyRole::kConstant);
+    for (const LoadedModel& model : models_) {
+      ModelPolicy policy(model.name, policy_.model, model.adapter ? &*model.adapter : nullptr,
+                         policy_.chat, policy_.prompt);
+      evaluate_policy(policy, PolicyRole::kModel, model.content_sha256);
+    }
+    for (auto& constant : constants_) evaluate_policy(constant, PolicyRole::kConstant);
     ExpertPolicy expert(sessions_, policy_.format);
     evaluate_policy(expert, PolicyRole::kExpert);
     for (const auto& evaluation : evaluations_) {
@@ -73,22 +112,7 @@ class EvaluationRun {
     return {.resamples = static_cast<size_t>(settings_.resamples), .seed = 1};
   }
 
-  void evaluate_model(const NamedPolicy& named) {
-    std::optional<LoraAdapter> adapter;
-    std::string content = policy_.model_sha256();
-    if (!named.directory.empty()) {
-      const fs::path directory = adapter_of(named.directory);
-      adapter = LoraAdapter::load(directory, policy_.model.config());
-      for (const char* file : {"adapter_config.json", "adapter_model.safetensors"}) {
-        content += sha256_file(directory / file);
-      }
-    }
-    ModelPolicy policy(named.name, policy_.model, adapter ? &*adapter : nullptr, policy_.chat,
-                       policy_.prompt);
-    evaluate_policy(policy, PolicyRole::kModel, sha256_hex(content));
-  }
-
-  std::vector<ConstantPolicy> constants() const {
+  std::vector<ConstantPolicy> make_constants() const {
     std::vector<ConstantPolicy> result = {ConstantPolicy::always_stop(policy_.format)};
     const auto source = files_.train_labels.empty() ? sessions_ : read_labels(files_.train_labels);
     result.push_back(
@@ -134,7 +158,7 @@ class EvaluationRun {
   // Every policy has rows of its own: file names must differ, those of the baselines included.
   void check_names() const {
     std::set<std::string> taken = {"expert"};
-    for (const auto& constant : constants()) taken.insert(file_name(constant.name()));
+    for (const auto& constant : constants_) taken.insert(file_name(constant.name()));
     for (const auto& named : files_.policies) {
       if (taken.insert(file_name(named.name)).second) continue;
       fail_input("--policy: '" + named.name +
@@ -248,7 +272,7 @@ class EvaluationRun {
     report.agreements = agreements_;
     report.dialogues = dialogues_;
     report.facts = facts();
-    report.commands = commands();
+    report.commands = commands_;
     report.notes = {
         "The expert's own replies are graded against their own future: their decisions are right "
         "by construction, and their scores show the grader's ceiling.",
@@ -267,17 +291,6 @@ class EvaluationRun {
         {"LibTorch", TORCH_VERSION}};
   }
 
-  std::vector<std::string> commands() const {
-    std::vector<std::string> lines;
-    if (files_.history.empty()) return lines;
-    JsonlReader reader(files_.history);
-    while (auto line = reader.next()) {
-      lines.push_back(
-          get_string(std::move(*line).value_or_throw().value, "command").value_or_throw());
-    }
-    return lines;
-  }
-
   struct Neighbours {
     const Evaluation& now;
     const Evaluation& before;
@@ -290,7 +303,10 @@ class EvaluationRun {
   std::vector<LabelledSession> sessions_;
   QuestionForms forms_;
   GraderFactory factory_;
+  std::vector<ConstantPolicy> constants_;
+  std::vector<std::string> commands_;
   std::vector<std::unique_ptr<Grader>> graders_;
+  std::vector<LoadedModel> models_;
   std::vector<fs::path> journals_;
   std::vector<Evaluation> evaluations_;  // policy after policy, grader after grader
   std::vector<Summary> summaries_;

@@ -29,6 +29,14 @@ class UsageTest(ProgramTest):
              "--set: unknown key 'sft.epoch': did you mean 'sft.epochs'?"),
             (f"train sft {labels} --out out --set sft.epochs=-3",
              "--set: 'sft.epochs': expected a whole number in [1, 1000], got '-3'"),
+            (f"eval {labels} --split train --policy base --policy base --out out",
+             "--policy: 'base': another policy or a baseline has this name: give another one"),
+            (f"eval {labels} --split train --policy A=none --out out",
+             "read: none/adapter_config.json: No such file or directory"),
+            (f"eval {labels} --split train --history none --out out", "none: no such file"),
+            (f"eval {labels} --split train --train-labels none --out out", "none: no such file"),
+            (f"eval {labels} --split train --grader truth --out out",
+             "grader truth: needs --sessions"),
             ("demo --recipe none.yaml", "read: none.yaml: No such file or directory"),
         ):
             with self.subTest(line):
