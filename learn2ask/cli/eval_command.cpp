@@ -56,6 +56,10 @@ void add_eval_command(CLI::App& app) {
                    "for the truth grader: the domain that they were generated from")
       ->type_name("DOMAIN");
   command
+      ->add_option("--thresholds", files->grader_inputs.thresholds,
+                   "for match and words: thresholds fitted on your own labels")
+      ->type_name("FILE");
+  command
       ->add_option("--bank", files->grader_inputs.bank,
                    "for the labels grader: training sessions whose questions people labelled")
       ->type_name("SESSIONS");

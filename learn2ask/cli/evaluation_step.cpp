@@ -188,8 +188,8 @@ class EvaluationRun {
   FileHeader journal_header(const std::string& policy, const std::string& content) const {
     std::string inputs = forms_.phrases().sha256();
     const auto& given = files_.grader_inputs;
-    for (const auto& file : {data_path("prompts/grader_thresholds.yaml"), files_.train_labels,
-                             given.sessions, given.domain, given.bank}) {
+    for (const auto& file :
+         {given.thresholds_file(), files_.train_labels, given.sessions, given.domain, given.bank}) {
       inputs += file.empty() ? "-" : sha256_file(file);
     }
     FileHeader named = header();

@@ -7,13 +7,10 @@
 #include "reward/words_grader.h"
 
 namespace l2a {
-namespace {
 
-GraderThresholds thresholds() {
-  return load_thresholds(data_path("prompts/grader_thresholds.yaml"));
+std::string GraderInputs::thresholds_file() const {
+  return thresholds.empty() ? data_path("prompts/grader_thresholds.yaml") : thresholds;
 }
-
-}  // namespace
 
 // embed/ knows nothing of reward/: this is the plug.
 class GraderFactory::Encoder : public TextEncoder {
@@ -53,9 +50,12 @@ std::unique_ptr<Grader> GraderFactory::make_truth() {
 std::unique_ptr<Grader> GraderFactory::make(const std::string& name) {
   if (name == "match") {
     if (!encoder_) encoder_ = std::make_unique<Encoder>();
-    return std::make_unique<MatchGrader>(*encoder_, forms_, thresholds(), MatchOptions{});
+    return std::make_unique<MatchGrader>(
+        *encoder_, forms_, load_thresholds(inputs_.thresholds_file()), MatchOptions{});
   }
-  if (name == "words") return std::make_unique<WordsGrader>(forms_, thresholds());
+  if (name == "words") {
+    return std::make_unique<WordsGrader>(forms_, load_thresholds(inputs_.thresholds_file()));
+  }
   if (name == "labels") {
     const auto bank = read_labelled_sessions(needed(inputs_.bank, "--bank", "labels"));
     const auto graded = read_labelled_sessions(needed(inputs_.sessions, "--sessions", "labels"));

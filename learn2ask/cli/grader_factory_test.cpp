@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include "base/file.h"
 #include "base/rng.h"
 #include "base/testing.h"
 #include "base/utf8.h"
@@ -37,6 +38,19 @@ TEST(GraderFactory, MakesTheGradersThatNeedNoFiles) {
   GraderFactory factory(shipped_forms(), {});
   EXPECT_EQ(factory.make("words")->name().substr(0, 5), "words");
   EXPECT_EQ(factory.make("match")->name().substr(0, 5), "match");
+}
+
+TEST(GraderFactory, TakesThresholdsOfOnesOwn) {
+  const TempDir dir;
+  const std::string file = dir / "thresholds.yaml";
+  write_file_atomic(file,
+                    "source: a test\nlanguages: [German]\n"
+                    "match: {same: 0.5, near: 0.4}\nwords: {same: 0.3, near: 0.2}\n");
+  GraderFactory factory(shipped_forms(), {.thresholds = file});
+  EXPECT_EQ(factory.make("match")->name(), "match (same 0.5, near 0.4, fitted on German)");
+  GraderFactory missing(shipped_forms(), {.thresholds = dir / "none"});
+  EXPECT_EQ(failure_of([&] { missing.make("words"); }),
+            "read: " + (dir / "none").string() + ": No such file or directory");
 }
 
 // FloDial's dev sessions under the shipped `match` grader.

@@ -7,7 +7,7 @@ namespace l2a {
 RewardSetup::RewardSetup(const RewardOptions& options, ReplyFormat format)
     : scoring_{.format = format, .fusion = options.fusion_kind(), .compat = options.compat},
       forms_(QuestionForms::load(data_path("prompts/questions"))),
-      factory_(forms_, {}),
+      factory_(forms_, {.thresholds = options.thresholds}),
       grader_(factory_.make(options.grader)) {}
 
 RewardFn RewardSetup::reward_fn() {

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <map>
 #include <memory>
 
 #include "base/file.h"
@@ -55,17 +56,25 @@ std::string inputs_hash(const TrainingFiles& files) {
   return text;
 }
 
-// What both trainers stand on: model, data, start, run directory, progress.
+using Texts = std::map<std::string, std::string>;  // by file name
+
+// What both trainers stand on: model, data, start, run directory, progress. `texts` are kept in the
+// run directory beside the system prompt.
 struct TrainingStep {
   TrainingStep(const TrainingFiles& training_files, const PolicyOptions& policy_options,
                Fusion fusion, const LoraOptions& lora, uint64_t seed,
-               const std::vector<ConfigField>& fields)
+               const std::vector<ConfigField>& fields, Texts texts)
       : files(training_files),
         policy(policy_options, fusion),
         sessions(read_labels(files.labels)),
         held_out(read_optional_labels(files.dev)),
         adapter(start_adapter(files, lora, seed, policy.model)),
-        directory(open_run_directory(files.out, fields, {{policy.prompt_name, policy.prompt}})) {}
+        directory(open_run_directory(files.out, fields, with_prompt(std::move(texts)))) {}
+
+  Texts with_prompt(Texts texts) const {
+    texts.emplace(policy.prompt_name, policy.prompt);
+    return texts;
+  }
 
   TrainerSetup setup(const std::string& what, const std::string& noted_key) {
     return {.model = policy.model,
@@ -101,14 +110,17 @@ struct TrainingStep {
 
 std::string train_sft_step(const SftSettings& settings, const TrainingFiles& files) {
   TrainingStep step(files, settings.policy, Fusion::kProduct, settings.lora, settings.sft.loop.seed,
-                    list_config(settings));
+                    list_config(settings), {});
   const TrainerSetup setup = step.setup("train sft", "loss");
   return step.finish(train_sft(setup, step.sessions, step.held_out, settings.sft, step.adapter));
 }
 
 std::string train_grpo_step(const GrpoSettings& settings, const TrainingFiles& files) {
+  const std::string thresholds =
+      GraderInputs{.thresholds = settings.reward.thresholds}.thresholds_file();
   TrainingStep step(files, settings.policy, settings.reward.fusion_kind(), settings.lora,
-                    settings.grpo.loop.seed, list_config(settings));
+                    settings.grpo.loop.seed, list_config(settings),
+                    {{"grader_thresholds.yaml", read_file(thresholds)}});
   RewardSetup reward(settings.reward, step.policy.format);
   const TrainerSetup setup = step.setup("train grpo", "reward");
   return step.finish(train_grpo(setup, step.sessions, step.held_out, reward.reward_fn(),

@@ -37,6 +37,10 @@ class UsageTest(ProgramTest):
             (f"eval {labels} --split train --train-labels none --out out", "none: no such file"),
             (f"eval {labels} --split train --grader truth --out out",
              "grader truth: needs --sessions"),
+            (f"eval {labels} --split train --thresholds none --out out",
+             "read: none: No such file or directory"),
+            (f"train grpo {labels} --out out --set reward.thresholds=none",
+             "read: none: No such file or directory"),
             ("demo --recipe none.yaml", "read: none.yaml: No such file or directory"),
         ):
             with self.subTest(line):
