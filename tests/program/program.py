@@ -4,7 +4,6 @@ import json
 import os
 import pathlib
 import resource
-import signal
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,6 @@ def start(arguments, folder, file_bytes=None, **options):
     """Starts the program in `folder`; `file_bytes` is the most that it may write to a file."""
 
     def prepare():
-        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it, and that is inherited
         if file_bytes is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
 
@@ -81,7 +79,7 @@ def contents(folder):
 class ProgramTest(unittest.TestCase):
     """A folder with a few of everything: `self.inputs`; and one for the test: `self.folder`."""
 
-    SESSIONS = 60
+    MANY = 500  # sessions of many.jsonl, for commands that would be done too soon
 
     @classmethod
     def setUpClass(cls):
@@ -90,7 +88,8 @@ class ProgramTest(unittest.TestCase):
         cls.inputs = pathlib.Path(cls.temporary.name, "inputs")
         cls.inputs.mkdir()
         tiny_policy.write_tiny_policy(cls.inputs / "tiny.gguf")
-        for line in (f"generate pharmacy --sessions {cls.SESSIONS} --out logs.jsonl",
+        for line in (f"generate pharmacy --sessions {cls.MANY} --seed 2 --out many.jsonl",
+                     "generate pharmacy --sessions 60 --out logs.jsonl",
                      "import logs.jsonl --out data",
                      "label data/train.jsonl --out labels/train.jsonl",
                      "label data/dev.jsonl --out labels/dev.jsonl"):

@@ -17,12 +17,6 @@ def as_an_ordinary_user():
 
 
 class FullDiskTest(ProgramTest):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        many = "generate pharmacy --sessions 500 --seed 2 --out many.jsonl"
-        assert run(many.split(), cls.inputs).code == 0
-
     def test_every_command_says_so_and_goes_on(self):
         for name, command in self.commands().items():
             with self.subTest(command=name):

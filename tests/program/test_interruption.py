@@ -10,11 +10,7 @@ INTERRUPTED = "error: interrupted: run the same command again to go on"
 
 
 class InterruptionTest(ProgramTest):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        many = "generate pharmacy --sessions 6000 --seed 2 --out many.jsonl"
-        assert run(many.split(), cls.inputs).code == 0
+    MANY = 6000
 
     def stop_until_done(self, command, stop_signal):
         """Runs `command` again and again, letting it live a little longer each time. Returns how
