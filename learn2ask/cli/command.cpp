@@ -1,11 +1,13 @@
 #include "cli/command.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
+#include "base/utf8.h"
 
 namespace l2a {
 
@@ -44,10 +46,20 @@ std::string data_path(const std::string& relative) {
                                  "folder that holds prompts/, recipes/ and domains/)");
 }
 
-std::string domain_path(const std::string& domain) {
-  const bool is_path = domain.find('/') != std::string::npos || domain.ends_with(".yaml") ||
-                       domain.ends_with(".yml");
-  return is_path ? domain : data_path("domains/" + domain + ".yaml");
+std::string shipped_or_path(const std::string& folder, const std::string& name) {
+  const bool is_path =
+      name.find('/') != std::string::npos || name.ends_with(".yaml") || name.ends_with(".yml");
+  if (is_path) return name;
+  std::vector<std::string> shipped;
+  for (const auto& file : fs::directory_iterator(data_path(folder))) {
+    shipped.push_back(file.path().stem().string());
+    if (shipped.back() == name) return file.path().string();
+  }
+  std::sort(shipped.begin(), shipped.end());
+  std::string names;
+  for (const auto& known : shipped) names += (names.empty() ? "" : ", ") + known;
+  fail_input("'" + shown(name) + "': neither shipped in " + folder + "/ (" + names +
+             ") nor the path of a .yaml file");
 }
 
 }  // namespace l2a

@@ -53,7 +53,8 @@ class Settings {
 // tree when run from a build. Throws Failure when it is neither.
 std::string data_path(const std::string& relative);
 
-// The file of a shipped domain ("pharmacy", "laptop"), or the path itself when it looks like one.
-std::string domain_path(const std::string& domain);
+// The YAML file of this name in a shipped folder ("pharmacy" in "domains"), or the name itself when
+// it looks like a path. Throws Failure: neither; what data_path throws.
+std::string shipped_or_path(const std::string& folder, const std::string& name);
 
 }  // namespace l2a

@@ -22,7 +22,7 @@ void evaluate(const EvaluationSettings& settings, EvaluationFiles files,
               const std::vector<std::string>& policies) {
   for (const auto& text : policies) files.policies.push_back(read_policy(text));
   auto& domain = files.grader_inputs.domain;
-  if (!domain.empty()) domain = domain_path(domain);
+  if (!domain.empty()) domain = shipped_or_path("domains", domain);
   std::printf("%s", evaluate_step(settings, files).c_str());
   std::printf("\nreport: %s/report.html\n", files.out.c_str());
 }
@@ -57,8 +57,9 @@ void add_eval_command(CLI::App& app) {
       ->type_name("DOMAIN");
   command
       ->add_option("--thresholds", files->grader_inputs.thresholds,
-                   "for match and words: thresholds fitted on your own labels")
-      ->type_name("FILE");
+                   "for match and words: flodial, pharmacy, or a file fitted on your own labels")
+      ->capture_default_str()
+      ->type_name("NAME");
   command
       ->add_option("--bank", files->grader_inputs.bank,
                    "for the labels grader: training sessions whose questions people labelled")

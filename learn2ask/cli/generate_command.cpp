@@ -21,7 +21,7 @@ double percent(size_t part, size_t whole) {
 }
 
 void generate(const GenerateArguments& arguments, const GenerateOptions& options) {
-  const Domain domain = read_domain(domain_path(arguments.domain));
+  const Domain domain = read_domain(shipped_or_path("domains", arguments.domain));
   FileHeader header;
   header.format = "sessions";
   header.command = "learn2ask generate " + domain.name + " --sessions " +

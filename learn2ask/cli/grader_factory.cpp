@@ -9,7 +9,7 @@
 namespace l2a {
 
 std::string GraderInputs::thresholds_file() const {
-  return thresholds.empty() ? data_path("prompts/grader_thresholds.yaml") : thresholds;
+  return shipped_or_path("prompts/thresholds", thresholds);
 }
 
 // embed/ knows nothing of reward/: this is the plug.

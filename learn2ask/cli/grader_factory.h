@@ -14,10 +14,10 @@ namespace l2a {
 
 // What some graders need besides the labels; empty where it is not given.
 struct GraderInputs {
-  std::string sessions{};    // truth, labels: the sessions that the labels were made from
-  std::string domain{};      // truth: the domain that they were generated from
-  std::string bank{};        // labels: training sessions whose questions people labelled
-  std::string thresholds{};  // match, words: fitted on one's own labels; empty: the shipped ones
+  std::string sessions{};              // truth, labels: the sessions that the labels were made from
+  std::string domain{};                // truth: the domain that they were generated from
+  std::string bank{};                  // labels: training sessions whose questions people labelled
+  std::string thresholds = "flodial";  // match, words: a shipped set, or a file of one's own
 
   std::string thresholds_file() const;
 };

@@ -14,7 +14,7 @@ namespace l2a {
 
 struct RewardOptions {
   std::string grader = "match";
-  std::string thresholds;  // empty: the shipped ones
+  std::string thresholds = "flodial";
   std::string fusion = "product";
   bool compat = false;
 
@@ -24,8 +24,8 @@ struct RewardOptions {
   void visit(Visitor& v) {
     v("grader", grader, "who grades questions: match, words");
     v("thresholds", thresholds,
-      "file of the grader's thresholds, fitted on your own labels; empty: "
-      "the shipped ones, of English trouble-shooting");
+      "the grader's thresholds: flodial (English trouble-shooting), pharmacy, or a file fitted on "
+      "your own labels");
     v.choice("fusion", fusion, {"product", "sum", "macro-only", "micro-only"},
              "how decision, question and format become one number");
     v("compat", compat, "score as the published code does: any <stop /> in a reply is a stop");

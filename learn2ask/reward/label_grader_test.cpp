@@ -62,6 +62,33 @@ TEST(LabelledQuestions, TakesMessagesWithOneAttributeAndOneQuestion) {
                                              "b2 car fuel: Is the fuel tank empty?"}));
 }
 
+TEST(LabelledQuestions, TakesTheTruthOfGeneratedSessions) {
+  Session generated = session("g", "", {user("I can't sleep."), user("My head hurts.")});
+  generated.extra = {{"truth", {{"complaint", "headache"}}}};
+  const auto says = [&](const std::string& text, const Json& truth) {
+    generated.messages.push_back({.role = Role::kAssistant, .text = text});
+    generated.messages.back().extra["truth"] = truth;
+  };
+  says("Since when?", {{"asked", "duration"}, {"open", {"duration", "age"}}});
+  generated.messages.push_back(user("Monday."));
+  says("How old are you?", {{"asked", "age"}, {"open", {"age"}}});
+  generated.messages.push_back(user("40."));
+  says("Take this.", {{"open", Json::array()}});
+
+  const auto found = labelled_questions(generated, shipped_forms());
+  ASSERT_EQ(found.size(), 2);
+  EXPECT_EQ(found[0].group + " " + found[0].attribute, "headache duration");
+  EXPECT_EQ(found[1].group + " " + found[1].attribute, "headache age");
+  const auto open = open_attributes(generated);
+  EXPECT_EQ(open[1], (std::vector<std::string>{"age", "duration"}));
+  EXPECT_EQ(open[3], std::vector<std::string>{"age"});
+  EXPECT_TRUE(open[5].empty());
+
+  generated.extra["truth"]["complaint"] = 1;
+  EXPECT_EQ(failure_of([&] { group_of(generated); }),
+            "truth: 'complaint': expected a string, got a number");
+}
+
 TEST(LabelledQuestions, RefusesLabelsOfAnotherForm) {
   const struct {
     Json labels;

@@ -17,11 +17,25 @@ std::vector<std::string> texts_in(const Json& labels, const char* key) {
   return texts;
 }
 
+// The text under `key` of the generator's truth about a session or message; empty when there is
+// none.
+std::string truth_of(const Json& extra, const char* key) {
+  const auto truth = extra.find("truth");
+  if (truth == extra.end() || !truth->is_object()) return "";
+  const auto text = get_string_or(*truth, key, "");
+  if (!text) fail_input("truth: " + text.error().message);
+  return *text;
+}
+
 }  // namespace
 
 std::optional<MessageLabels> labels_of(const Message& message) {
   const auto labels = message.extra.find("labels");
-  if (labels == message.extra.end()) return std::nullopt;
+  if (labels == message.extra.end()) {
+    const std::string asked = truth_of(message.extra, "asked");
+    if (asked.empty()) return std::nullopt;
+    return MessageLabels{"ask", {asked}, {}};
+  }
   if (!labels->is_object()) fail_input("labels: expected an object");
   auto act = get_string_or(*labels, "act", "");
   if (!act) fail_input("labels: " + act.error().message);
@@ -31,7 +45,8 @@ std::optional<MessageLabels> labels_of(const Message& message) {
 
 std::string group_of(const Session& session) {
   const auto group = session.extra.find("diagn");
-  return group != session.extra.end() && group->is_string() ? group->get<std::string>() : "";
+  if (group != session.extra.end() && group->is_string()) return group->get<std::string>();
+  return truth_of(session.extra, "complaint");
 }
 
 std::vector<LabelledQuestion> labelled_questions(const Session& session,

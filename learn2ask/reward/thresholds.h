@@ -21,7 +21,7 @@ struct SimilarityThresholds {
   }
 };
 
-// prompts/grader_thresholds.yaml.
+// prompts/thresholds/NAME.yaml.
 struct GraderThresholds {
   std::string source;                  // data, program and date of the fit, one line
   std::vector<std::string> languages;  // that it was fitted on

@@ -16,12 +16,14 @@ constexpr const char* kGood =
     "source: labels\nlanguages: [English]\n"
     "match: {same: 0.7, near: 0.6}\nwords: {same: 0.5, near: 0.4}\n";
 
-TEST(LoadThresholds, ReadsTheShippedFile) {
-  const auto t = load_thresholds(L2A_SOURCE_DIR "/prompts/grader_thresholds.yaml");
-  EXPECT_FALSE(t.source.empty());
-  EXPECT_EQ(t.languages, std::vector<std::string>{"English"});
-  EXPECT_LT(t.match.near, t.match.same);
-  EXPECT_LT(t.words.near, t.words.same);
+TEST(LoadThresholds, ReadsTheShippedFiles) {
+  for (const std::string name : {"flodial", "pharmacy"}) {
+    const auto t = load_thresholds(L2A_SOURCE_DIR "/prompts/thresholds/" + name + ".yaml");
+    EXPECT_FALSE(t.source.empty());
+    EXPECT_EQ(t.languages, std::vector<std::string>{"English"});
+    EXPECT_LT(t.match.near, t.match.same);
+    EXPECT_LE(t.words.near, t.words.same);
+  }
 }
 
 TEST(LoadThresholds, SaysWhatIsWrong) {

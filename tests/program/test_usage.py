@@ -1,6 +1,6 @@
 """Exit codes, help, and the messages of a command that was typed wrongly."""
 
-from program import ProgramTest, run
+from program import ProgramTest, contents, run
 
 COMMANDS = ("generate", "import", "label", "inspect", "train sft", "train grpo", "eval", "chat",
             "model", "model info", "model tokenize", "model template", "demo")
@@ -38,12 +38,23 @@ class UsageTest(ProgramTest):
             (f"eval {labels} --split train --grader truth --out out",
              "grader truth: needs --sessions"),
             (f"eval {labels} --split train --thresholds none --out out",
-             "read: none: No such file or directory"),
-            (f"train grpo {labels} --out out --set reward.thresholds=none",
-             "read: none: No such file or directory"),
+             "'none': neither shipped in prompts/thresholds/ (flodial, pharmacy) nor the path of a"
+             " .yaml file"),
+            (f"train grpo {labels} --out out --set reward.thresholds=none.yaml",
+             "read: none.yaml: No such file or directory"),
             ("demo --recipe none.yaml", "read: none.yaml: No such file or directory"),
         ):
             with self.subTest(line):
                 finished = run(line.split(), self.folder)
                 self.assertEqual((finished.code, finished.err), (1, f"error: {message}\n"))
                 self.assertFalse((self.folder / "out").exists())
+
+    def test_a_run_goes_on_under_its_own_thresholds_only(self):
+        command = self.commands()["train grpo"]
+        self.assertEqual(run(command, self.folder).code, 0)
+        made = contents(self.folder)
+        finished = run([*command, "--set", "reward.thresholds=pharmacy"], self.folder)
+        self.assertEqual(finished.code, 1)
+        self.assertIn("error: run directory: out: was started with another prompt"
+                      " grader_thresholds.yaml (", finished.err)
+        self.assert_same(contents(self.folder), made)

@@ -1,13 +1,16 @@
-// Fits prompts/grader_thresholds.yaml on questions that people labelled, and reports how good the
-// thresholds are on others.
+// Fits the graders' thresholds on labelled questions, reports how good they are on others, and
+// writes them as a file for prompts/thresholds/.
 //
-// usage: fit_thresholds TRAIN.jsonl DEV.jsonl MINILM_FOLDER QUESTION_FORMS_FOLDER
+// usage: fit_thresholds TRAIN.jsonl DEV.jsonl MINILM_FOLDER QUESTION_FORMS_FOLDER OUT.yaml
 #include <algorithm>
 #include <cstdio>
+#include <iomanip>
 #include <map>
 #include <numeric>
+#include <sstream>
 #include <unordered_map>
 
+#include "base/file.h"
 #include "base/rng.h"
 #include "embed/minilm.h"
 #include "hindsight/label.h"
@@ -128,15 +131,25 @@ void report_bank(const std::vector<LabelledQuestion>& bank_questions,
   }
   std::sort(right.begin(), right.end());
   std::sort(wrong.begin(), wrong.end());
-  if (right.empty() || wrong.empty()) fail_input("labels: too few labelled questions to report on");
+  if (right.empty()) fail_input("labels: too few labelled questions to report on");
   std::printf("labels\n  the nearest question of train has the attribute of dev's: %zu of %zu\n",
               right.size(), right.size() + wrong.size());
-  std::printf("  cosine of these: 1%% below %.3f, median %.3f; of the others: median %.3f\n",
-              right[right.size() / 100], right[right.size() / 2], wrong[wrong.size() / 2]);
+  std::printf("  cosine of these: 1%% below %.3f, median %.3f\n", right[right.size() / 100],
+              right[right.size() / 2]);
+  if (!wrong.empty()) std::printf("  of the others: median %.3f\n", wrong[wrong.size() / 2]);
+}
+
+void write_thresholds(const GraderThresholds& t, const std::string& train, const std::string& out) {
+  std::ostringstream file;
+  file << "source: tools/fit_thresholds on " << train << "\nlanguages: [English]\n"
+       << std::fixed << std::setprecision(3)  //
+       << "match:\n  same: " << t.match.same << "\n  near: " << t.match.near
+       << "\nwords:\n  same: " << t.words.same << "\n  near: " << t.words.near << "\n";
+  write_file_atomic(out, file.str());
 }
 
 void run(const std::string& train_path, const std::string& dev_path, const std::string& model,
-         const std::string& forms_folder) {
+         const std::string& forms_folder, const std::string& out) {
   const QuestionForms forms = QuestionForms::load(forms_folder);
   const auto train = read_labelled_sessions(train_path), dev = read_labelled_sessions(dev_path);
   const auto train_questions = questions_of(train, forms), dev_questions = questions_of(dev, forms);
@@ -160,18 +173,19 @@ void run(const std::string& train_path, const std::string& dev_path, const std::
   print_counts("dev, in contexts", agreement(words, dev, train_questions, forms));
 
   report_bank(train_questions, dev_questions, forms);
+  write_thresholds(thresholds, train_path, out);
 }
 
 }  // namespace
 }  // namespace l2a
 
 int main(int argc, char** argv) {
-  if (argc != 5) {
-    std::fprintf(stderr, "usage: fit_thresholds TRAIN.jsonl DEV.jsonl MINILM QUESTION_FORMS\n");
+  if (argc != 6) {
+    std::fprintf(stderr, "usage: fit_thresholds TRAIN.jsonl DEV.jsonl MINILM QUESTION_FORMS OUT\n");
     return 2;
   }
   try {
-    l2a::run(argv[1], argv[2], argv[3], argv[4]);
+    l2a::run(argv[1], argv[2], argv[3], argv[4], argv[5]);
   } catch (const l2a::Failure& failure) {
     std::fprintf(stderr, "error: %s\n", failure.what());
     return 1;
