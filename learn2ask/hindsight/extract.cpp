@@ -29,7 +29,7 @@ bool gives_new_fact(const Turn& turn, const WordSet& known, const QuestionForms&
   for (const ByteRange& range : sentence_ranges(turn.text)) {
     const std::string_view sentence = slice(turn.text, range);
     if (reply_kind(sentence, forms) == ReplyKind::kFact &&
-        !all_in(content_words(sentence, forms), known)) {
+        !all_in(content_words(statement_of(sentence, forms), forms), known)) {
       return true;
     }
   }
@@ -240,8 +240,7 @@ std::vector<Result<std::vector<Item>>> RuleExtractor::extract(const Gathering& g
       if (gathering.turns[turn].role != Role::kUser) continue;
       const std::string& text = gathering.turns[turn].text;
       for (const ByteRange& range : sentence_ranges(text)) {
-        const std::string_view sentence = slice(text, range);
-        if (reply_kind(sentence, forms_) == ReplyKind::kFact) add_words(stated, sentence, forms_);
+        add_words(stated, statement_of(slice(text, range), forms_), forms_);
       }
     }
     for (; answered < facts.size() && facts[answered].item.answer_turn < t; ++answered) {

@@ -126,6 +126,15 @@ TEST(Target, LeavesOutAFactWhoseContentWordsStandInTheContext) {
                           "5 stop(no_user_message_after) stop(no_user_message_after)"));
 }
 
+TEST(Target, LeavesOutAFactThatWasSaidBeforeAQuestionInTheSameSentence) {
+  EXPECT_THAT(
+      labels({"u: I've had a fever for three days, what should I take?", "a: How long?",
+              "u: For three days.", "a: Any pain?", "u: No, what should I take?", "a: Rest."}),
+      ElementsAre("1 ask(question_mark) continue(gathers_on) [No, what should I take?]",
+                  "3 ask(question_mark) continue(gathers_on) [No, what should I take?]",
+                  "5 stop(no_user_message_after) stop(no_user_message_after)"));
+}
+
 TEST(Target, KeepsAFactThatOnlyAQuestionMentioned) {
   EXPECT_THAT(labels({"u: Hello.", "a: Is the fuse blown?", "u: What is a blown fuse?",
                       "a: A melted one.", "u: It is blown.", "a: Replace it."}),

@@ -86,6 +86,10 @@ TEST_F(PeopleLabels, SayWhichQuestionsHaveAnItemInFlodial) {
     }
     const double precision = static_cast<double>(both) / static_cast<double>(found);
     const double recall = static_cast<double>(both) / static_cast<double>(expected);
+    RecordProperty(file == std::string("flodial/dev.jsonl") ? "precision" : "precision_train",
+                   std::to_string(precision));
+    RecordProperty(file == std::string("flodial/dev.jsonl") ? "recall" : "recall_train",
+                   std::to_string(recall));
     EXPECT_GE(precision, 0.94) << file << " " << both << " of " << found;
     EXPECT_GE(recall, 0.98) << file << " " << both << " of " << expected;
   }

@@ -169,6 +169,12 @@ std::vector<std::string> QuestionForms::questions(std::string_view text) const {
   return out;
 }
 
+std::string_view QuestionForms::before_question(std::string_view sentence) const {
+  const auto starts = question_starts(sentence);
+  if (!starts.empty()) return sentence.substr(0, starts.front());
+  return has_question_mark(sentence) ? std::string_view() : sentence;
+}
+
 bool QuestionForms::is_filler(std::string_view text) const {
   const auto all = words(text);
   for (size_t i = 0; i < all.size();) {

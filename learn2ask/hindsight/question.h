@@ -39,6 +39,10 @@ class QuestionForms {
   // of fillers only ("Okay?").
   std::vector<std::string> questions(std::string_view text) const;
 
+  // What stands before the first question of a sentence: "I've a fever, ..."; all of it when it
+  // asks nothing, nothing where it cannot be told ("Fever?"). A view of `sentence`.
+  std::string_view before_question(std::string_view sentence) const;
+
   // Only fillers: "OK.", "All right?", "好吗？"; also a text without a word.
   bool is_filler(std::string_view text) const;
 

@@ -52,6 +52,13 @@ bool is_unspaced(const std::string& word) {
          std::all_of(points.begin() + 1, points.end(), is_mark);
 }
 
+bool says_something(std::string_view text, const QuestionForms& forms) {
+  const std::vector<std::string> all = words(text);
+  if (says_nothing(all, forms.phrases())) return false;
+  return !content_words(text, forms).empty() ||
+         find_phrase(all, PhraseKind::kYesNo, forms.phrases()).length > 0;
+}
+
 ReplyKind kind_of_unknown(std::string_view sentence, const std::vector<std::string>& all,
                           const Found& unknown, const QuestionForms& forms) {
   if (has_question_mark(sentence)) return ReplyKind::kAsksBack;
@@ -74,12 +81,32 @@ ReplyKind kind_of_unknown(std::string_view sentence, const std::vector<std::stri
 ReplyKind reply_kind(std::string_view sentence, const QuestionForms& forms) {
   const std::vector<std::string> all = words(sentence);
   const Phrases& phrases = forms.phrases();
-  if (says_nothing(all, phrases)) return ReplyKind::kNothing;
+  if (says_nothing(all, phrases) && !forms.asks(sentence)) return ReplyKind::kNothing;
   if (find_phrase(all, PhraseKind::kAsksBack, phrases).length > 0) return ReplyKind::kAsksBack;
   if (const Found unknown = find_phrase(all, PhraseKind::kUnknown, phrases); unknown.length > 0) {
     return kind_of_unknown(sentence, all, unknown, forms);
   }
-  return forms.asks(sentence) ? ReplyKind::kAsksBack : ReplyKind::kFact;
+  const std::string_view before = forms.before_question(sentence);
+  if (before.size() == sentence.size()) return ReplyKind::kFact;
+  const bool answers = has_question_mark(sentence)  // "If it won't, what do I do?" does not
+                           ? find_phrase(words(before), PhraseKind::kYesNo, phrases).length > 0
+                           : says_something(before, forms);
+  return answers ? ReplyKind::kFact : ReplyKind::kAsksBack;
+}
+
+std::string_view statement_of(std::string_view sentence, const QuestionForms& forms) {
+  const std::string_view before = forms.before_question(sentence);
+  switch (reply_kind(sentence, forms)) {
+    case ReplyKind::kUnknown:
+    case ReplyKind::kNothing:
+      return {};
+    case ReplyKind::kFact:
+      return has_question_mark(sentence) ? before : sentence;
+    case ReplyKind::kAsksBack:
+      break;
+  }
+  const bool asks_for_help = before.size() == sentence.size();  // "I don't understand."
+  return asks_for_help || !says_something(before, forms) ? std::string_view() : before;
 }
 
 std::vector<std::string> content_words(std::string_view text, const QuestionForms& forms) {

@@ -17,8 +17,14 @@ enum class ReplyKind {
 };
 
 // Of one sentence. "I don't know, maybe three days" is a fact: a clause beside the unknown one
-// says something.
+// says something. "No, what should I do?" is a fact, for its answer before it asks; "If it won't,
+// what should I do?" asks back.
 ReplyKind reply_kind(std::string_view sentence, const QuestionForms& forms);
+
+// The part of the user's sentence that states something, of a fact or before a question back; a
+// view of it, empty when none does. Without a question mark, "my son, who has had a cough" states
+// all.
+std::string_view statement_of(std::string_view sentence, const QuestionForms& forms);
 
 // The words of the text but for the languages' function words, in order, repeats kept; none when
 // it says only yes or no, which are facts of their question and of no other. Characters
