@@ -8,10 +8,13 @@
 
 #include "base/interrupt.h"
 #include "base/utf8.h"
+#include "eval/metrics.h"
 #include "eval/policies.h"
 
 namespace l2a {
 namespace {
+
+constexpr size_t kRepliesToJudgeAGrader = 200;
 
 // What becomes of one sample.
 enum class Part { kTaken, kUnlabelled, kCensored, kDroppedEmpty };
@@ -118,6 +121,7 @@ ScoredRow make_row(const ScoreRequest& request, size_t reply_index, ScoredReply&
   row.parts = scored.parts;
   row.reward = scored.reward;
   row.reason = std::move(scored.reason);
+  row.unrecognised = scored.unrecognised;
   return row;
 }
 
@@ -134,6 +138,17 @@ EvaluatedBatch evaluate_batch(Policy& policy, std::span<const LabelledSession> s
     }
   }
   return batch;
+}
+
+void check_failures(const Evaluation& evaluation, double max_rate) {
+  const size_t unscored = count_rows(evaluation.rows).unscored, replies = evaluation.rows.size();
+  if (static_cast<double>(unscored) <= max_rate * static_cast<double>(replies)) return;
+  const auto first = std::find_if(evaluation.rows.begin(), evaluation.rows.end(), is_unscored);
+  fail(ErrorCode::kUnsupported,
+       fmt::format("evaluate: grader {}: {} of {} replies could not be scored (max_failure_rate = "
+                   "{}), first {}/{}: {}",
+                   evaluation.facts.grader, unscored, replies, max_rate, shown(first->session),
+                   first->turn, first->reason));
 }
 
 }  // namespace
@@ -166,6 +181,10 @@ std::vector<Evaluation> evaluate(Policy& policy, std::span<const LabelledSession
       std::move(batch->rows[g].begin(), batch->rows[g].end(),
                 std::back_inserter(evaluations[g].rows));
     }
+    for (const Evaluation& evaluation : evaluations) {
+      const bool enough = evaluation.rows.size() >= kRepliesToJudgeAGrader;
+      if (enough) check_failures(evaluation, options.max_failure_rate);
+    }
     begin += batch->sessions;
     check(begin <= sessions.size(), "evaluate: the journal is of more sessions");
     sessions_done(batch->sessions);
@@ -175,6 +194,7 @@ std::vector<Evaluation> evaluate(Policy& policy, std::span<const LabelledSession
       fail_input(fmt::format("evaluate: {}: none of its {} sessions has a sample with both targets",
                              options.split, sessions.size()));
     }
+    check_failures(evaluation, options.max_failure_rate);
   }
   return evaluations;
 }

@@ -24,6 +24,7 @@ struct EvaluationOptions {
   std::vector<std::pair<std::string, std::string>> prompts = {};  // file name, SHA-256
   DecodingOptions decoding = {};                                  // default: greedy, one reply
   ScoringOptions scoring = {};
+  double max_failure_rate = 0.05;  // of a grader; past it there is no result
   // The policy is asked for the contexts of this many sessions at once.
   size_t sessions_per_batch = 32;
   // Where finished batches are kept, and taken from instead of evaluating them again; null: none
@@ -38,7 +39,9 @@ struct EvaluationOptions {
 // with the number of sessions finished since its last call. A policy whose replies depend on the
 // context alone gives the same rows for any split of the sessions into several calls.
 //
-// Throws Failure when the policy does, and kInvalidInput when no sample takes part.
+// Throws Failure when the policy does, and kInvalidInput when no sample takes part, or when a
+// grader left more than `max_failure_rate` of the replies unscored (looked at after each batch from
+// 200 replies on, and at the end): what needs no grade would make up the result alone.
 std::vector<Evaluation> evaluate(Policy& policy, std::span<const LabelledSession> sessions,
                                  std::span<Grader* const> graders, const QuestionForms& forms,
                                  const EvaluationOptions& options,

@@ -101,13 +101,27 @@ TEST(Evaluate, TheExpertIsRightByConstruction) {
   }
 }
 
+// Wrong decisions need no grade: past some failures they alone would make up the result.
+TEST(Evaluate, GivesNoResultWhenTheGraderFailedTooOften) {
+  const auto sessions = two_sessions();
+  auto policy = ConstantPolicy::always_ask("Will this fail?", ReplyFormat::kPlain);
+  try {
+    run(policy, sessions, {.max_failure_rate = 0.4});
+    FAIL();
+  } catch (const Failure& failure) {
+    EXPECT_STREQ(failure.what(),
+                 "evaluate: grader same question: 4 of 6 replies could not be scored "
+                 "(max_failure_rate = 0.4), first a/1: unscored: grader: down");
+  }
+}
+
 TEST(Evaluate, CountsWhatIsLeftOutAndWhatIsUnscored) {
   auto sessions = two_sessions();
   sessions[0].samples[0].wanted.reset();    // extraction failed
   sessions[0].samples[2].decision.reset();  // censored
   sessions[1].samples[0].wanted->clear();   // nothing left to ask
   auto policy = ConstantPolicy::always_ask("Will this fail?", ReplyFormat::kPlain);
-  const Evaluation evaluation = run(policy, sessions);
+  const Evaluation evaluation = run(policy, sessions, {.max_failure_rate = 0.5});
   EXPECT_EQ(evaluation.facts.unlabelled, 1u);
   EXPECT_EQ(evaluation.facts.censored, 1u);
   EXPECT_EQ(evaluation.facts.dropped_empty, 0u);
@@ -117,7 +131,8 @@ TEST(Evaluate, CountsWhatIsLeftOutAndWhatIsUnscored) {
   EXPECT_FALSE(measure(evaluation.rows)[static_cast<size_t>(Metric::kWa)]);
   EXPECT_EQ(evaluation.rows[0].reason, "unscored: grader: down");
 
-  const Evaluation compat = run(policy, sessions, {.scoring = {.compat = true}});
+  const Evaluation compat =
+      run(policy, sessions, {.scoring = {.compat = true}, .max_failure_rate = 1});
   EXPECT_EQ(compat.facts.dropped_empty, 1u);
   EXPECT_EQ(compat.rows.size(), 3u);
 }

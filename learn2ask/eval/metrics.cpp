@@ -251,6 +251,10 @@ MetricTable measure(std::span<const ScoredRow> rows, const BootstrapOptions& opt
   return table;
 }
 
+bool is_unscored(const ScoredRow& row) {
+  return !row.parts && !(row.truth == Decision::kContinue && row.wanted == 0);
+}
+
 RowCounts count_rows(std::span<const ScoredRow> rows) {
   RowCounts counts;
   std::set<std::string_view> sessions;
@@ -261,7 +265,8 @@ RowCounts count_rows(std::span<const ScoredRow> rows) {
     ++(go_on ? counts.continue_rows : counts.stop_rows);
     counts.inform_rows += go_on && row.kind == TurnKind::kInform;
     counts.empty_rows += go_on && row.wanted == 0;
-    counts.unscored += !row.parts && !(go_on && row.wanted == 0);
+    counts.unscored += is_unscored(row);
+    counts.unrecognised += row.unrecognised;
   }
   counts.sessions = sessions.size();
   return counts;

@@ -67,10 +67,13 @@ MetricTable measure(std::span<const ScoredRow> rows, const BootstrapOptions& opt
 struct RowCounts {
   size_t sessions = 0, replies = 0;
   size_t continue_rows = 0, stop_rows = 0;
-  size_t inform_rows = 0;  // of the continue rows
-  size_t empty_rows = 0;   // continue rows with empty I*: in CR and accuracy only
-  size_t unscored = 0;     // left out of WA, format and reward
+  size_t inform_rows = 0;   // of the continue rows
+  size_t empty_rows = 0;    // continue rows with empty I*: in CR and accuracy only
+  size_t unscored = 0;      // left out of WA, format and reward
+  size_t unrecognised = 0;  // graded 0 because the grader could not tell what they ask for
 };
+// Its grader failed. A continue sample with empty I* is no failure: it has no grade by definition.
+bool is_unscored(const ScoredRow& row);
 RowCounts count_rows(std::span<const ScoredRow> rows);
 
 // a - b, resampling the sessions of both together.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 #include <set>
 
 #include <gmock/gmock.h>
@@ -284,20 +285,43 @@ std::vector<ScoredRow> clustered_rows(Rng& rng, double shift = 0) {
   return rows;
 }
 
+// Estimates of one quantity on many data sets against what they estimate.
+class Intervals {
+ public:
+  explicit Intervals(double truth) : truth_(truth) {}
+  void add(double value, double low, double high) {
+    values_.push_back(value);
+    covered_ += low <= truth_ && truth_ <= high;
+    width_ += high - low;
+  }
+  // They cover the truth as often as they claim, and are no wider than the estimate scatters.
+  void expect_right() const {
+    const auto n = static_cast<double>(values_.size());
+    // Four standard deviations of a binomial share; a point more, since percentile intervals of 80
+    // sessions are a little narrow.
+    EXPECT_GE(covered_ / n, 0.94 - 4 * std::sqrt(0.95 * 0.05 / n));
+    const double mean = std::accumulate(values_.begin(), values_.end(), 0.0) / n;
+    double squares = 0;
+    for (const double value : values_) squares += (value - mean) * (value - mean);
+    const double expected = 2 * 1.96 * std::sqrt(squares / (n - 1));
+    // The scatter itself is known to 1 / sqrt(2 n), four times that is allowed.
+    EXPECT_NEAR(width_ / n / expected, 1, 4 / std::sqrt(2 * n));
+  }
+
+ private:
+  double truth_, covered_ = 0, width_ = 0;
+  std::vector<double> values_;
+};
+
 TEST(Measure, IntervalsCoverTheTruthInAboutNinetyFivePercentOfDataSets) {
-  constexpr int kDataSets = 300;
   Rng rng(2026);
-  int covered = 0;
-  for (int i = 0; i < kDataSets; ++i) {
+  Intervals intervals(0.7);
+  for (int i = 0; i < 300; ++i) {
     const auto table = measure(clustered_rows(rng), {.resamples = 400});
     const Estimate& cr = *table[static_cast<size_t>(Metric::kCr)];
-    covered += cr.low <= 0.7 && 0.7 <= cr.high;
+    intervals.add(cr.value, cr.low, cr.high);
   }
-  // Four standard deviations of a binomial share; a point more below, since percentile
-  // intervals of 80 sessions are a little narrow.
-  const double deviation = std::sqrt(0.95 * 0.05 / kDataSets);
-  EXPECT_GE(covered / double{kDataSets}, 0.94 - 4 * deviation);
-  EXPECT_LE(covered / double{kDataSets}, 0.95 + 4 * deviation);
+  intervals.expect_right();
 }
 
 Evaluation named(const char* policy, std::vector<ScoredRow> rows) {
@@ -343,18 +367,15 @@ TEST(Compare, APolicyDoesNotDifferFromItself) {
 }
 
 TEST(Compare, IntervalsOfTheDifferenceCoverTheTruth) {
-  constexpr int kDataSets = 200;
   Rng rng(77);
-  int covered = 0;
-  for (int i = 0; i < kDataSets; ++i) {
+  Intervals intervals(0.1);
+  for (int i = 0; i < 200; ++i) {
     const auto a = named("a", clustered_rows(rng)), b = named("b", clustered_rows(rng, 0.1));
     const auto result = compare(a, b, Metric::kCr, {.resamples = 300});
     ASSERT_TRUE(result);
-    covered += result->low <= 0.1 && 0.1 <= result->high;
+    intervals.add(result->difference, result->low, result->high);
   }
-  const double deviation = std::sqrt(0.95 * 0.05 / kDataSets);
-  EXPECT_GE(covered / double{kDataSets}, 0.94 - 4 * deviation);
-  EXPECT_LE(covered / double{kDataSets}, 0.95 + 4 * deviation);
+  intervals.expect_right();
 }
 
 TEST(Compare, RefusesPoliciesThatAnsweredOtherSamples) {

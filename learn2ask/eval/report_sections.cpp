@@ -286,10 +286,9 @@ std::string results_section(std::span<const Summary> summaries,
     out += table_element(group, headline_metrics(), false);
     out += table_element(group, detail_metrics(), true);
     out += "<p class=\"caption\">" + html_escape(group.caption) + "</p>\n";
-    const bool expert = std::any_of(group.rows.begin(), group.rows.end(), [](const Summary* row) {
-      return row->facts.role == PolicyRole::kExpert;
-    });
-    if (expert) out += fmt::format("<p class=\"caption\">{}</p>\n", html_escape(expert_note()));
+    for (const auto& note : group.notes) {
+      out += "<p class=\"caption\">" + html_escape(note) + "</p>\n";
+    }
   }
   if (!comparisons.empty()) {
     out += "<h3>Paired by session</h3>\n<ul class=\"comparisons\">\n";

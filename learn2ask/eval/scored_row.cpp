@@ -53,18 +53,6 @@ class Fields {
   const Json& object_;
 };
 
-const char* kind_name(TurnKind kind) {
-  switch (kind) {
-    case TurnKind::kAsk:
-      return "ask";
-    case TurnKind::kInform:
-      return "inform";
-    case TurnKind::kStop:
-      return "stop";
-  }
-  return "";
-}
-
 Decision decision_at(const Fields& fields, const char* key) {
   return fields.named<Decision>(key,
                                 {{"continue", Decision::kContinue}, {"stop", Decision::kStop}});
@@ -90,6 +78,7 @@ ScoredRow read_row(const Fields& fields) {
     row.reward = fields.number("reward");
   }
   row.reason = fields.text("reason");
+  row.unrecognised = fields.flag("unrecognised");
   return row;
 }
 
@@ -165,7 +154,7 @@ Json to_json(const ScoredRow& row) {
   Json json = {{"session", row.session},
                {"turn", row.turn},
                {"reply_index", row.reply_index},
-               {"kind", kind_name(row.kind)},
+               {"kind", turn_kind_name(row.kind)},
                {"truth", decision_name(row.truth)},
                {"wanted", row.wanted},
                {"reply", row.reply.text},
@@ -183,6 +172,7 @@ Json to_json(const ScoredRow& row) {
     json["reward"] = *row.reward;
   }
   json["reason"] = row.reason;
+  json["unrecognised"] = row.unrecognised;
   return json;
 }
 

@@ -48,7 +48,8 @@ struct ScoredRow {
   // nullopt: unscored. Both or neither.
   std::optional<RewardParts> parts;
   std::optional<double> reward;
-  std::string reason;  // the grader's, or why there is no grade
+  std::string reason;         // the grader's, or why there is no grade
+  bool unrecognised = false;  // the grader could not tell what the reply asks for
 };
 
 struct Evaluation {

@@ -90,9 +90,29 @@ std::string caption_of(const std::vector<const Summary*>& rows) {
       scoring_text(facts.scoring), prompts_text(rows));
 }
 
-bool has_expert(const TableGroup& group) {
-  return std::any_of(group.rows.begin(), group.rows.end(),
-                     [](const Summary* row) { return row->facts.role == PolicyRole::kExpert; });
+std::vector<std::string> notes_on(const std::vector<const Summary*>& rows) {
+  std::vector<std::string> notes;
+  std::string unrecognised;
+  bool has_expert = false;
+  for (const Summary* row : rows) {
+    has_expert |= row->facts.role == PolicyRole::kExpert;
+    if (row->counts.unrecognised == 0) continue;
+    unrecognised += fmt::format("{}{} {}", unrecognised.empty() ? "" : ", ", row->facts.policy,
+                                row->counts.unrecognised);
+  }
+  if (has_expert && rows.front()->facts.grader.starts_with("truth")) {
+    notes.emplace_back(
+        "The expert's questions are graded against the known truth, its decisions too.");
+  } else if (has_expert) {
+    notes.emplace_back(
+        "The expert's decisions are right by construction, and its questions are graded against "
+        "its own future: a ceiling for the grader, not a competitor.");
+  }
+  if (!unrecognised.empty()) {
+    notes.push_back("Replies graded 0 because the grader could not tell what they ask for: " +
+                    unrecognised + ".");
+  }
+  return notes;
 }
 
 std::string text_block(const TableGroup& group, std::span<const Metric> columns, bool unscored) {
@@ -173,13 +193,11 @@ std::vector<TableGroup> group_summaries(std::span<const Summary> summaries) {
     }
     groups[at].rows.push_back(&summary);
   }
-  for (TableGroup& group : groups) group.caption = caption_of(group.rows);
+  for (TableGroup& group : groups) {
+    group.caption = caption_of(group.rows);
+    group.notes = notes_on(group.rows);
+  }
   return groups;
-}
-
-const char* expert_note() {
-  return "The expert's decisions are right by construction, and its questions are graded against "
-         "its own future: a ceiling for the grader, not a competitor.";
 }
 
 std::string value_text(const std::optional<Estimate>& estimate) {
@@ -196,7 +214,7 @@ std::string tables_to_text(std::span<const Summary> summaries) {
     if (!out.empty()) out += '\n';
     out += text_block(group, kHeadline, false) + '\n' + text_block(group, kDetail, true) + '\n';
     out += wrapped(shown(group.caption, 4000));
-    if (has_expert(group)) out += wrapped(expert_note());
+    for (const auto& note : group.notes) out += wrapped(shown(note, 4000));
   }
   return out;
 }
@@ -207,7 +225,7 @@ std::string tables_to_markdown(std::span<const Summary> summaries) {
     if (!out.empty()) out += '\n';
     out += markdown_block(group, kHeadline, false) + '\n' + markdown_block(group, kDetail, true);
     out += '\n' + markdown_escape(shown(group.caption, 4000)) + '\n';
-    if (has_expert(group)) out += std::string("\n") + expert_note() + '\n';
+    for (const auto& note : group.notes) out += '\n' + markdown_escape(shown(note, 4000)) + '\n';
   }
   return out;
 }
@@ -234,7 +252,8 @@ Json tables_to_json(std::span<const Summary> summaries) {
                      {"stop", counts.stop_rows},
                      {"inform", counts.inform_rows},
                      {"empty_target", counts.empty_rows},
-                     {"unscored", counts.unscored}}},
+                     {"unscored", counts.unscored},
+                     {"unrecognised", counts.unrecognised}}},
                    {"metrics", metrics}});
   }
   return out;

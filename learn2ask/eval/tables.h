@@ -29,15 +29,13 @@ std::span<const Metric> detail_metrics();
 struct TableGroup {
   std::string caption;  // grader, split, counts, decoding, scoring, prompt hashes
   std::vector<const Summary*> rows;
+  std::vector<std::string> notes;  // what must stand under the table to read it rightly
 
   // Whether the row's value, as printed, is the best of the group's models and some model's is
   // worse. Constants and the expert are no competitors.
   bool is_best(const Summary& row, Metric metric) const;
 };
 std::vector<TableGroup> group_summaries(std::span<const Summary> summaries);
-
-// What must stand under a table with the expert's row.
-const char* expert_note();
 
 // "0.496", "3.078"; "-" for an undefined metric. The interval: "0.45-0.53".
 std::string value_text(const std::optional<Estimate>& estimate);

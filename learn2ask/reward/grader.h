@@ -27,6 +27,8 @@ struct GradeRequest {
 struct Grade {
   double content = 0;
   std::string reason;  // one line for people; what decided it
+  bool unrecognised =
+      false;  // 0 because the grader cannot tell what is asked for: many are doubtful
 };
 
 // A question in, a verdict or an Error out: a failed grade is never a number. Requests are

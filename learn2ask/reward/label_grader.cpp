@@ -27,6 +27,12 @@ ContextId parse_context_id(const std::string& id) {
   return parsed;
 }
 
+bool has_labels(const Session& session) {
+  return std::any_of(session.messages.begin(), session.messages.end(), [](const Message& message) {
+    return message.role == Role::kAssistant && labels_of(message);
+  });
+}
+
 }  // namespace
 
 QuestionBank::QuestionBank(std::vector<LabelledQuestion> questions, const QuestionForms& forms)
@@ -85,7 +91,10 @@ LabelGrader::LabelGrader(const std::vector<Session>& bank, const std::vector<Ses
     banks_.emplace(group, QuestionBank(std::move(questions), forms));
   }
   for (const Session& session : graded) {
-    sessions_[session.id] = {group_of(session), open_attributes(session)};
+    if (!has_labels(session)) continue;
+    const bool is_new =
+        sessions_.try_emplace(session.id, group_of(session), open_attributes(session)).second;
+    if (!is_new) fail_input("labels grader: session '" + shown(session.id) + "' is there twice");
   }
 }
 

@@ -52,7 +52,8 @@ class LabelGrader : public Grader {
 
   // `bank`: sessions whose questions are the reference; `graded`: the labelled sessions that
   // requests come from. Where they overlap, a session's own questions are left out of its bank.
-  // `forms` must outlive it. Throws Failure for labels of another form.
+  // `forms` must outlive it. Throws Failure for labels of another form, and for a graded session
+  // that is there twice.
   LabelGrader(const std::vector<Session>& bank, const std::vector<Session>& graded,
               const QuestionForms& forms);
   std::string name() const override { return "labels"; }
@@ -62,6 +63,8 @@ class LabelGrader : public Grader {
 
  private:
   struct GradedSession {
+    GradedSession(std::string its_group, std::vector<std::vector<std::string>> its_open)
+        : group(std::move(its_group)), open(std::move(its_open)) {}
     std::string group;
     // For each turn, the attributes asked for at it or later.
     std::vector<std::vector<std::string>> open;

@@ -140,11 +140,15 @@ TEST(LabelGrader, CannotGradeWhatNobodyLabelled) {
   auto sessions = graded();
   sessions.push_back(
       session("other", "boat", {user("It sinks."), expert("Is it old?", "ask", {"age"})}));
+  Session unlabelled = session("u", "car", {user("It is dead."), user("Help.")});
+  unlabelled.messages.push_back({.role = Role::kAssistant, .text = "Does the engine turn over?"});
+  sessions.push_back(unlabelled);
   LabelGrader grader(bank(), sessions, shipped_forms());
   const struct {
     const char* id;
     const char* message;
   } cases[] = {
+      {"u/1", "labels grader: u/1: its session is not among the labelled ones"},
       {"x/1", "labels grader: x/1: its session is not among the labelled ones"},
       {"g/9", "labels grader: g/9: its labelled session has no such turn"},
       {"other/1", "labels grader: other/1: no labelled question of 'boat'"},

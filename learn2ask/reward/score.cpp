@@ -100,6 +100,7 @@ std::vector<ScoredReply> score_replies(std::span<const ScoreRequest> requests, G
     check(content >= 0 && content <= 1, "score_replies: a grade outside [0, 1]");
     settle(reply, {.macro = 1, .micro = content, .format = format_score(reply.questions)},
            options.fusion, grades[k]->reason);
+    reply.unrecognised = grades[k]->unrecognised;
   }
   return scored;
 }

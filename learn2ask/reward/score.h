@@ -38,7 +38,8 @@ struct ScoredReply {
   // sample is unlabelled, whatever the reply says). Never 0, never 1.
   std::optional<RewardParts> parts;
   std::optional<double> reward;
-  std::string reason;  // the grader's, or why there is no grade
+  std::string reason;         // the grader's, or why there is no grade
+  bool unrecognised = false;  // Grade::unrecognised
 };
 
 // Format P of a reply that rightly continues: 1 for one question, 0.5 for two, else 0.

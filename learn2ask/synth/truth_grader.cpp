@@ -78,19 +78,17 @@ std::vector<Result<Grade>> TruthGrader::grade(std::span<const GradeRequest> requ
   return grades;
 }
 
-Result<Grade> TruthGrader::grade_one(const GradeRequest& request) {
+Result<Grade> TruthGrader::grade_one(const GradeRequest& request) const {
   using Kind = Recognised::Kind;
   const auto truth = truth_.find(request.context_id);
   if (!truth) return truth.error();
-  ++graded_;
 
   const Recognised asked = recogniser_.recognise(request.question);
   switch (asked.kind) {
     case Kind::kNothing:
       return Grade{0, "asks nothing"};
     case Kind::kUnknown:
-      ++unrecognised_;
-      return Grade{0, "asks for nothing that the domain knows"};
+      return Grade{0, "asks for nothing that the domain knows", true};
     case Kind::kGeneral:
       return truth->open.empty() ? Grade{0, "general, but nothing is open"}
                                  : Grade{0.5, "too general"};

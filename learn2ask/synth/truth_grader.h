@@ -42,7 +42,7 @@ class TruthIndex {
 // 1: the reply's first question asks for an open slot. 0.5: it asks about the complaint in general
 // while something is open. 0: a known or a foreign slot, a question that is not understood, none.
 // The wanted items of a request are not looked at. kNotFound for a context without truth.
-// Not thread-safe (it counts).
+// Thread-safe.
 class TruthGrader : public Grader {
  public:
   // All three outlive the grader.
@@ -52,18 +52,12 @@ class TruthGrader : public Grader {
   std::string name() const override { return "truth:" + domain_.name; }
   std::vector<Result<Grade>> grade(std::span<const GradeRequest> requests) override;
 
-  // Questions graded 0 because nobody knows what they ask for; high numbers make the grades
-  // doubtful.
-  size_t unrecognised() const { return unrecognised_; }
-  size_t graded() const { return graded_; }
-
  private:
-  Result<Grade> grade_one(const GradeRequest& request);
+  Result<Grade> grade_one(const GradeRequest& request) const;
 
   const Domain& domain_;
   const Recogniser& recogniser_;
   const TruthIndex& truth_;
-  size_t unrecognised_ = 0, graded_ = 0;
 };
 
 }  // namespace l2a

@@ -32,12 +32,15 @@ Session headache() {
 class TruthGraderTest : public ::testing::Test {
  protected:
   double grade(const std::string& id, const std::string& question) {
+    return verdict(id, question).content;
+  }
+  Grade verdict(const std::string& id, const std::string& question) {
     GradeRequest request;
     request.context_id = id;
     request.question = question;
     auto grades = grader.grade(std::span(&request, 1));
     EXPECT_EQ(grades.size(), 1u);
-    return std::move(grades[0]).value_or_throw().content;
+    return std::move(grades[0]).value_or_throw();
   }
   Domain domain = shipped_domain("pharmacy");
   Recogniser recogniser{domain, question_forms()};
@@ -69,9 +72,10 @@ TEST_F(TruthGraderTest, GradesBySlot) {
       {"h/5", "Can you tell me more about it?", 0},  // nothing is open
   };
   for (const auto& c : cases) EXPECT_EQ(grade(c.id, c.question), c.content) << c.question;
-  EXPECT_EQ(grader.unrecognised(), 1u);
-  EXPECT_EQ(grader.graded(), std::size(cases));
   EXPECT_EQ(grader.name(), "truth:pharmacy");
+  EXPECT_TRUE(verdict("h/1", "Would you like some tea?").unrecognised);
+  EXPECT_FALSE(verdict("h/1", "Are you allergic to anything?").unrecognised);
+  EXPECT_FALSE(verdict("h/1", "I'd suggest paracetamol.").unrecognised);
 }
 
 TEST_F(TruthGraderTest, FailsForAnUnknownContext) {
@@ -150,11 +154,11 @@ TEST(TruthIndex, ReadsBackWhatWasGenerated) {
         ASSERT_TRUE(found) << request.context_id;
         ASSERT_EQ(found->decision == Decision::kStop, t + 1 == turns.size());
         const auto grades = grader.grade(std::span(&request, 1));
+        ASSERT_FALSE(grades[0]->unrecognised) << turns[t].text;
         ASSERT_EQ(grades[0]->content, t + 1 == turns.size() ? 0 : 1) << turns[t].text;
       }
     }
     EXPECT_EQ(truth.size(), contexts);
-    EXPECT_EQ(grader.unrecognised(), 0u);
   }
   std::filesystem::remove(path);
 }
