@@ -95,7 +95,19 @@ class Importer {
     return inputs_[input].name + ":" + std::to_string(line);
   }
 
+  // Of a session that has none, or none that may be kept: no two inputs make up the same.
+  std::string made_up_id(size_t input, size_t line) const {
+    const std::string stem = inputs_[input].path.stem().string();
+    const auto begin = inputs_.begin(), here = begin + static_cast<std::ptrdiff_t>(input);
+    const auto earlier = std::count_if(
+        begin, here, [&](const ImportInput& other) { return other.path.stem() == stem; });
+    return stem + (earlier > 0 ? "-" + std::to_string(earlier + 1) : "") + "-" +
+           std::to_string(line);
+  }
+
   void take(RawSession raw, size_t input) {
+    const bool is_secret = options_.redact && Redactor().redact(raw.id) != raw.id;
+    if (raw.id.empty() || is_secret) raw.id = made_up_id(input, raw.line);
     for (const RawMessage& message : raw.messages) timed_ = timed_ || message.time_s.has_value();
     std::vector<RawSession> parts;
     if (gap_s_) {

@@ -34,9 +34,12 @@ JsonKeys keys_of(LogFormat format) {
                                         : JsonKeys{"messages", "role", "content"};
 }
 
-// OpenAI's content: a text, null (a tool call), or parts of which only texts can be taken.
+// OpenAI's content: a text, null or absent (a tool call), or parts of which only texts can be
+// taken.
 Result<std::string> text_of(const Json& message, const std::string& key) {
   const auto found = message.find(key);
+  const bool calls = message.contains("tool_calls") || message.contains("function_call");
+  if (found == message.end() && calls) return std::string();
   if (found == message.end() || found->is_string()) return get_string(message, key);
   if (found->is_null()) return std::string();
   if (!found->is_array()) {
@@ -158,10 +161,7 @@ Result<RawSession> read_record(const Json& record, size_t line, LogFormat format
 class JsonlLog final : public LogReader {
  public:
   JsonlLog(const std::filesystem::path& path, const std::string& name, LogFormat format)
-      : file_(open_file(path, name)),
-        reader_(file_, name),
-        stem_(path.stem().string()),
-        format_(format) {}
+      : file_(open_file(path, name)), reader_(file_, name), format_(format) {}
 
   std::optional<Result<RawSession>> next() override {
     auto line = reader_.next();
@@ -172,14 +172,12 @@ class JsonlLog final : public LogReader {
     if (first && read_header((*line)->value, "sessions", where)) return next();
     auto session = read_record((*line)->value, (*line)->number, format_);
     if (!session) return bad(where + ": " + session.error().message);
-    if (session->id.empty()) session->id = stem_ + "-" + std::to_string(session->line);
     return session;
   }
 
  private:
   std::ifstream file_;
   JsonlReader reader_;
-  std::string stem_;
   LogFormat format_;
   bool first_ = true;
 };

@@ -2,9 +2,9 @@
 // dropped, nothing joined.
 //
 //   realmedconv  JSONL: {"session_id", "messages": [{"role", "content"}], "tail"?, ...}
-//   openai       JSONL: {"messages": [{"role", "content"}]}; content a text, null or text parts
-//   sharegpt     JSONL: {"conversations": [{"from", "value"}]}
-//   csv          a header row, then a message a row; the rows of a session stand together
+//   openai       JSONL: {"messages": [{"role", "content"}]}; content a text, text parts, or none in
+//   a tool call sharegpt     JSONL: {"conversations": [{"from", "value"}]} csv          a header
+//   row, then a message a row; the rows of a session stand together
 //
 // The id of a JSONL session is its "session_id", "id" or "conversation_id".
 //
@@ -30,7 +30,7 @@ struct RawMessage {
 
 struct RawSession {
   size_t line = 0;  // 1-based, of its record or its first row
-  std::string id;   // "<stem of the file>-<line>" where the log names none
+  std::string id;   // empty where the log names none
   std::string system;
   std::vector<RawMessage> messages, tail;
   std::optional<bool> stop_seen;

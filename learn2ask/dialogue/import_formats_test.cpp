@@ -41,11 +41,12 @@ TEST(RealMedConvLog, IsReadWithOrWithoutAHeader) {
 TEST(OpenAiLog, TakesTextsPartsAndToolCalls) {
   EXPECT_EQ(read_all(R"({"messages":[{"role":"system","content":"s"},{"role":"user","content":[)"
                      R"({"type":"text","text":"a"},{"type":"text","text":"b"}]},)"
-                     R"({"role":"assistant","content":null,"tool_calls":[]}]})"
+                     R"({"role":"assistant","content":null,"tool_calls":[]},)"
+                     R"({"role":"assistant","tool_calls":[]}]})"
                      "\n"
                      R"({"id":"x","messages":[]})",
                      LogFormat::kOpenAi),
-            (Seen{"chats-1: system=s user=a\nb assistant=", "x:"}));
+            (Seen{": system=s user=a\nb assistant= assistant=", "x:"}));
 }
 
 TEST(ShareGptLog, TakesItsOwnKeys) {

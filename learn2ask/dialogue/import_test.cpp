@@ -38,7 +38,10 @@ class Import {
   Import() = default;
 
   void add(const std::string& log, std::optional<Split> split = {}) {
-    const std::string name = "log" + std::to_string(inputs_.size() + 1);
+    add_as("log" + std::to_string(inputs_.size() + 1), log, split);
+  }
+  void add_as(const std::string& name, const std::string& log, std::optional<Split> split = {}) {
+    fs::create_directories((dir_ / name).parent_path());
     write_file_atomic(dir_ / name, log);
     inputs_.push_back({dir_ / name, name, split});
   }
@@ -307,7 +310,7 @@ TEST(Import, RedactsEverythingThatIsKept) {
   ImportOptions options;
   options.redact = true;
   const Import import(
-      R"({"session_id":1,"system":"to jo@x.com","shop":"555-123-4567","messages":[)"
+      R"({"session_id":1,"system":"to jo@x.com","shop":"555-123-4567","fax":15551239999,"messages":[)"
       R"({"role":"user","content":"I am jo@x.com","labels":{"contact":"JO@x.com"}},)"
       R"({"role":"tool","content":"ann@x.com"},)"
       R"({"role":"assistant","content":"555 123 4567, right?"}],)"
@@ -320,7 +323,30 @@ TEST(Import, RedactsEverythingThatIsKept) {
     EXPECT_EQ(all.find(secret), std::string::npos) << all;
   }
   EXPECT_EQ(import.sessions().at("1").messages[0].text, "I am <EMAIL_1>");
-  EXPECT_EQ(import.report.redacted, (std::array<size_t, 3>{4, 2, 1}));
+  EXPECT_EQ(import.report.redacted, (std::array<size_t, 3>{4, 3, 1}));
+}
+
+TEST(Import, RedactsAnIdThatTellsWhoItIs) {
+  ImportOptions options;
+  options.redact = true;
+  const Import import(chat("+49 30 1234567", "x") + chat("shop-17", "y"), options);
+  const auto sessions = import.sessions();
+  EXPECT_EQ(sessions.size(), 2u);
+  EXPECT_TRUE(sessions.contains("log1-1"));
+  EXPECT_TRUE(sessions.contains("shop-17"));
+}
+
+TEST(Import, MakesUpIdsThatNoTwoFilesShare) {
+  Import import;
+  for (const char* said : {"2024", "2025"}) {
+    const Json messages = {message("user", said), message("assistant", "Why?")};
+    import.add_as(std::string(said) + "/chat.jsonl", dump_json({{"messages", messages}}) + "\n");
+  }
+  import.run();
+  const auto sessions = import.sessions();
+  EXPECT_EQ(sessions.size(), 2u);
+  EXPECT_EQ(sessions.at("chat-1").messages[0].text, "2024");
+  EXPECT_EQ(sessions.at("chat-2-1").messages[0].text, "2025");
 }
 
 TEST(Import, StopsPastTheFailureRateAndListsTheFailures) {

@@ -223,6 +223,9 @@ std::string Redactor::redact(std::string_view text) {
 void Redactor::redact(Json& value) {
   if (value.is_string()) {
     value = redact(value.get_ref<const std::string&>());
+  } else if (value.is_number_integer()) {
+    const std::string digits = value.dump();
+    if (std::string redacted = redact(digits); redacted != digits) value = std::move(redacted);
   } else if (value.is_structured()) {
     for (Json& item : value) redact(item);
   }

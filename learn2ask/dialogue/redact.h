@@ -26,7 +26,7 @@ enum class Secret { kEmail, kPhone, kCard };
 class Redactor {
  public:
   std::string redact(std::string_view text);
-  // Every string inside `value`, keys apart.
+  // Every string and whole number inside `value`, keys apart.
   void redact(Json& value);
 
   // How many texts were replaced (not how many different ones).

@@ -88,7 +88,7 @@ InspectedFile for_each_inspected(const std::filesystem::path& path, const LabelO
       const bool labels = format && *format == "labels";
       if (read_header(line.value, labels ? "labels" : "sessions", where)) continue;
     }
-    const bool labelled = line.value.contains("samples");
+    const bool labelled = line.value.contains("samples") && line.value.contains("censored");
     file.labelled = file.labelled || labelled;
     if (labelled) {
       const auto session = labelled_session_from_json(line.value);

@@ -74,6 +74,11 @@ Result<LabelledSession> Labeller::label(const Session& session) {
   LabelledSession labelled{.id = session.id, .turns = turns_of(session), .samples = {}};
   labelled.messages = session.messages;
   labelled.extra = other_keys(session);
+  for (const char* key : {"censored", "items", "samples"}) {
+    if (!labelled.extra.contains(key)) continue;
+    return Error{ErrorCode::kInvalidInput,
+                 std::string("'") + key + "': the labels have a key of that name: rename it"};
+  }
   const auto& turns = labelled.turns;
   const auto labels = act_labels(session, turns);
   const auto asking = asking_turns(turns, labels, forms_);

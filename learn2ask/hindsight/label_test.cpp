@@ -292,6 +292,11 @@ TEST(Labeller, RefusesSessionsAndOptionsThatMakeNoSense) {
     ASSERT_FALSE(session);
     EXPECT_EQ(session.error().message, "no expert message after a user message");
   }
+  Session claims = session_of({"u: Hello.", "a: Since when?", "u: Monday.", "a: Rest."});
+  claims.extra["items"] = {"a claim"};
+  const auto refused = labeller.label(claims);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message, "'items': the labels have a key of that name: rename it");
   LabelOptions options;
   options.stop_markers = {"<end>", ""};
   EXPECT_THROW(Labeller(options, shipped_forms(), extractor), Failure);

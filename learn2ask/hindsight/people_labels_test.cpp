@@ -109,8 +109,9 @@ TEST_F(PeopleLabels, SayWhichTurnsAskInStar) {
   }
 }
 
-// The end that was said aloud is the stop; the rest is censored.
-TEST_F(PeopleLabels, SayWhereTheInterviewEndsInOsce) {
+// The data's mark that the end was seen decides alone: a session without it is censored, however it
+// ends.
+TEST_F(PeopleLabels, DecideWhetherTheEndIsInTheLogInOsce) {
   for (const Session& session : sessions_of("osce/train.jsonl")) {
     const auto labelled = label_by_rules(session);
     const bool stops = labelled.samples.back().kind.value == TurnKind::kStop;
