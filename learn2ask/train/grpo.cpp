@@ -27,6 +27,20 @@ std::vector<const LabelledSession*> with_groups(std::span<const LabelledSession>
   return out;
 }
 
+// A session that the model cannot hold shows before the first step, by name.
+void check_lengths(std::span<const LabelledSession* const> sessions, const TrainerSetup& setup,
+                   const GrpoOptions& options) {
+  const int64_t positions = setup.model.config().max_positions;
+  for (const auto& group : make_groups(sessions, setup, options.empty_targets)) {
+    const auto tokens = static_cast<int64_t>(group.context.size()) + options.max_reply_tokens;
+    if (tokens <= positions) continue;
+    fail_input(
+        fmt::format("train grpo: {}: {} tokens with its reply: more than the model's {} "
+                    "positions (leave out the longest sessions)",
+                    sample_id(*group.session, *group.sample), tokens, positions));
+  }
+}
+
 // Mean reward of one greedy reply at each held-out turn.
 double evaluate_greedy(std::span<const LabelledSession* const> sessions, const TrainerSetup& setup,
                        const RewardFn& reward, const GrpoOptions& options,
@@ -55,6 +69,8 @@ TrainResult train_grpo(const TrainerSetup& setup, std::span<const LabelledSessio
   const auto trained = with_groups(sessions, options.empty_targets);
   const auto held = with_groups(held_out, options.empty_targets);
   if (trained.empty()) fail_input("train grpo: sessions: none has a labelled sample to train on");
+  check_lengths(trained, setup, options);
+  check_lengths(held, setup, options);
   std::function<double()> evaluate;
   if (!held.empty()) {
     evaluate = [&] { return evaluate_greedy(held, setup, reward, options, adapter); };

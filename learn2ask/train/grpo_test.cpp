@@ -160,6 +160,7 @@ TEST_F(GrpoTest, LeavingOutGroupsWithoutVarianceChangesNothing) {
     for (const auto& result : group.results) moving += result.reward && !group.zero_variance;
   }
   EXPECT_EQ(policy.rows.size(), moving);
+  EXPECT_EQ(policy_rows(groups, {.kl_weight = 0.1, .normalise = "row"}).rows.size(), scored);
   for (size_t r = 0; r < policy.rows.size(); ++r) {
     EXPECT_NE(policy.rows[r].group, 0);
     EXPECT_DOUBLE_EQ(
@@ -269,20 +270,43 @@ TEST(WatchFailures, CountsTheLast200Replies) {
   EXPECT_EQ(recent, std::string(200, '0'));
 }
 
+TEST_F(GrpoTest, NamesASessionThatTheModelCannotHoldBeforeAnythingIsDone) {
+  auto sessions = testing::labelled_sessions(4);
+  sessions[2] = testing::labelled_session("long", {"a", "b?", std::string(600, 'x'), "d"});
+  auto adapter = testing::tiny_adapter(tiny);
+  try {
+    train_grpo(setup, sessions, {}, reward_low_bytes, small_options(), adapter);
+    FAIL();
+  } catch (const Failure& failure) {
+    const std::string& said = failure.error.message;
+    EXPECT_TRUE(said.starts_with("train grpo: long/3: 6")) << said;
+    EXPECT_TRUE(
+        said.ends_with(" tokens with its reply: more than the model's 512 positions (leave "
+                       "out the longest sessions)"))
+        << said;
+  }
+  EXPECT_FALSE(std::filesystem::exists(directory.path / "checkpoints"));
+}
+
 TEST_F(GrpoTest, KeepsTheCheckpointWithTheBestHeldOutReward) {
   auto adapter = testing::tiny_adapter(tiny);
   GrpoOptions options = small_options();
   options.steps = 6;
   options.loop.evaluate_every = 2;
+  size_t call = 0;  // two steps, an evaluation, and so on; every evaluation is worse
+  const auto worse_and_worse = [&](std::span<const RewardRequest> requests) {
+    auto results = reward_low_bytes(requests);
+    if (++call % 3 == 0) {
+      for (auto& result : results) result.reward = 4 - static_cast<double>(call) / 3;
+    }
+    return results;
+  };
   const auto result =
       train_grpo(setup, testing::labelled_sessions(4, 1), testing::labelled_sessions(2, 2),
-                 reward_low_bytes, options, adapter);
-  double best = -1;
-  for (const auto& line : lines_of(directory.path / "metrics.jsonl")) {
-    if (line.contains("held_out")) best = std::max(best, line["held_out"].get<double>());
-  }
-  ASSERT_TRUE(result.held_out_score);
-  EXPECT_DOUBLE_EQ(*result.held_out_score, best);
+                 worse_and_worse, options, adapter);
+  EXPECT_EQ(call, 9u);
+  EXPECT_EQ(result.held_out_score, 3);
+  EXPECT_EQ(result.checkpoint.filename(), "step-2");
   const auto saved = LoraAdapter::load(result.checkpoint, tiny.config());
   EXPECT_TRUE(testing::flat(saved).equal(testing::flat(adapter)));
 }

@@ -117,6 +117,7 @@ std::vector<std::span<const ReplyGroup>> cut(std::span<const ReplyGroup> groups,
 }  // namespace
 
 PolicyRows policy_rows(std::span<const ReplyGroup> groups, const GrpoLossOptions& options) {
+  const bool only_advantages_pull = options.kl_weight == 0;
   std::vector<int64_t> lengths;
   std::vector<bool> scored;
   for (const ReplyGroup& group : groups) {
@@ -132,7 +133,7 @@ PolicyRows policy_rows(std::span<const ReplyGroup> groups, const GrpoLossOptions
   for (size_t i = 0; i < groups.size(); ++i) {
     const ReplyGroup& group = groups[i];
     for (size_t g = 0; g < group.replies.size(); ++g, ++index) {
-      if (group.zero_variance || !scored[index]) continue;
+      if ((group.zero_variance && only_advantages_pull) || !scored[index]) continue;
       TrainingRow row{.ids = group.context,
                       .context = static_cast<int64_t>(group.context.size()),
                       .group = static_cast<int64_t>(i)};

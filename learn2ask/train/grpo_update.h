@@ -18,8 +18,8 @@ struct PolicyRows {
   std::vector<std::vector<float>> sampled;  // the sampler's log-probabilities
 };
 
-// Rows of groups with zero variance and unscored replies are left out; the former still count in
-// the normaliser, so that without a KL penalty leaving them out changes nothing but the time.
+// Unscored replies are left out; without a KL penalty also the rows of groups with zero variance,
+// which still count in the normaliser: leaving them out changes nothing but the time.
 PolicyRows policy_rows(std::span<const ReplyGroup> groups, const GrpoLossOptions& options);
 
 // inner_epochs x minibatches optimizer steps on `adapter`. The policy that sampled is taken from

@@ -19,7 +19,7 @@ struct ReplyGroup {
   std::vector<Rollout> replies;
   std::vector<RewardResult> results;  // one a reply, once graded
   std::vector<double> advantages;     // one a reply; 0 where unscored
-  bool zero_variance = false;         // all advantages are 0: it teaches nothing
+  bool zero_variance = false;         // all advantages are 0: only a KL penalty pulls
 };
 
 // The groups of these sessions that are trained on, without replies; those of one session stand

@@ -23,6 +23,19 @@ int64_t added_tokens(std::span<const TrainingRow> rows, size_t first, size_t las
   return static_cast<int64_t>(rows[row].ids.size()) - shared;
 }
 
+// Tokens of the trie of all rows: in sorted order, a row shares most with the one before it.
+int64_t trie_tokens(std::span<const TrainingRow> rows) {
+  std::vector<const std::vector<int32_t>*> sorted;
+  for (const TrainingRow& row : rows) sorted.push_back(&row.ids);
+  std::sort(sorted.begin(), sorted.end(), [](const auto* x, const auto* y) { return *x < *y; });
+  int64_t tokens = 0;
+  for (size_t i = 0; i < sorted.size(); ++i) {
+    const int64_t shared = i == 0 ? 0 : common_prefix(*sorted[i - 1], *sorted[i]);
+    tokens += static_cast<int64_t>(sorted[i]->size()) - shared;
+  }
+  return tokens;
+}
+
 at::Tensor index_tensor(const std::vector<int64_t>& values, at::Device device) {
   return torch::tensor(values, at::kLong).to(device);
 }
@@ -32,13 +45,12 @@ at::Tensor index_tensor(const std::vector<int64_t>& values, at::Device device) {
 TreePlan plan_trees(std::span<const TrainingRow> rows, int64_t token_budget) {
   TreePlan plan;
   size_t tree_begin = 0;
-  int64_t tree_tokens = 0, unsplit_tokens = 0;
+  int64_t tree_tokens = 0;
   for (size_t begin = 0, end = 0; begin < rows.size(); begin = end) {
     // The group's rows [begin, end) and what it costs in the open tree.
     int64_t cost = 0;
     for (end = begin; end < rows.size() && rows[end].group == rows[begin].group; ++end) {
       cost += added_tokens(rows, tree_begin, end, end);
-      unsplit_tokens += added_tokens(rows, 0, end, end);
     }
     if (plan.trees.empty() || tree_tokens + cost > token_budget) {
       plan.trees.emplace_back();
@@ -50,7 +62,7 @@ TreePlan plan_trees(std::span<const TrainingRow> rows, int64_t token_budget) {
     tree_tokens += cost;
     plan.tokens += cost;
   }
-  plan.recharged_tokens = plan.tokens - unsplit_tokens;
+  plan.recharged_tokens = plan.tokens - trie_tokens(rows);
   return plan;
 }
 

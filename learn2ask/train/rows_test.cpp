@@ -125,6 +125,20 @@ TEST(CompareTree, SharedAndUnsharedRowsAgree) {
   }
 }
 
+TEST(VerifyTree, RefusesADisagreement) {
+  const TinyChat tiny;
+  auto adapter = testing::tiny_adapter(tiny);
+  Rng rng(5);
+  const auto rows = two_sessions(rng);
+  const std::vector<double> weights(rows.size(), 1.0);
+  verify_tree(tiny.model, adapter, rows, weights);
+  {
+    const at::NoGradGuard no_grad;
+    adapter.parameters()[0].fill_(std::numeric_limits<float>::quiet_NaN());  // equals nothing
+  }
+  EXPECT_THROW(verify_tree(tiny.model, adapter, rows, weights), Failure);
+}
+
 TEST(CompareTree, TheLimitIsFarBelowWhatAWrongTreeGives) {
   const TinyChat tiny;
   const auto adapter = testing::tiny_adapter(tiny);

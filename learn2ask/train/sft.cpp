@@ -118,6 +118,10 @@ TrainResult train_sft(const TrainerSetup& setup, std::span<const LabelledSession
     if (has_target(session, options)) trained.push_back(&session);
   }
   if (trained.empty()) fail_input("train sft: sessions: none has a labelled asking turn or stop");
+  for (const auto* session : trained) {  // one that is too long shows before the first step
+    SftRows rows;
+    append_sft_rows(*session, setup, options, rows);
+  }
   SftRows held_out_rows;
   for (const auto& session : held_out) append_sft_rows(session, setup, options, held_out_rows);
   std::function<double()> evaluate;

@@ -76,6 +76,7 @@ TrainingRun::TrainingRun(const TrainerSetup& setup, const LoopOptions& loop,
     journal->truncate_to(state_.journal_lines[name]);
     journals_[name] = std::move(journal);
   }
+  setup_.events.begin(state_.step, total_steps_);
 }
 
 void TrainingRun::resume() {

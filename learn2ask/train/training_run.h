@@ -48,6 +48,8 @@ struct LoopOptions {
 };
 
 struct TrainerEvents {
+  // Before the first step of this call: steps done by earlier ones, steps in all.
+  std::function<void(int64_t, int64_t)> begin = [](int64_t, int64_t) {};
   // After each step: steps done, steps in all, its line of metrics.jsonl.
   std::function<void(int64_t, int64_t, const Json&)> step = [](int64_t, int64_t, const Json&) {};
   std::function<void(const std::string&)> note = [](const std::string&) {};
