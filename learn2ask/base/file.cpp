@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -245,15 +246,30 @@ std::string sha256_file(const std::filesystem::path& path) {
 }
 
 void make_private_directory(const std::filesystem::path& path) {
-  std::error_code error;
-  if (!std::filesystem::is_directory(path, error)) {
-    const std::filesystem::path parent = path.parent_path();
-    if (!parent.empty() && !std::filesystem::create_directories(parent, error) && error) {
-      fail(ErrorCode::kIo, "create folder: " + parent.string() + ": " + error.message());
-    }
-    if (::mkdir(path.c_str(), 0700) != 0) fail_errno("create folder", path);
+  std::filesystem::path made;
+  for (const auto& name : path.lexically_normal()) {
+    if (name.empty()) continue;  // what follows a slash at the end
+    made /= name;
+    std::error_code error;
+    if (std::filesystem::is_directory(made, error)) continue;
+    // Another process may make it meanwhile; a file of that name is told apart by the next look.
+    const bool is_there = ::mkdir(made.c_str(), 0700) == 0 ||
+                          (errno == EEXIST && std::filesystem::is_directory(made, error));
+    if (!is_there) fail_errno("create folder", made);
   }
   if (::access(path.c_str(), W_OK | X_OK) != 0) fail_errno("write to folder", path);
 }
+
+DirectoryLock::DirectoryLock(const std::filesystem::path& path)
+    : fd_(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+  if (fd_ < 0) fail_errno("open", path);
+  if (::flock(fd_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+  ::close(fd_);
+  fail(ErrorCode::kIo, "run directory: " + path.string() +
+                           ": another process is at work there: wait for it, or give another "
+                           "directory");
+}
+
+DirectoryLock::~DirectoryLock() { ::close(fd_); }
 
 }  // namespace l2a

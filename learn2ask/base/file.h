@@ -59,8 +59,22 @@ class Journal {
 std::string sha256_hex(std::string_view bytes);
 std::string sha256_file(const std::filesystem::path& path);  // streamed. Throws Failure
 
-// Creates `path` (mode 0700) and its parents. Throws Failure (kIo) when it is not a writable
-// directory afterwards.
+// Creates `path` and what is missing above it, each with mode 0700. Throws Failure (kIo) when it is
+// not a writable directory afterwards.
 void make_private_directory(const std::filesystem::path& path);
+
+// Holds a directory for this process as long as it lives; the system lets go of it when the process
+// dies. Throws Failure (kIo) when another one holds it; holds nothing on a file system without
+// locks.
+class DirectoryLock {
+ public:
+  explicit DirectoryLock(const std::filesystem::path& path);
+  ~DirectoryLock();
+  DirectoryLock(const DirectoryLock&) = delete;
+  DirectoryLock& operator=(const DirectoryLock&) = delete;
+
+ private:
+  int fd_;
+};
 
 }  // namespace l2a

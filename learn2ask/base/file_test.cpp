@@ -257,5 +257,31 @@ TEST(MakePrivateDirectory, IsForItsOwnerOnly) {
             "create folder: /proc/none: No such file or directory");
 }
 
+TEST(PrivateDirectory, IsPrivateFromItsFirstNewFolderOnHoweverItIsSpelt) {
+  const TempDir dir;
+  make_private_directory(dir / "x/./y//z/");
+  for (const char* made : {"x", "x/y", "x/y/z"}) {
+    struct stat info{};
+    ASSERT_EQ(stat((dir / made).c_str(), &info), 0) << made;
+    EXPECT_EQ(info.st_mode & 0777, 0700u) << made;
+  }
+}
+
+TEST(DirectoryLock, IsHeldByOneAtATime) {
+  const TempDir dir;
+  const auto lock = std::make_unique<DirectoryLock>(dir.path());
+  EXPECT_EQ(failure_of([&] { DirectoryLock another(dir.path()); }),
+            "run directory: " + dir.path().string() +
+                ": another process is at work there: wait for it, or give another directory");
+}
+
+TEST(DirectoryLock, IsLetGoOf) {
+  const TempDir dir;
+  {
+    const DirectoryLock lock(dir.path());
+  }
+  const DirectoryLock again(dir.path());
+}
+
 }  // namespace
 }  // namespace l2a

@@ -39,6 +39,11 @@ void Progress::advance(size_t by) {
   draw(false);
 }
 
+void Progress::skip(size_t by) {
+  done_ += by;
+  skipped_ += by;
+}
+
 void Progress::note(std::string text) { note_ = std::move(text); }
 
 void Progress::finish() {
@@ -55,7 +60,8 @@ void Progress::draw(bool last) {
 
 std::string Progress::line() const {
   const std::chrono::duration<double> elapsed = clock_.now() - start_;
-  const double rate = elapsed.count() > 0 ? static_cast<double>(done_) / elapsed.count() : 0;
+  const auto done_here = static_cast<double>(done_ - skipped_);
+  const double rate = elapsed.count() > 0 ? done_here / elapsed.count() : 0;
   std::string text = what_ + ": ";
   if (finished_) {
     text += fmt::format("{} {} in {}", done_, unit_, format_duration(elapsed));

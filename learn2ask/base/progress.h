@@ -22,6 +22,7 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
   void advance(size_t by = 1);
+  void skip(size_t by);         // done by an earlier call: counts, but not in the rate
   void note(std::string text);  // shown behind the bar, e.g. "reward 2.31"
   void finish();
 
@@ -30,7 +31,7 @@ class Progress {
   std::string line() const;
   std::string what_, unit_, note_;
   std::optional<size_t> total_;
-  size_t done_ = 0;
+  size_t done_ = 0, skipped_ = 0;
   const Clock& clock_;
   std::chrono::steady_clock::time_point start_, drawn_;
   bool terminal_, finished_ = false;

@@ -27,9 +27,13 @@ struct ChatOptions {
   }
 };
 
+// On one line: a journal's entries are lines.
 std::string csv_field(const std::string& text) {
   std::string field = "\"";
-  for (const char c : text) field += c == '"' ? std::string("\"\"") : std::string(1, c);
+  for (const char c : text) {
+    if (c == '"') field += '"';
+    field += c == '\n' || c == '\r' ? ' ' : c;
+  }
   return field + '"';
 }
 
@@ -39,10 +43,9 @@ class Transcript {
  public:
   explicit Transcript(const std::string& path) {
     if (path.empty()) return;
-    std::error_code ec;
-    const bool is_new = !std::filesystem::exists(path, ec);
     journal_.emplace(path);
-    if (is_new) journal_->append("session,role,text,time");
+    std::error_code ec;
+    if (std::filesystem::file_size(path, ec) == 0) journal_->append("session,role,text,time");
   }
 
   void add(Role role, const std::string& text) {

@@ -74,6 +74,7 @@ RecipeVariables variables_of(const std::string& out, uint64_t seed, const std::s
 void run_recipe(const std::string& recipe, const std::string& out, const RecipeVariables& values) {
   const auto commands = read_recipe(recipe, values);
   make_private_directory(out);
+  const DirectoryLock lock(out);
   const fs::path journal_path = fs::path(out) / "steps.jsonl";
   Journal journal(journal_path);  // repairs a torn last line
   const auto finished = finished_steps(journal_path);

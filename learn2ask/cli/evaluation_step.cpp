@@ -81,6 +81,7 @@ class EvaluationRun {
     check_names();
     for (const auto& named : files.policies) models_.push_back(load_model(named, policy_));
     make_private_directory(fs::path(files.out) / "rows");
+    lock_.emplace(files.out);
   }
 
   std::string run() {
@@ -130,6 +131,7 @@ class EvaluationRun {
     options.scoring = {.format = policy_.format,
                        .fusion = fusion_from_name(settings_.fusion).value_or_throw(),
                        .compat = settings_.compat};
+    options.max_failure_rate = settings_.max_failure_rate;
     std::vector<Grader*> graders;
     for (const auto& grader : graders_) graders.push_back(grader.get());
 
@@ -144,10 +146,14 @@ class EvaluationRun {
     }
 
     Progress progress("eval " + policy.name(), sessions_.size(), "sessions");
+    progress.skip(journal.sessions_found());
+    size_t left_to_find = journal.sessions_found();
     auto evaluated =
         evaluate(policy, sessions_, graders, forms_, options, [&](size_t sessions_done) {
           throw_if_interrupted();
-          progress.advance(sessions_done);
+          const size_t found = std::min(left_to_find, sessions_done);
+          left_to_find -= found;
+          progress.advance(sessions_done - found);
         });
     for (size_t g = 0; g < evaluated.size(); ++g) {
       write_scored_rows(rows_path(policy.name(), files_.graders[g]), evaluated[g], header());
@@ -273,10 +279,7 @@ class EvaluationRun {
     report.dialogues = dialogues_;
     report.facts = facts();
     report.commands = commands_;
-    report.notes = {
-        "The expert's own replies are graded against their own future: their decisions are right "
-        "by construction, and their scores show the grader's ceiling.",
-        "Intervals are 95% bootstrap intervals over sessions."};
+    report.notes = {"Intervals are 95% bootstrap intervals over sessions."};
     return report;
   }
 
@@ -308,6 +311,7 @@ class EvaluationRun {
   std::vector<std::unique_ptr<Grader>> graders_;
   std::vector<LoadedModel> models_;
   std::vector<fs::path> journals_;
+  std::optional<DirectoryLock> lock_;    // of the output folder
   std::vector<Evaluation> evaluations_;  // policy after policy, grader after grader
   std::vector<Summary> summaries_;
   std::vector<Neighbours> comparisons_;

@@ -17,6 +17,7 @@ struct EvaluationSettings {
   DecodingOptions decoding;  // greedy, one reply
   std::string fusion = "product";
   bool compat = false;
+  double max_failure_rate = 0.05;
   int64_t resamples = 2000;
   int64_t dialogues = 8;
 
@@ -27,6 +28,8 @@ struct EvaluationSettings {
     v.choice("fusion", fusion, {"product", "sum", "macro-only", "micro-only"},
              "how decision, question and format become one number");
     v("compat", compat, "score as the published code does");
+    v("max_failure_rate", max_failure_rate, Range{0, 1},
+      "share of replies that a grader may leave unscored before the evaluation ends");
     v("resamples", resamples, Range{100, 1e6}, "bootstrap resamples of the intervals");
     v("dialogues", dialogues, Range{0, 1000}, "sampled contexts shown side by side");
   }

@@ -43,7 +43,12 @@ PolicySetup::PolicySetup(const PolicyOptions& options, Fusion fusion, const Gguf
       tokenizer(load_tokenizer(file)),
       chat(load_chat_template(file, tokenizer)),
       model(load_model(options, file)),
-      model_path_(model_file(options)) {}
+      model_path_(model_file(options)) {
+  if (tokenizer.size() != model.config().vocabulary) {
+    fail_input("model: " + model_path_ + ": its tokenizer has " + std::to_string(tokenizer.size()) +
+               " tokens, its embedding " + std::to_string(model.config().vocabulary) + " rows");
+  }
+}
 
 std::pair<std::string, std::string> PolicySetup::prompt_hash() const {
   return {prompt_name, sha256_hex(prompt)};

@@ -4,6 +4,8 @@
 
 #include "base/file.h"
 #include "base/testing.h"
+#include "cli/evaluation_step.h"
+#include "cli/training_step.h"
 
 namespace l2a {
 namespace {
@@ -106,13 +108,31 @@ TEST_F(Recipe, NamesTheLineThatIsNoYaml) {
             "read: /nowhere/recipe.yaml: No such file or directory");
 }
 
-// The recipes that come with the program: every variable is one that `demo` has.
+// Reads the command's --set as the command will: a wrong key would show after hours otherwise.
+template <class Options>
+void read_settings(const CommandLine& command) {
+  ConfigSource source;
+  for (size_t i = 0; i + 1 < command.size(); ++i) {
+    if (command[i] == "--set") source.add_setting(command[i + 1]);
+  }
+  Options options;
+  read_config(options, source);
+}
+
+// The recipes that come with the program: every variable is one that `demo` has, every setting of
+// training and evaluation one that the command knows.
 TEST(ShippedRecipes, CanBeRead) {
   const RecipeVariables variables = {{"out", "OUT"}, {"seed", "1"}, {"data", "DATA"}};
   for (const char* name : {"demo", "pharmacy", "flodial"}) {
     const auto commands =
         read_recipe(L2A_SOURCE_DIR "/recipes/" + std::string(name) + ".yaml", variables);
     EXPECT_EQ(commands.back().front(), "eval") << name;
+    for (const CommandLine& command : commands) {
+      const std::string line = joined(command);
+      if (line.starts_with("train sft")) read_settings<SftSettings>(command);
+      if (line.starts_with("train grpo")) read_settings<GrpoSettings>(command);
+      if (line.starts_with("eval")) read_settings<EvaluationSettings>(command);
+    }
   }
 }
 

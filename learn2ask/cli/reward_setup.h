@@ -22,7 +22,7 @@ struct RewardOptions {
 
   template <class Visitor>
   void visit(Visitor& v) {
-    v("grader", grader, "who grades questions: match, words");
+    v.choice("grader", grader, {"match", "words"}, "who grades questions");
     v("thresholds", thresholds,
       "the grader's thresholds: flodial (English trouble-shooting), pharmacy, or a file fitted on "
       "your own labels");
@@ -35,12 +35,13 @@ struct RewardOptions {
 // Owns what grading needs. Must outlive the function that it gives.
 class RewardSetup {
  public:
-  // Throws Failure for an unknown grader or a file that is missing.
+  // Throws Failure for a file that is missing.
   RewardSetup(const RewardOptions& options, ReplyFormat format);
   RewardSetup(const RewardSetup&) = delete;
   RewardSetup& operator=(const RewardSetup&) = delete;
 
   RewardFn reward_fn();
+  std::string forms_sha256() const { return forms_.phrases().sha256(); }
 
  private:
   ScoringOptions scoring_;

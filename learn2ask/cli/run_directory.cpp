@@ -4,7 +4,6 @@
 #include <sstream>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/utf8.h"
 
 namespace l2a {
@@ -50,13 +49,14 @@ void keep_or_compare(const std::string& directory, const fs::path& file, const s
 RunDirectory open_run_directory(const std::string& path, const std::vector<ConfigField>& fields,
                                 const std::map<std::string, std::string>& prompts) {
   make_private_directory(path);
+  auto lock = std::make_unique<DirectoryLock>(path);
   make_private_directory(fs::path(path) / "prompts");
   for (const auto& [name, text] : prompts) {
     keep_or_compare(path, fs::path(path) / "prompts" / name, text, "prompt " + name);
   }
   const std::string config = config_to_yaml(fields);
   keep_or_compare(path, fs::path(path) / "config.yaml", config, "configuration");
-  return {path, sha256_hex(config)};
+  return {path, sha256_hex(config), std::move(lock)};
 }
 
 }  // namespace l2a

@@ -15,15 +15,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A progress bar that learns its total from the first step.
+// A progress bar that learns its total when the run begins.
 TrainerEvents show_progress(std::unique_ptr<Progress>& bar, std::string what,
                             const std::string& noted_key) {
   TrainerEvents events;
-  events.step = [&bar, what, noted_key](int64_t done, int64_t total, const Json& metrics) {
-    if (!bar) {
-      bar = std::make_unique<Progress>(what, static_cast<size_t>(total), "steps");
-      bar->advance(static_cast<size_t>(done - 1));  // of an earlier call
-    }
+  events.begin = [&bar, what](int64_t done, int64_t total) {
+    bar = std::make_unique<Progress>(what, static_cast<size_t>(total), "steps");
+    bar->skip(static_cast<size_t>(done));
+  };
+  events.step = [&bar, noted_key](int64_t, int64_t, const Json& metrics) {
     if (metrics.contains(noted_key) && metrics[noted_key].is_number()) {
       char text[64];
       std::snprintf(text, sizeof text, "%s %.3f", noted_key.c_str(),
@@ -47,11 +47,13 @@ LoraAdapter start_adapter(const TrainingFiles& files, const LoraOptions& lora, u
 }
 
 // What decides the result besides the settings: the data and the start.
-std::string inputs_hash(const TrainingFiles& files) {
-  std::string text = sha256_file(files.labels);
+std::string inputs_hash(const TrainingFiles& files, const PolicySetup& policy) {
+  std::string text = sha256_file(files.labels) + policy.model_sha256();
   if (!files.dev.empty()) text += sha256_file(files.dev);
   if (!files.adapter.empty()) {
-    text += sha256_file(fs::path(files.adapter) / "adapter_model.safetensors");
+    for (const char* part : {"adapter_model.safetensors", "adapter_config.json"}) {
+      text += sha256_file(fs::path(files.adapter) / part);
+    }
   }
   return text;
 }
@@ -76,20 +78,23 @@ struct TrainingStep {
     return texts;
   }
 
-  TrainerSetup setup(const std::string& what, const std::string& noted_key) {
+  // `reward_hash` is of what the rewards depend on besides the settings; empty without rewards.
+  TrainerSetup setup(const std::string& what, const std::string& noted_key,
+                     const std::string& reward_hash) {
     return {.model = policy.model,
             .chat = policy.chat,
             .system_prompt = policy.prompt,
             .format = policy.format,
             .base_name = policy.model_name,
             .directory = files.out,
-            .config_sha256 = sha256_hex(directory.config_sha256 + inputs_hash(files)),
+            .config_sha256 =
+                sha256_hex(directory.config_sha256 + inputs_hash(files, policy) + reward_hash),
             .events = show_progress(bar, what, noted_key)};
   }
 
   // Saves the adapter, says what became of the run, and returns the adapter's directory.
   std::string finish(const TrainResult& result) {
-    if (bar) bar->finish();
+    bar->finish();
     const std::string saved = (fs::path(files.out) / "adapter").string();
     adapter.save(saved, policy.model_name);
     std::printf("trained %lld steps (ended by %s); adapter of %s -> %s\n",
@@ -111,18 +116,19 @@ struct TrainingStep {
 std::string train_sft_step(const SftSettings& settings, const TrainingFiles& files) {
   TrainingStep step(files, settings.policy, Fusion::kProduct, settings.lora, settings.sft.loop.seed,
                     list_config(settings), {});
-  const TrainerSetup setup = step.setup("train sft", "loss");
+  const TrainerSetup setup = step.setup("train sft", "loss", "");
   return step.finish(train_sft(setup, step.sessions, step.held_out, settings.sft, step.adapter));
 }
 
 std::string train_grpo_step(const GrpoSettings& settings, const TrainingFiles& files) {
   const std::string thresholds =
       GraderInputs{.thresholds = settings.reward.thresholds}.thresholds_file();
+  const auto format = reply_format_from_name(settings.policy.reply_format).value_or_throw();
+  RewardSetup reward(settings.reward, format);
   TrainingStep step(files, settings.policy, settings.reward.fusion_kind(), settings.lora,
                     settings.grpo.loop.seed, list_config(settings),
                     {{"grader_thresholds.yaml", read_file(thresholds)}});
-  RewardSetup reward(settings.reward, step.policy.format);
-  const TrainerSetup setup = step.setup("train grpo", "reward");
+  const TrainerSetup setup = step.setup("train grpo", "reward", reward.forms_sha256());
   return step.finish(train_grpo(setup, step.sessions, step.held_out, reward.reward_fn(),
                                 settings.grpo, step.adapter));
 }

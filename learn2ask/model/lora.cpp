@@ -70,14 +70,18 @@ Json config_json(const LoraOptions& options, const std::string& base_name) {
 }
 
 LoraOptions read_options(const fs::path& file) {
-  const Json json = parse_json(read_file(file, 1 << 20)).value_or_throw();
   const auto refuse = [&](const std::string& why) {
     fail(ErrorCode::kUnsupported, "adapter: " + file.string() + ": " + why);
   };
-  const std::string type = get_string(json, "peft_type").value_or_throw();
+  const auto value_of = [&](auto&& result) {
+    if (!result) fail_input("adapter: " + file.string() + ": " + result.error().message);
+    return std::move(*result);
+  };
+  const Json json = value_of(parse_json(read_file(file, 1 << 20)));
+  const std::string type = value_of(get_string(json, "peft_type"));
   if (type != "LORA") refuse("peft_type '" + type + "': only LORA is read");
   for (const char* variant : {"use_dora", "use_rslora"}) {
-    if (get_bool_or(json, variant, false).value_or_throw()) {
+    if (value_of(get_bool_or(json, variant, false))) {
       refuse(std::string(variant) + ": only plain LoRA is read");
     }
   }
@@ -86,8 +90,8 @@ LoraOptions read_options(const fs::path& file) {
       refuse(std::string(pattern) + ": only one rank and alpha is read");
     }
   }
-  const double rank = get_number(json, "r").value_or_throw();
-  const double alpha = get_number(json, "lora_alpha").value_or_throw();
+  const double rank = value_of(get_number(json, "r"));
+  const double alpha = value_of(get_number(json, "lora_alpha"));
   if (!(rank >= 1 && rank <= 512) || rank != std::floor(rank)) {
     fail_input("adapter: " + file.string() + ": r: expected a whole number from 1 to 512");
   }

@@ -25,6 +25,14 @@ class ChatTest(ProgramTest):
         messages = json.loads(sessions[0])["messages"]
         self.assertEqual(messages[0]["content"], 'I "have" a cough')
 
+    def test_a_reply_of_several_lines_is_one_row_of_the_transcript(self):
+        chat = [*self.chat(), "--set", "decoding.max_reply_tokens=1500", "--set", "decoding.temperature=1"]
+        finished = run(chat, self.folder, typed="And then?\n" * 6)
+        self.assertEqual((finished.code, finished.err), (0, ""))
+        rows = (self.folder / "talk.csv").read_text().removesuffix("\n").split("\n")
+        self.assertEqual(len(rows), 1 + 2 * finished.out.count("policy  > "))
+        self.assertGreater(len(rows), 7)
+
     def test_ctrl_c_at_the_prompt_ends_it(self):
         controller, terminal = pty.openpty()
         process = start(self.chat(), self.folder, stdin=terminal, stdout=terminal)
