@@ -14,6 +14,7 @@ pkg_check_modules(TCMALLOC REQUIRED IMPORTED_TARGET libtcmalloc_minimal)
 
 if(L2A_TORCH)
   if(NOT TORCH_DIR)
+    set(TORCH_IS_PRIVATE ON)
     file(GLOB TORCH_DIR ${PROJECT_SOURCE_DIR}/.deps/venv/lib/python3*/site-packages/torch)
   endif()
   find_package(Torch REQUIRED PATHS ${TORCH_DIR} NO_DEFAULT_PATH)
