@@ -1,4 +1,5 @@
 // `learn2ask demo`: a recipe from logs to a report, step by step.
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -71,6 +72,16 @@ RecipeVariables variables_of(const std::string& out, uint64_t seed, const std::s
   return {{"out", out}, {"seed", std::to_string(seed)}, {"data", data}};
 }
 
+// What the last step printed, when an earlier call ran it: its tables, and where the page is.
+void show_results(const CommandLine& evaluation) {
+  const auto out = std::find(evaluation.begin(), evaluation.end(), "--out");
+  if (out == evaluation.end() || out + 1 == evaluation.end()) return;
+  const fs::path folder = *(out + 1);
+  if (!fs::exists(folder / "eval.md")) return;
+  std::printf("%s\nreport: %s\n", read_file(folder / "eval.md").c_str(),
+              (folder / "report.html").c_str());
+}
+
 void run_recipe(const std::string& recipe, const std::string& out, const RecipeVariables& values) {
   const auto commands = read_recipe(recipe, values);
   make_private_directory(out);
@@ -89,6 +100,7 @@ void run_recipe(const std::string& recipe, const std::string& out, const RecipeV
     }
     run_step(commands[i], journal);
   }
+  if (finished.size() == commands.size()) show_results(commands.back());
   std::printf("%s%s/grpo/adapter\n", kOnYourOwnLogs, out.c_str());
 }
 

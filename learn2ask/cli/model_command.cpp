@@ -62,11 +62,21 @@ void show_info(const std::string& path) {
   }
 }
 
+// The next line of standard input, read no further than just past the limit; false at the end.
+bool read_line(std::string& line) {
+  line.clear();
+  for (char c; std::cin.get(c) && c != '\n';) {
+    line += c;
+    if (line.size() > kMaxLineBytes) return true;
+  }
+  return !line.empty() || std::cin.good();
+}
+
 // Calls `row` for each JSON line of standard input and prints what it gives, a line each. Throws
 // Failure naming the line.
 void for_each_input_line(const std::function<Result<Json>(const Json&)>& row) {
   std::string line;
-  for (size_t number = 1; std::getline(std::cin, line); ++number) {
+  for (size_t number = 1; read_line(line); ++number) {
     const auto fail_here = [&](const std::string& why) {
       fail_input("standard input:" + std::to_string(number) + ": " + why);
     };

@@ -49,6 +49,16 @@ class UsageTest(ProgramTest):
                 self.assertEqual((finished.code, finished.err), (1, f"error: {message}\n"))
                 self.assertFalse((self.folder / "out").exists())
 
+    def test_a_finished_demo_shows_its_results_again(self):
+        command = self.commands()["demo"]
+        self.assertEqual(run(command, self.folder).code, 0)
+        made = contents(self.folder)
+        again = run(command, self.folder)
+        self.assertEqual(again.code, 0, again.err)
+        self.assertIn("| GRPO | ", again.out)
+        self.assertIn("report: out/eval/report.html\n", again.out)
+        self.assert_same(contents(self.folder), made)
+
     def test_a_run_goes_on_under_its_own_thresholds_only(self):
         command = self.commands()["train grpo"]
         self.assertEqual(run(command, self.folder).code, 0)
