@@ -41,7 +41,7 @@ class RewardSetup {
   RewardSetup& operator=(const RewardSetup&) = delete;
 
   RewardFn reward_fn();
-  std::string forms_sha256() const { return forms_.phrases().sha256(); }
+  const QuestionForms& forms() const { return forms_; }
 
  private:
   ScoringOptions scoring_;

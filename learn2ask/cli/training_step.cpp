@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/progress.h"
+#include "cli/command.h"
 #include "cli/run_directory.h"
 #include "hindsight/sample.h"
 
@@ -78,17 +79,18 @@ struct TrainingStep {
     return texts;
   }
 
-  // `reward_hash` is of what the rewards depend on besides the settings; empty without rewards.
   TrainerSetup setup(const std::string& what, const std::string& noted_key,
-                     const std::string& reward_hash) {
+                     const QuestionForms& forms) {
+    const std::string decisive =
+        directory.config_sha256 + inputs_hash(files, policy) + forms.phrases().sha256();
     return {.model = policy.model,
             .chat = policy.chat,
             .system_prompt = policy.prompt,
             .format = policy.format,
+            .forms = &forms,
             .base_name = policy.model_name,
             .directory = files.out,
-            .config_sha256 =
-                sha256_hex(directory.config_sha256 + inputs_hash(files, policy) + reward_hash),
+            .config_sha256 = sha256_hex(decisive),
             .events = show_progress(bar, what, noted_key)};
   }
 
@@ -116,7 +118,8 @@ struct TrainingStep {
 std::string train_sft_step(const SftSettings& settings, const TrainingFiles& files) {
   TrainingStep step(files, settings.policy, Fusion::kProduct, settings.lora, settings.sft.loop.seed,
                     list_config(settings), {});
-  const TrainerSetup setup = step.setup("train sft", "loss", "");
+  const QuestionForms forms = QuestionForms::load(data_path("prompts/questions"));
+  const TrainerSetup setup = step.setup("train sft", "loss", forms);
   return step.finish(train_sft(setup, step.sessions, step.held_out, settings.sft, step.adapter));
 }
 
@@ -128,7 +131,7 @@ std::string train_grpo_step(const GrpoSettings& settings, const TrainingFiles& f
   TrainingStep step(files, settings.policy, settings.reward.fusion_kind(), settings.lora,
                     settings.grpo.loop.seed, list_config(settings),
                     {{"grader_thresholds.yaml", read_file(thresholds)}});
-  const TrainerSetup setup = step.setup("train grpo", "reward", reward.forms_sha256());
+  const TrainerSetup setup = step.setup("train grpo", "reward", reward.forms());
   return step.finish(train_grpo(setup, step.sessions, step.held_out, reward.reward_fn(),
                                 settings.grpo, step.adapter));
 }

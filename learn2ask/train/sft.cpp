@@ -14,16 +14,23 @@ namespace {
 
 // What the policy is taught to say at this sample; nullopt when it is no target.
 std::optional<Action> target_of(const LabelledSession& session, const Sample& sample,
-                                const SftOptions& options) {
+                                const QuestionForms* forms, const SftOptions& options) {
   if (!is_labelled(sample)) return std::nullopt;
   if (sample.decision->value == Decision::kStop) return Action{Decision::kStop, ""};
-  if (sample.kind.value != TurnKind::kAsk && !options.train_inform) return std::nullopt;
-  return Action{Decision::kContinue, session.turns[sample.turn].text};
+  const std::string& text = session.turns[sample.turn].text;
+  if (sample.kind.value == TurnKind::kAsk) {
+    const bool asks = options.train_without_question || !forms || !forms->questions(text).empty();
+    if (!asks) return std::nullopt;
+  } else if (!options.train_inform) {
+    return std::nullopt;
+  }
+  return Action{Decision::kContinue, text};
 }
 
-bool has_target(const LabelledSession& session, const SftOptions& options) {
+bool has_target(const LabelledSession& session, const QuestionForms* forms,
+                const SftOptions& options) {
   for (const Sample& sample : session.samples) {
-    if (target_of(session, sample, options)) return true;
+    if (target_of(session, sample, forms, options)) return true;
   }
   return false;
 }
@@ -79,7 +86,7 @@ Json train_step(const TrainerSetup& setup, const SftRows& rows, const SftOptions
 void append_sft_rows(const LabelledSession& session, const TrainerSetup& setup,
                      const SftOptions& options, SftRows& out) {
   for (const Sample& sample : session.samples) {
-    const auto target = target_of(session, sample, options);
+    const auto target = target_of(session, sample, setup.forms, options);
     if (!target) continue;
     TrainingRow row;
     row.ids =
@@ -115,7 +122,7 @@ TrainResult train_sft(const TrainerSetup& setup, std::span<const LabelledSession
                       LoraAdapter& adapter) {
   std::vector<const LabelledSession*> trained;
   for (const auto& session : sessions) {
-    if (has_target(session, options)) trained.push_back(&session);
+    if (has_target(session, setup.forms, options)) trained.push_back(&session);
   }
   if (trained.empty()) fail_input("train sft: sessions: none has a labelled asking turn or stop");
   for (const auto* session : trained) {  // one that is too long shows before the first step

@@ -23,6 +23,8 @@ struct SftOptions {
   int64_t sessions_per_step = 8;
   // Informing turns are no targets: they would teach advice instead of questions.
   bool train_inform = false;
+  // Turns that count as asking but have no question ("Restart it.") earn no format reward later.
+  bool train_without_question = false;
   SampleWeights weights = {};  // of a sample's token losses
   OptimizerOptions optimizer = {.lr = 5e-4};
   LoopOptions loop = {};
@@ -32,6 +34,8 @@ struct SftOptions {
     v("epochs", epochs, Range{1, 1000}, "times that each session is trained on");
     v("sessions_per_step", sessions_per_step, Range{1, 4096}, "sessions in one optimizer step");
     v("train_inform", train_inform, "also train on turns that neither ask nor stop");
+    v("train_without_question", train_without_question,
+      "also train on asking turns that have no question in them");
     v.group("weights", weights);
     v.group("optimizer", optimizer);
     loop.visit(v);

@@ -4,6 +4,7 @@
 #include <torch/torch.h>
 
 #include "base/file.h"
+#include "hindsight/testing.h"
 #include "train/checkpoint.h"
 #include "train/testing.h"
 
@@ -52,6 +53,16 @@ TEST_F(SftTest, TargetsAreAskingTurnsAndTheStop) {
   setup.format = ReplyFormat::kTuple;
   EXPECT_EQ(text_of(tiny, rows_of({session}).rows[0]),
             "{\"state\":\"continue\",\"ask\":\"since?\"}<|im_end|>");
+}
+
+TEST_F(SftTest, AskingTurnsWithoutAQuestionAreNoTargets) {
+  const auto session =
+      testing::labelled_session("s", {"hi", "Restart it.", "done", "Does it work?", "yes", "bye"});
+  EXPECT_EQ(rows_of({session}).rows.size(), 3u);  // nothing tells them apart
+  setup.forms = &shipped_forms();
+  EXPECT_EQ(rows_of({session}).rows.size(), 2u);
+  EXPECT_EQ(text_of(tiny, rows_of({session}).rows[0]), "Does it work?<|im_end|>");
+  EXPECT_EQ(rows_of({session}, {.train_without_question = true}).rows.size(), 3u);
 }
 
 TEST_F(SftTest, UnlabelledAndCensoredSamplesAreNoTargets) {

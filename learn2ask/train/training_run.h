@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "dialogue/action.h"
+#include "hindsight/question.h"
 #include "model/transformer.h"
 #include "tokenizer/chat_template.h"
 #include "train/adamw.h"
@@ -61,6 +62,8 @@ struct TrainerSetup {
   const ChatTemplate& chat;
   std::string system_prompt;
   ReplyFormat format = ReplyFormat::kPlain;
+  const QuestionForms* forms =
+      nullptr;                      // SFT tells asking turns without a question by it; optional
   std::string base_name;            // goes to the adapter's configuration
   std::filesystem::path directory;  // of the run; made if need be
   std::string config_sha256;        // of all that decides the result: a resumed run must match
