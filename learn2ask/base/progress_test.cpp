@@ -74,6 +74,21 @@ TEST(Progress, OutsideATerminalItPrintsALineEveryFewSeconds) {
             "label: 60 sessions in 6.0 s, 10/s, reward 2.31\n");
 }
 
+TEST(Progress, WhatAnEarlierCallDidCountsButNotInTheRate) {
+  FakeClock clock;
+  testing::internal::CaptureStderr();
+  {
+    Progress progress("train", 100, "steps", clock);
+    progress.skip(90);
+    clock.pass(seconds(10));
+    progress.advance(2);
+    progress.finish();
+  }
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            "train: 92/100 steps, 0.20/s, 40.0 s left\n"
+            "train: 92 steps in 10.0 s, 0.20/s\n");
+}
+
 TEST(Progress, WithoutATotalItTellsNoRemainingTime) {
   FakeClock clock;
   testing::internal::CaptureStderr();

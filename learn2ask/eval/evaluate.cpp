@@ -1,7 +1,6 @@
 #include "eval/evaluate.h"
 
 #include <algorithm>
-#include <iterator>
 #include <set>
 
 #include <fmt/format.h>
@@ -141,7 +140,8 @@ EvaluatedBatch evaluate_batch(Policy& policy, std::span<const LabelledSession> s
 }
 
 void check_failures(const Evaluation& evaluation, double max_rate) {
-  const size_t unscored = count_rows(evaluation.rows).unscored, replies = evaluation.rows.size();
+  const auto unscored = std::count_if(evaluation.rows.begin(), evaluation.rows.end(), is_unscored);
+  const size_t replies = evaluation.rows.size();
   if (static_cast<double>(unscored) <= max_rate * static_cast<double>(replies)) return;
   const auto first = std::find_if(evaluation.rows.begin(), evaluation.rows.end(), is_unscored);
   fail(ErrorCode::kUnsupported,
@@ -172,21 +172,20 @@ std::vector<Evaluation> evaluate(Policy& policy, std::span<const LabelledSession
   for (size_t begin = 0; begin < sessions.size();) {
     throw_if_interrupted();
     auto batch = options.journal ? options.journal->take_found() : std::nullopt;
-    if (!batch) {
+    const bool found = batch.has_value();
+    if (!found) {
       const size_t count = std::min(options.sessions_per_batch, sessions.size() - begin);
       batch = evaluate_batch(policy, sessions.subspan(begin, count), graders, forms, options);
-      if (options.journal) options.journal->append(*batch);
-    }
-    for (size_t g = 0; g < graders.size(); ++g) {
-      std::move(batch->rows[g].begin(), batch->rows[g].end(),
-                std::back_inserter(evaluations[g].rows));
-    }
-    for (const Evaluation& evaluation : evaluations) {
-      const bool enough = evaluation.rows.size() >= kRepliesToJudgeAGrader;
-      if (enough) check_failures(evaluation, options.max_failure_rate);
     }
     begin += batch->sessions;
     check(begin <= sessions.size(), "evaluate: the journal is of more sessions");
+    for (size_t g = 0; g < graders.size(); ++g) {
+      auto& rows = evaluations[g].rows;
+      rows.insert(rows.end(), batch->rows[g].begin(), batch->rows[g].end());
+      const bool enough = rows.size() >= kRepliesToJudgeAGrader || begin == sessions.size();
+      if (enough) check_failures(evaluations[g], options.max_failure_rate);
+    }
+    if (options.journal && !found) options.journal->append(*batch);
     sessions_done(batch->sessions);
   }
   for (const Evaluation& evaluation : evaluations) {
@@ -194,7 +193,6 @@ std::vector<Evaluation> evaluate(Policy& policy, std::span<const LabelledSession
       fail_input(fmt::format("evaluate: {}: none of its {} sessions has a sample with both targets",
                              options.split, sessions.size()));
     }
-    check_failures(evaluation, options.max_failure_rate);
   }
   return evaluations;
 }

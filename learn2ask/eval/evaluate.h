@@ -39,9 +39,10 @@ struct EvaluationOptions {
 // with the number of sessions finished since its last call. A policy whose replies depend on the
 // context alone gives the same rows for any split of the sessions into several calls.
 //
-// Throws Failure when the policy does, and kInvalidInput when no sample takes part, or when a
+// Throws Failure when the policy does; kInvalidInput when no sample takes part; kUnsupported when a
 // grader left more than `max_failure_rate` of the replies unscored (looked at after each batch from
-// 200 replies on, and at the end): what needs no grade would make up the result alone.
+// 200 replies on, and after the last): what needs no grade would make up the result alone. The
+// batch that went too far is not kept in the journal.
 std::vector<Evaluation> evaluate(Policy& policy, std::span<const LabelledSession> sessions,
                                  std::span<Grader* const> graders, const QuestionForms& forms,
                                  const EvaluationOptions& options,

@@ -119,6 +119,30 @@ TEST(EvaluationJournal, GoesOnAfterTheLastFinishedBatchAndGivesTheSameRows) {
   }
 }
 
+// The same command, run when the grader is mended, grades that batch anew.
+TEST(EvaluationJournal, DoesNotKeepTheBatchOfAGraderThatFailedTooOften) {
+  class Down : public Grader {
+   public:
+    std::string name() const override { return "down"; }
+    std::vector<Result<Grade>> grade(std::span<const GradeRequest> requests) override {
+      return std::vector<Result<Grade>>(requests.size(), Error{ErrorCode::kUnavailable, "down"});
+    }
+  };
+  TempDir dir;
+  const auto sessions = seven_sessions();
+  {
+    Down down;
+    Grader* const graders[] = {&down};
+    CountingPolicy policy;
+    EvaluationJournal journal(dir / "j", header_of("p"), 1);
+    const EvaluationOptions options{.sessions_per_batch = 7, .journal = &journal};
+    const auto message =
+        failure_of([&] { evaluate(policy, sessions, graders, forms(), options, [](size_t) {}); });
+    EXPECT_EQ(message.substr(0, message.find(": 1")), "evaluate: grader down");
+  }
+  EXPECT_EQ(EvaluationJournal(dir / "j", header_of("p"), 1).sessions_found(), 0u);
+}
+
 // A kill leaves any prefix of the file.
 TEST(EvaluationJournal, GoesOnFromWhateverAKillLeaves) {
   TempDir dir;

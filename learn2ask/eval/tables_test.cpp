@@ -90,6 +90,29 @@ TEST(GroupSummaries, CaptionNamesGraderSplitDecodingScoringAndPrompts) {
             "(base, GRPO). Intervals: 95%, bootstrap by session.");
 }
 
+TEST(GroupSummaries, NotesSayWhatTheExpertsRowIsAndWhatWasNotRecognised) {
+  auto rows = some_summaries();
+  const auto people = group_summaries(rows)[0].notes;
+  ASSERT_EQ(people.size(), 1u);
+  EXPECT_THAT(people[0], HasSubstr("graded against its own future"));
+
+  for (Summary& row : rows) row.facts.grader = "truth:pharmacy";
+  rows[1].counts.unrecognised = 5;
+  rows[2].counts.unrecognised = 2;
+  const auto truth = group_summaries(rows)[0].notes;
+  ASSERT_EQ(truth.size(), 2u);
+  EXPECT_THAT(truth[0], HasSubstr("against the known truth"));
+  EXPECT_THAT(truth[1], HasSubstr(": base 5, GRPO 2."));
+  for (const std::string& text : {tables_to_text(rows), tables_to_markdown(rows)}) {
+    EXPECT_THAT(text, HasSubstr("against the known truth"));
+    EXPECT_THAT(text, HasSubstr("base 5, GRPO 2."));
+  }
+
+  rows.pop_back();  // the expert
+  rows[1].counts.unrecognised = rows[2].counts.unrecognised = 0;
+  EXPECT_TRUE(group_summaries(rows)[0].notes.empty());
+}
+
 TEST(TablesToText, FitsATerminalAndMarksTheBest) {
   const std::string text = tables_to_text(some_summaries());
   for (const std::string& line : lines(text)) EXPECT_LE(line.size(), 120u) << line;

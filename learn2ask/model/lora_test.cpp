@@ -82,6 +82,7 @@ TEST_F(AdapterFiles, SaysWhatDoesNotFit) {
        {{"q_proj", 3}},
        "adapter: " + config_file + ": alpha_pattern: only one rank and alpha is read"},
       {"r", 0, "adapter: " + config_file + ": r: expected a whole number from 1 to 512"},
+      {"r", "4", "adapter: " + config_file + ": 'r': expected a number, got a string"},
       {"r", 2.5, "adapter: " + config_file + ": r: expected a whole number from 1 to 512"},
       {"lora_alpha", -1, "adapter: " + config_file + ": lora_alpha: expected a positive number"},
       {"r", 8,
