@@ -31,13 +31,15 @@ std::vector<const LabelledSession*> with_groups(std::span<const LabelledSession>
 void check_lengths(std::span<const LabelledSession* const> sessions, const TrainerSetup& setup,
                    const GrpoOptions& options) {
   const int64_t positions = setup.model.config().max_positions;
-  for (const auto& group : make_groups(sessions, setup, options.empty_targets)) {
-    const auto tokens = static_cast<int64_t>(group.context.size()) + options.max_reply_tokens;
+  for (const auto& session : sessions) {  // one at a time: all contexts together may be gigabytes
+    const auto groups = make_groups(std::span(&session, 1), setup, options.empty_targets);
+    const ReplyGroup& longest = groups.back();  // contexts are cumulative
+    const auto tokens = static_cast<int64_t>(longest.context.size()) + options.max_reply_tokens;
     if (tokens <= positions) continue;
     fail_input(
         fmt::format("train grpo: {}: {} tokens with its reply: more than the model's {} "
                     "positions (leave out the longest sessions)",
-                    sample_id(*group.session, *group.sample), tokens, positions));
+                    sample_id(*session, *longest.sample), tokens, positions));
   }
 }
 

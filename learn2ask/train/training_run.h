@@ -62,8 +62,8 @@ struct TrainerSetup {
   const ChatTemplate& chat;
   std::string system_prompt;
   ReplyFormat format = ReplyFormat::kPlain;
-  const QuestionForms* forms =
-      nullptr;                      // SFT tells asking turns without a question by it; optional
+  // SFT leaves out asking turns that have no question by these; null: none is left out.
+  const QuestionForms* forms = nullptr;
   std::string base_name;            // goes to the adapter's configuration
   std::filesystem::path directory;  // of the run; made if need be
   std::string config_sha256;        // of all that decides the result: a resumed run must match
