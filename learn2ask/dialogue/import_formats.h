@@ -2,9 +2,10 @@
 // dropped, nothing joined.
 //
 //   realmedconv  JSONL: {"session_id", "messages": [{"role", "content"}], "tail"?, ...}
-//   openai       JSONL: {"messages": [{"role", "content"}]}; content a text, text parts, or none in
-//   a tool call sharegpt     JSONL: {"conversations": [{"from", "value"}]} csv          a header
-//   row, then a message a row; the rows of a session stand together
+//   openai       JSONL: {"messages": [{"role", "content"}]}; content a text or text parts; a tool
+//                call may have none
+//   sharegpt     JSONL: {"conversations": [{"from", "value"}]}
+//   csv          a header row, then a message a row; the rows of a session stand together
 //
 // The id of a JSONL session is its "session_id", "id" or "conversation_id".
 //

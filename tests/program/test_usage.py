@@ -1,6 +1,7 @@
 """Exit codes, help, and the messages of a command that was typed wrongly."""
 
 from program import ProgramTest, contents, run
+from tiny_policy import write_tiny_policy
 
 COMMANDS = ("generate", "import", "label", "inspect", "train sft", "train grpo", "eval", "chat",
             "model", "model info", "model tokenize", "model template", "demo")
@@ -22,6 +23,8 @@ class UsageTest(ProgramTest):
 
     def test_bad_input_is_exit_code_1_and_one_line(self):
         labels = self.inputs / "labels" / "train.jsonl"
+        padded = self.inputs / "padded.gguf"
+        write_tiny_policy(padded, rows_too_many=2)
         for line, message in (
             ("label - --out out", "read: -: No such file or directory"),
             ("inspect none.jsonl", "none.jsonl: no such file"),
@@ -42,12 +45,21 @@ class UsageTest(ProgramTest):
              " .yaml file"),
             (f"train grpo {labels} --out out --set reward.thresholds=none.yaml",
              "read: none.yaml: No such file or directory"),
+            (f"train grpo {labels} --out out --set reward.grader=mach",
+             "--set: 'reward.grader': expected one of match, words, got 'mach'"),
+            (f"train sft {labels} --out out --set policy.model={padded}",
+             f"model: {padded}: its tokenizer has 259 tokens, its embedding 261 rows"),
             ("demo --recipe none.yaml", "read: none.yaml: No such file or directory"),
         ):
             with self.subTest(line):
                 finished = run(line.split(), self.folder)
                 self.assertEqual((finished.code, finished.err), (1, f"error: {message}\n"))
                 self.assertFalse((self.folder / "out").exists())
+
+    def test_no_line_is_read_past_the_limit(self):
+        finished = run(["model", "tokenize"], self.folder, typed='"' + "a" * (17 << 20))
+        self.assertEqual((finished.code, finished.out), (1, ""))
+        self.assertEqual(finished.error(), "error: standard input:1: longer than 16 MB")
 
     def test_a_finished_demo_shows_its_results_again(self):
         command = self.commands()["demo"]
