@@ -18,4 +18,5 @@ if(L2A_TORCH)
     file(GLOB TORCH_DIR ${PROJECT_SOURCE_DIR}/.deps/venv/lib/python3*/site-packages/torch)
   endif()
   find_package(Torch REQUIRED PATHS ${TORCH_DIR} NO_DEFAULT_PATH)
+  find_package(OpenMP REQUIRED COMPONENTS CXX)  # LibTorch's threads; its headers have none without
 endif()

@@ -46,18 +46,19 @@ function(learn2ask_flags TARGET)
   endif()
 endfunction()
 
-# LibTorch's headers are taken as system headers: their warnings are not ours.
+# LibTorch's headers are taken as system headers: their warnings are not ours. Compiled without
+# OpenMP, its at::parallel_for runs all on one thread, silently.
 function(learn2ask_torch_flags TARGET)
   target_include_directories(${TARGET} SYSTEM PRIVATE ${TORCH_INCLUDE_DIRS})
   separate_arguments(torch_flags UNIX_COMMAND "${TORCH_CXX_FLAGS}")
-  target_compile_options(${TARGET} PRIVATE ${torch_flags})
+  target_compile_options(${TARGET} PRIVATE ${torch_flags} ${OpenMP_CXX_FLAGS})
 endfunction()
 
 function(learn2ask_torch TARGET)
   if(NOT TARGET l2a_torch_pch)
     file(WRITE ${CMAKE_BINARY_DIR}/torch_pch.cpp "")
     add_library(l2a_torch_pch STATIC ${CMAKE_BINARY_DIR}/torch_pch.cpp)
-    target_link_libraries(l2a_torch_pch PRIVATE torch)  # its macros: they must match the users'
+    target_link_libraries(l2a_torch_pch PRIVATE torch OpenMP::OpenMP_CXX)  # its macros: they must match the users'
     target_precompile_headers(l2a_torch_pch PRIVATE <torch/torch.h>)
     learn2ask_flags(l2a_torch_pch)
     learn2ask_torch_flags(l2a_torch_pch)
@@ -65,5 +66,5 @@ function(learn2ask_torch TARGET)
   target_precompile_headers(${TARGET} REUSE_FROM l2a_torch_pch)
   learn2ask_torch_flags(${TARGET})
   target_include_directories(${TARGET} SYSTEM PUBLIC ${TORCH_INCLUDE_DIRS})
-  target_link_libraries(${TARGET} PUBLIC torch)
+  target_link_libraries(${TARGET} PUBLIC torch OpenMP::OpenMP_CXX)
 endfunction()
