@@ -170,7 +170,7 @@ void bench_decode(const Transformer& model, const LoraAdapter& adapter) {
   const double seconds = median_seconds([&] {
     const auto cache = std::make_shared<const TreeCache>(model.prefill(tree, &adapter));
     DecodeBatch batch(model, &adapter, kNewTokens);
-    for (int64_t i = 0; i < kPrompts; ++i) batch.add(cache, i, kReplies);
+    for (int64_t i = 0; i < kPrompts * kReplies; ++i) batch.add(cache, i / kReplies);
     auto logits = batch.first();
     for (int64_t step = 1; step < kNewTokens; ++step) {
       const auto ids = logits.argmax(1).to(at::kInt);

@@ -58,6 +58,12 @@ class ComposedDecodeAttention : public DecodeAttention {
     }
   }
 
+  void copy_slot(int64_t from, int64_t to) override {
+    for (auto* store : {&keys_skth_, &values_skth_}) {
+      for (at::Tensor& x : *store) x[to].copy_(x[from]);
+    }
+  }
+
   // One softmax over the prefix and the own tokens, from its two parts.
   at::Tensor attend(size_t layer, const AttentionInput& now,
                     const std::vector<DecodeRow>& rows) override {

@@ -56,6 +56,13 @@ class CpuDecodeAttention : public DecodeAttention {
     for (auto& panels : own_panels_) panels.resize(static_cast<size_t>(count * kv_ * own_.both()));
   }
 
+  void copy_slot(int64_t from, int64_t to) override {
+    const int64_t units = kv_ * own_.both();
+    for (auto& panels : own_panels_) {
+      std::copy_n(panels.begin() + from * units, units, panels.begin() + to * units);
+    }
+  }
+
   // Each (run, kv head) is one piece of work, whichever thread takes it: same bits on any number.
   at::Tensor attend(size_t layer, const AttentionInput& now,
                     const std::vector<DecodeRow>& rows) override {

@@ -28,6 +28,8 @@ class DecodeAttention {
   virtual void add_prefix(const std::shared_ptr<const TreeCache>& cache, int64_t row) = 0;
   // Slots [0, count) exist from now on.
   virtual void make_slots(int64_t count) = 0;
+  // Slot `to` holds from now on what slot `from` does.
+  virtual void copy_slot(int64_t from, int64_t to) = 0;
 
   // Keeps the newest keys and values of `now` (rotated, one token a row) and returns what the
   // output projection reads: [r, k * g * h] in the compute type. Rows of one prefix should stand

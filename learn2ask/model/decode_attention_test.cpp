@@ -49,6 +49,15 @@ TEST(DecodeAttention, RowLoopsEqualTheComposedOperators) {
 
     for (int64_t step = 0; step < kMaxNew; ++step) {
       if (step == 7) rows.erase(rows.begin() + 1);
+      if (step == 11) {  // one row goes on two ways
+        DecodeRow way = rows[3];
+        way.slot = slots;
+        for (auto* attention : {loops.get(), composed.get()}) {
+          attention->make_slots(slots + 1);
+          attention->copy_slot(rows[3].slot, way.slot);
+        }
+        rows.insert(rows.begin() + 4, way);
+      }
       const auto n = static_cast<int64_t>(rows.size());
       const AttentionInput now{at::randn({3, n, 3, 8}, options), at::randn({3, n, 8}, options),
                                at::randn({3, n, 8}, options)};

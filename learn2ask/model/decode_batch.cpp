@@ -1,6 +1,8 @@
 #include "model/decode_batch.h"
 
+#include <algorithm>
 #include <map>
+#include <utility>
 
 #include <torch/torch.h>
 
@@ -11,6 +13,8 @@
 namespace l2a {
 
 namespace {
+
+constexpr int64_t kFirstSlots = 16;
 
 // What the rows on one prefix share, beside its keys and values.
 struct Prefix {
@@ -30,10 +34,9 @@ struct DecodeBatch::Impl {
   // By cache, and segment and length of the row there.
   std::map<std::pair<std::shared_ptr<const TreeCache>, std::pair<int64_t, int64_t>>, size_t>
       prefix_of;
-  std::vector<DecodeRow> rows;  // live, with their numbers
-  std::vector<int64_t> numbers;
+  std::vector<DecodeRow> rows;
   std::vector<int64_t> free_slots;
-  int64_t added = 0, slots = 0;
+  int64_t slots = 0;
 
   Impl(const Transformer& m, const LoraAdapter* adapter, int64_t max_new)
       : model(m), weights(*m.weights_), max_new_tokens(max_new) {
@@ -45,7 +48,7 @@ struct DecodeBatch::Impl {
   }
 
   size_t prefix_for(const std::shared_ptr<const TreeCache>& cache, int64_t row);
-  void add_rows(size_t prefix, int64_t count);
+  int64_t take_slot();
   at::Tensor logits(const at::Tensor& hidden_rd) const {
     return at::mm(hidden_rd, weights.head_vd.t());
   }
@@ -63,17 +66,16 @@ size_t DecodeBatch::Impl::prefix_for(const std::shared_ptr<const TreeCache>& cac
   return entry->second;
 }
 
-void DecodeBatch::Impl::add_rows(size_t prefix, int64_t count) {
-  const int64_t missing = count - static_cast<int64_t>(free_slots.size());
-  if (missing > 0) {
-    attention->make_slots(slots + missing);
-    for (int64_t i = 0; i < missing; ++i) free_slots.push_back(slots++);
+// The store doubles: to grow it copies all that it holds.
+int64_t DecodeBatch::Impl::take_slot() {
+  if (free_slots.empty()) {
+    const int64_t before = std::exchange(slots, std::max<int64_t>(kFirstSlots, 2 * slots));
+    attention->make_slots(slots);
+    for (int64_t slot = slots; slot > before; --slot) free_slots.push_back(slot - 1);
   }
-  for (int64_t i = 0; i < count; ++i) {
-    rows.push_back({free_slots.back(), 0, prefix});
-    numbers.push_back(added++);
-    free_slots.pop_back();
-  }
+  const int64_t slot = free_slots.back();
+  free_slots.pop_back();
+  return slot;
 }
 
 DecodeBatch::DecodeBatch(const Transformer& model, const LoraAdapter* adapter,
@@ -85,21 +87,20 @@ DecodeBatch::DecodeBatch(const Transformer& model, const LoraAdapter* adapter,
 
 DecodeBatch::~DecodeBatch() = default;
 
-void DecodeBatch::add(std::shared_ptr<const TreeCache> cache, int64_t row, int64_t count) {
+void DecodeBatch::add(std::shared_ptr<const TreeCache> cache, int64_t row) {
   const torch::NoGradGuard no_grad;
-  check(count > 0, "decode batch: no rows to add");
   const size_t prefix = impl_->prefix_for(cache, row);
   check(
       impl_->prefixes[prefix].tokens + impl_->max_new_tokens <= impl_->model.config().max_positions,
       "decode batch: rows could grow past the model's positions");
-  impl_->add_rows(prefix, count);
+  impl_->rows.push_back({impl_->take_slot(), 0, prefix});
 }
 
 at::Tensor DecodeBatch::step(std::span<const int32_t> ids) {
   const torch::NoGradGuard no_grad;
   Impl& d = *impl_;
   const TransformerConfig& c = d.model.config();
-  check(!ids.empty() && ids.size() == d.rows.size(), "decode batch: one id a live row");
+  check(!ids.empty() && ids.size() == d.rows.size(), "decode batch: one id a row");
   const auto device = d.weights.embedding_vd.device();
   std::vector<int64_t> positions;
   for (size_t i = 0; i < ids.size(); ++i) {
@@ -124,7 +125,7 @@ at::Tensor DecodeBatch::step(std::span<const int32_t> ids) {
 
 at::Tensor DecodeBatch::first() const {
   const torch::NoGradGuard no_grad;
-  check(!impl_->rows.empty(), "decode batch: no live rows");
+  check(!impl_->rows.empty(), "decode batch: no rows");
   std::vector<at::Tensor> hidden;
   std::vector<int64_t> run_of_row;
   for (const DecodeRun& run : runs_of(impl_->rows)) {
@@ -135,24 +136,26 @@ at::Tensor DecodeBatch::first() const {
   return logits.index_select(0, at::tensor(run_of_row).to(logits.device()));
 }
 
-const std::vector<int64_t>& DecodeBatch::live() const { return impl_->numbers; }
+int64_t DecodeBatch::rows() const { return static_cast<int64_t>(impl_->rows.size()); }
 
 void DecodeBatch::keep(std::span<const int64_t> positions) {
   Impl& d = *impl_;
-  std::vector<DecodeRow> rows;
-  std::vector<int64_t> numbers;
   std::vector<bool> kept(d.rows.size(), false);
   for (size_t i = 0; i < positions.size(); ++i) {
-    check(i == 0 || positions[i] > positions[i - 1], "decode batch: positions out of order");
-    rows.push_back(d.rows.at(positions[i]));
-    numbers.push_back(d.numbers.at(positions[i]));
-    kept[positions[i]] = true;
+    check(i == 0 || positions[i] >= positions[i - 1], "decode batch: positions out of order");
+    kept.at(positions[i]) = true;
   }
   for (size_t i = 0; i < kept.size(); ++i) {
     if (!kept[i]) d.free_slots.push_back(d.rows[i].slot);
   }
+  std::vector<DecodeRow> rows;
+  for (size_t i = 0; i < positions.size(); ++i) {
+    rows.push_back(d.rows[positions[i]]);
+    if (i == 0 || positions[i] != positions[i - 1]) continue;  // the first way keeps the slot
+    rows.back().slot = d.take_slot();
+    d.attention->copy_slot(d.rows[positions[i]].slot, rows.back().slot);
+  }
   d.rows = std::move(rows);
-  d.numbers = std::move(numbers);
 }
 
 }  // namespace l2a

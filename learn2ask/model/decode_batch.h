@@ -20,18 +20,19 @@ class DecodeBatch {
   DecodeBatch(const Transformer& model, const LoraAdapter* adapter, int64_t max_new_tokens);
   ~DecodeBatch();
 
-  // Adds `count` rows that continue row `row` of the cache's tree after its last token. Rows
-  // are numbered from 0 in the order they were added.
-  void add(std::shared_ptr<const TreeCache> cache, int64_t row, int64_t count);
+  // Adds a row, after those that are there: it continues row `row` of the cache's tree after its
+  // last token.
+  void add(std::shared_ptr<const TreeCache> cache, int64_t row);
 
-  // Feeds one token to each live row (in the order of live()) and returns the logits of the
-  // next, [live, v] in the compute type. The first logits come from the cache's hidden states:
-  // first().
+  // Feeds one token to each row, in order, and returns the logits of the next, [rows, v] in the
+  // compute type. The first logits come from the cache's hidden states: first().
   at::Tensor step(std::span<const int32_t> ids);
   at::Tensor first() const;  // logits after the prefixes, as step()
 
-  const std::vector<int64_t>& live() const;       // row numbers, in order
-  void keep(std::span<const int64_t> positions);  // keeps these positions of live(), in order
+  int64_t rows() const;
+  // The rows are from now on those at `positions`, in ascending order. A row that is named n times
+  // goes on n ways from here: what its ways have in common is computed once.
+  void keep(std::span<const int64_t> positions);
 
  private:
   struct Impl;

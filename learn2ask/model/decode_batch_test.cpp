@@ -37,48 +37,44 @@ class Decoding : public ::testing::TestWithParam<std::pair<int64_t, int64_t>> {
   }
 };
 
-TEST_P(Decoding, EqualsTheFullPassForRowsOfManyTreesAddedAndDroppedOnTheWay) {
+TEST_P(Decoding, EqualsTheFullPassForRowsOfManyTreesAddedDroppedAndSplitOnTheWay) {
   Rng rng(3);
   DecodeBatch batch(model_, &adapter_, 12);
-  Rows rows;  // by row number
+  Rows rows;
   const auto add_tree = [&] {
     const Rows prefixes = random_rows(rng, 5, 30, 101);
     const auto cache =
         std::make_shared<const TreeCache>(model_.prefill(build_token_tree(prefixes), &adapter_));
     for (size_t r = 0; r < prefixes.size(); ++r) {
-      const size_t count = 1 + rng.below(4);
-      batch.add(cache, static_cast<int64_t>(r), static_cast<int64_t>(count));
-      rows.insert(rows.end(), count, prefixes[r]);
+      batch.add(cache, static_cast<int64_t>(r));
+      rows.push_back(prefixes[r]);
     }
   };
   add_tree();
   add_tree();
   const auto first = batch.first();
-  for (size_t i = 0; i < batch.live().size(); ++i) expect_next(first[i], rows[batch.live()[i]]);
+  for (size_t i = 0; i < rows.size(); ++i) expect_next(first[i], rows[i]);
 
   for (int step = 0; step < 12; ++step) {
-    if (step == 4) {
-      std::vector<int64_t> kept;
-      for (size_t i = 0; i < batch.live().size(); ++i) {
-        if (rng.chance(0.3) || i == 0) kept.push_back(static_cast<int64_t>(i));
-      }
-      const std::vector<int64_t> before = batch.live();
-      batch.keep(kept);
-      ASSERT_EQ(batch.live().size(), kept.size());
-      for (size_t i = 0; i < kept.size(); ++i) ASSERT_EQ(batch.live()[i], before[kept[i]]);
-      add_tree();
+    std::vector<int64_t> positions;  // each row goes on none to three ways
+    Rows kept;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const size_t ways = i == 0 ? 1 : rng.below(rows.size() < 30 ? 4 : 2);
+      positions.insert(positions.end(), ways, static_cast<int64_t>(i));
+      kept.insert(kept.end(), ways, rows[i]);
     }
-    if (step == 8) {  // the rows of the first trees are full at 12, so they go before
-      batch.keep(std::vector<int64_t>{1, 2, 5});
-    }
+    batch.keep(positions);
+    rows = std::move(kept);
+    if (step == 4) add_tree();
+    ASSERT_EQ(batch.rows(), static_cast<int64_t>(rows.size()));
     std::vector<int32_t> ids;
-    for (const int64_t number : batch.live()) {
+    for (auto& row : rows) {
       ids.push_back(static_cast<int32_t>(rng.below(101)));
-      rows[number].push_back(ids.back());
+      row.push_back(ids.back());
     }
     const auto logits = batch.step(ids);
     ASSERT_EQ(logits.size(0), static_cast<int64_t>(ids.size()));
-    for (size_t i = 0; i < ids.size(); ++i) expect_next(logits[i], rows[batch.live()[i]]);
+    for (size_t i = 0; i < ids.size(); ++i) expect_next(logits[i], rows[i]);
   }
 }
 
@@ -88,8 +84,8 @@ TEST_P(Decoding, ARowIsTheSameAloneAndAmongSixtyFour) {
   const auto cache =
       std::make_shared<const TreeCache>(model_.prefill(build_token_tree(prefixes), &adapter_));
   DecodeBatch many(model_, &adapter_, 8), alone(model_, &adapter_, 8);
-  for (int64_t r = 0; r < 16; ++r) many.add(cache, r, 4);
-  alone.add(cache, 9, 1);
+  for (int64_t i = 0; i < 64; ++i) many.add(cache, i / 4);
+  alone.add(cache, 9);
   for (int step = 0; step < 8; ++step) {
     std::vector<int32_t> ids(64);
     for (auto& id : ids) id = static_cast<int32_t>(rng.below(101));

@@ -1,6 +1,5 @@
 #include "rollout/model_policy.h"
 
-#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -43,19 +42,13 @@ std::vector<std::vector<Reply>> ModelPolicy::reply(std::span<const Context> cont
     sessions.back().keys.push_back(stable_hash(context.id));
   }
 
-  // Greedy replies to one context are all the same: one is decoded.
-  DecodingOptions decoding = options;
-  if (options.temperature == 0) decoding.replies = std::min<int64_t>(options.replies, 1);
-  auto rollouts = sample_rollouts(model_, adapter_, chat_, sessions, decoding);
+  auto rollouts = sample_rollouts(model_, adapter_, chat_, sessions, options);
 
   std::vector<std::vector<Reply>> replies;
   for (auto& session : rollouts) {
     for (auto& context : session) {
       std::vector<Reply> mine;
       for (Rollout& r : context) mine.push_back({std::move(r.text), r.truncated});
-      if (decoding.replies < options.replies) {
-        mine.assign(static_cast<size_t>(options.replies), Reply(mine.front()));
-      }
       replies.push_back(std::move(mine));
     }
   }

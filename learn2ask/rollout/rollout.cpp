@@ -1,5 +1,6 @@
 #include "rollout/rollout.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -13,12 +14,17 @@
 namespace l2a {
 namespace {
 
-// A row of the batch: the reply it writes, and where its random numbers and history come from.
-struct Row {
+// A reply that is being written, and where its random numbers come from.
+struct OpenReply {
   Rollout* out = nullptr;
   uint64_t key = 0;
+};
+
+// A row of the batch: replies to one context that have said the same so far. They read the same
+// logits, so they are decoded once; they part where their tokens do.
+struct Branch {
+  std::vector<OpenReply> replies;
   std::vector<int32_t> history;  // context and reply so far; kept for the repetition penalty only
-  bool done = false;
 };
 
 // A sampled byte may end in the middle of a character, or be none.
@@ -42,86 +48,98 @@ class Wave {
        const DecodingOptions& options)
       : batch_(model, adapter, options.max_reply_tokens), chat_(chat), options_(options) {}
 
-  int64_t rows() const { return static_cast<int64_t>(rows_.size()); }
+  int64_t replies() const { return replies_; }
 
   // All replies to one context, which is row `context` of the cache's tree.
   void add(const std::shared_ptr<const TreeCache>& cache, const RolloutSession& session,
            size_t context, std::vector<Rollout>& replies) {
-    batch_.add(cache, static_cast<int64_t>(context), options_.replies);
+    Branch branch;
     for (size_t g = 0; g < replies.size(); ++g) {
-      Row row;
-      row.out = &replies[g];
-      row.key = session.keys[context] + 0x9E3779B97F4A7C15 * g;
-      if (options_.repetition_penalty != 1) row.history = session.contexts[context];
-      rows_.push_back(std::move(row));
+      branch.replies.push_back({&replies[g], reply_key(session.keys[context], g)});
     }
+    if (penalises()) branch.history = session.contexts[context];
+    branches_.push_back(std::move(branch));
+    batch_.add(cache, static_cast<int64_t>(context));
+    replies_ += options_.replies;
   }
 
   void decode() {
     auto logits_rv = batch_.first();
-    for (uint64_t index = 0; take_tokens(logits_rv, index); ++index) {
-      drop_finished();
-      std::vector<int32_t> last;
-      for (const int64_t r : batch_.live())
-        last.push_back(rows_[static_cast<size_t>(r)].out->ids.back());
-      logits_rv = batch_.step(last);
+    for (uint64_t index = 0;; ++index) {
+      const auto [parents, tokens] = branch_out(sample_tokens(logits_rv, options_, draws(index)));
+      if (branches_.empty()) return;
+      batch_.keep(parents);
+      logits_rv = batch_.step(tokens);
     }
   }
 
  private:
-  // Samples token `index` of every live row. False when no row goes on.
-  bool take_tokens(const at::Tensor& logits_rv, uint64_t index) {
-    const auto& live = batch_.live();
-    std::vector<double> uniforms;
-    std::vector<std::span<const int32_t>> histories;
-    for (const int64_t r : live) {
-      const Row& row = rows_[static_cast<size_t>(r)];
-      uniforms.push_back(token_uniform(options_.seed, row.key, index));
-      histories.push_back(row.history);
+  bool penalises() const { return options_.repetition_penalty != 1; }
+
+  std::vector<TokenDraws> draws(uint64_t index) const {
+    std::vector<TokenDraws> out;
+    for (const Branch& branch : branches_) {
+      out.push_back({{}, branch.history});
+      for (const OpenReply& reply : branch.replies) {
+        out.back().uniforms.push_back(token_uniform(options_.seed, reply.key, index));
+      }
     }
-    const auto tokens = sample_tokens(logits_rv, options_, uniforms, histories);
-    bool any = false;
-    for (size_t i = 0; i < live.size(); ++i) {
-      Row& row = rows_[static_cast<size_t>(live[i])];
-      if (row.done) continue;
-      append(row, tokens[i]);
-      any |= !row.done;
-    }
-    return any;
+    return out;
   }
 
-  void append(Row& row, const SampledToken& token) {
-    Rollout& out = *row.out;
+  // Writes each reply's token down; the branches are from now on those of the replies that go on.
+  // Returns the row each comes from, and its token.
+  std::pair<std::vector<int64_t>, std::vector<int32_t>> branch_out(
+      const std::vector<std::vector<SampledToken>>& sampled) {
+    std::vector<Branch> branches;
+    std::vector<int64_t> parents;
+    std::vector<int32_t> tokens;
+    for (size_t r = 0; r < branches_.size(); ++r) {
+      const auto first = static_cast<std::ptrdiff_t>(tokens.size());  // of this row's ways
+      for (size_t i = 0; i < branches_[r].replies.size(); ++i) {
+        const SampledToken& token = sampled[r][i];
+        OpenReply& reply = branches_[r].replies[i];
+        if (!append(*reply.out, token)) continue;
+        const auto same = std::find(tokens.begin() + first, tokens.end(), token.id);
+        const auto way = static_cast<size_t>(same - tokens.begin());
+        if (same == tokens.end()) {
+          branches.push_back({{}, branches_[r].history});
+          if (penalises()) branches.back().history.push_back(token.id);
+          parents.push_back(static_cast<int64_t>(r));
+          tokens.push_back(token.id);
+        }
+        branches[way].replies.push_back(reply);
+      }
+    }
+    branches_ = std::move(branches);
+    return {std::move(parents), std::move(tokens)};
+  }
+
+  // False when the reply is complete.
+  bool append(Rollout& out, const SampledToken& token) {
     out.ids.push_back(token.id);
     out.log_probs.push_back(token.log_prob);
-    if (options_.repetition_penalty != 1) row.history.push_back(token.id);
     const bool ended = token.id == chat_.end_of_turn();
     const bool full = static_cast<int64_t>(out.ids.size()) == options_.max_reply_tokens;
-    if (!ended && !full) return;
-    row.done = true;
+    if (!ended && !full) return true;
     out.truncated = !ended;
     const size_t length = out.ids.size() - (ended ? 1 : 0);
     out.text = repair_utf8(chat_.tokenizer().decode(std::span(out.ids).first(length)));
-  }
-
-  // Matrix products of a new shape are set up anew, so it waits until a quarter of the rows are
-  // done.
-  void drop_finished() {
-    const auto& live = batch_.live();
-    std::vector<int64_t> open;
-    for (size_t i = 0; i < live.size(); ++i) {
-      if (!rows_[static_cast<size_t>(live[i])].done) open.push_back(static_cast<int64_t>(i));
-    }
-    if (open.size() * 4 <= live.size() * 3) batch_.keep(open);
+    return false;
   }
 
   DecodeBatch batch_;
   const ChatTemplate& chat_;
   const DecodingOptions& options_;
-  std::vector<Row> rows_;
+  std::vector<Branch> branches_;  // as the rows of the batch
+  int64_t replies_ = 0;
 };
 
 }  // namespace
+
+uint64_t reply_key(uint64_t context_key, uint64_t reply) {
+  return context_key + 0x9E3779B97F4A7C15 * reply;
+}
 
 std::vector<std::vector<std::vector<Rollout>>> sample_rollouts(
     const Transformer& model, const LoraAdapter* adapter, const ChatTemplate& chat,
@@ -141,14 +159,14 @@ std::vector<std::vector<std::vector<Rollout>>> sample_rollouts(
     const auto cache = std::make_shared<const TreeCache>(
         model.prefill(build_token_tree(sessions[s].contexts), adapter));
     for (size_t c = 0; c < sessions[s].contexts.size(); ++c) {
-      if (wave->rows() > 0 && wave->rows() + options.replies > max_rows) {
+      if (wave->replies() > 0 && wave->replies() + options.replies > max_rows) {
         wave->decode();
         wave = std::make_unique<Wave>(model, adapter, chat, options);
       }
       wave->add(cache, sessions[s], c, out[s][c]);
     }
   }
-  if (wave->rows() > 0) wave->decode();
+  if (wave->replies() > 0) wave->decode();
   return out;
 }
 

@@ -29,9 +29,13 @@ struct Rollout {
   bool truncated = false;
 };
 
-// [session][context][reply]. At most `max_rows` replies are decoded at a time (but all of one
-// context), which bounds the memory of their keys and values; the replies do not depend on it.
-// Throws Failure when context and reply exceed the model's positions.
+// The key that reply `reply` of a context draws its random numbers by; reply 0: the context's own.
+uint64_t reply_key(uint64_t context_key, uint64_t reply);
+
+// [session][context][reply]. Replies to one context are decoded once as far as they say the same.
+// At most `max_rows` replies are decoded at a time (but all of one context), which bounds the
+// memory of their keys and values; the replies do not depend on it. Throws Failure when context and
+// reply exceed the model's positions.
 std::vector<std::vector<std::vector<Rollout>>> sample_rollouts(
     const Transformer& model, const LoraAdapter* adapter, const ChatTemplate& chat,
     std::span<const RolloutSession> sessions, const DecodingOptions& options,

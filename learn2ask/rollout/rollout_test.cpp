@@ -88,6 +88,45 @@ TEST(SampleRollouts, AReplyDoesNotDependOnItsBatch) {
   }
 }
 
+// Replies that begin alike are decoded together until they part.
+TEST(SampleRollouts, ReplyGIsTheOneThatItsKeyAloneGives) {
+  const TinyChat tiny;
+  const auto sessions = sessions_of(tiny);
+  size_t shared = 0, parted = 0;
+  for (const double temperature : {0.1, 0.3, 1.0}) {
+    for (const double penalty : {1.0, 1.3}) {
+      DecodingOptions options{.temperature = temperature,
+                              .repetition_penalty = penalty,
+                              .max_reply_tokens = 16,
+                              .replies = 6,
+                              .seed = 3};
+      const auto together = sample_rollouts(tiny.model, nullptr, tiny.chat, sessions, options);
+      options.replies = 1;
+      for (size_t g = 0; g < 6; ++g) {
+        auto keyed = sessions;
+        for (auto& session : keyed) {
+          for (auto& key : session.keys) key = reply_key(key, g);
+        }
+        const auto alone = sample_rollouts(tiny.model, nullptr, tiny.chat, keyed, options);
+        for (size_t s = 0; s < sessions.size(); ++s) {
+          for (size_t c = 0; c < sessions[s].contexts.size(); ++c) {
+            const auto &expected = alone[s][c][0], &got = together[s][c][g];
+            ASSERT_EQ(got.ids, expected.ids);
+            EXPECT_EQ(got.text, expected.text);
+            EXPECT_EQ(got.truncated, expected.truncated);
+            for (size_t i = 0; i < got.ids.size(); ++i) {
+              EXPECT_NEAR(got.log_probs[i], expected.log_probs[i], 1e-5);
+            }
+            ++(got.ids[0] == together[s][c][0].ids[0] ? shared : parted);
+          }
+        }
+      }
+    }
+  }
+  EXPECT_GT(shared, 20u);
+  EXPECT_GT(parted, 20u);
+}
+
 TEST(SampleRollouts, RepliesEndAtTheEndOfTurnOrAreTruncated) {
   const TinyChat tiny;
   const auto sessions = sessions_of(tiny);

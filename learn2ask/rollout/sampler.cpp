@@ -103,20 +103,25 @@ class Weights {
 };
 
 template <class T>
-SampledToken sample_row(std::span<const T> logits, const DecodingOptions& options, double uniform,
-                        Weights& weights) {
+size_t first_of_the_highest(std::span<const T> logits) {
+  const auto less = [](T x, T y) { return static_cast<float>(x) < static_cast<float>(y); };
+  return static_cast<size_t>(std::max_element(logits.begin(), logits.end(), less) - logits.begin());
+}
+
+template <class T>
+std::vector<SampledToken> sample_row(std::span<const T> logits, const DecodingOptions& options,
+                                     std::span<const double> uniforms, Weights& weights) {
   const bool greedy = options.temperature == 0;
   weights.assign(logits, greedy ? 1 : 1 / options.temperature);
-  size_t id = 0;
-  if (greedy) {
-    const auto less = [](T x, T y) { return static_cast<float>(x) < static_cast<float>(y); };
-    id = static_cast<size_t>(std::max_element(logits.begin(), logits.end(), less) - logits.begin());
-  } else if (options.top_p < 1) {
-    id = weights.pick_of_nucleus(options.top_p, uniform);
-  } else {
-    id = weights.pick(uniform * weights.mass());
+  const size_t best = greedy ? first_of_the_highest(logits) : 0;
+  std::vector<SampledToken> tokens;
+  for (const double uniform : uniforms) {
+    const size_t id = greedy              ? best
+                      : options.top_p < 1 ? weights.pick_of_nucleus(options.top_p, uniform)
+                                          : weights.pick(uniform * weights.mass());
+    tokens.push_back({static_cast<int32_t>(id), weights.log_prob(id)});
   }
-  return {static_cast<int32_t>(id), weights.log_prob(id)};
+  return tokens;
 }
 
 }  // namespace
@@ -126,28 +131,26 @@ double token_uniform(uint64_t seed, uint64_t row_key, uint64_t token_index) {
   return static_cast<double>(bits >> 11) * 0x1.0p-53;
 }
 
-std::vector<SampledToken> sample_tokens(const at::Tensor& logits_rv, const DecodingOptions& options,
-                                        std::span<const double> uniform_r,
-                                        std::span<const std::span<const int32_t>> history_r) {
+std::vector<std::vector<SampledToken>> sample_tokens(const at::Tensor& logits_rv,
+                                                     const DecodingOptions& options,
+                                                     std::span<const TokenDraws> draws_r) {
   const auto rows = static_cast<size_t>(logits_rv.size(0));
   const auto width = static_cast<size_t>(logits_rv.size(1));
-  const bool greedy = options.temperature == 0, penalised = options.repetition_penalty != 1;
-  check(greedy || uniform_r.size() == rows, "sample_tokens: one random number a row");
-  check(!penalised || history_r.size() == rows, "sample_tokens: one history a row");
+  check(draws_r.size() == rows, "sample_tokens: the draws of each row");
 
   const auto cpu_rv = logits_rv.to(at::kCPU).contiguous();
-  std::vector<SampledToken> tokens(rows);
+  std::vector<std::vector<SampledToken>> tokens(rows);
   const auto sample_rows = [&]<class T>(int64_t begin, int64_t end, T) {
     Weights weights;
     for (auto r = static_cast<size_t>(begin); r < static_cast<size_t>(end); ++r) {
       const std::span<const T> row(cpu_rv.const_data_ptr<T>() + r * width, width);
-      const double uniform = greedy ? 0 : uniform_r[r];
-      if (penalised) {
+      const TokenDraws& draws = draws_r[r];
+      if (options.repetition_penalty != 1) {
         std::vector<float> scores(row.begin(), row.end());
-        penalise(scores, history_r[r], options.repetition_penalty);
-        tokens[r] = sample_row(std::span<const float>(scores), options, uniform, weights);
+        penalise(scores, draws.history, options.repetition_penalty);
+        tokens[r] = sample_row(std::span<const float>(scores), options, draws.uniforms, weights);
       } else {
-        tokens[r] = sample_row(row, options, uniform, weights);
+        tokens[r] = sample_row(row, options, draws.uniforms, weights);
       }
     }
   };

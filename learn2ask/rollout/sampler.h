@@ -21,12 +21,17 @@ struct SampledToken {
 // Uniform in [0, 1) for one token of one row: counter-based (SplitMix64 of the three).
 double token_uniform(uint64_t seed, uint64_t row_key, uint64_t token_index);
 
-// One token for each row of `logits_rv` (float32 or bfloat16), rows dealt out to threads. `history`
-// holds each row's ids so far, for the repetition penalty (CTRL, arXiv 1909.05858: as in Hugging
-// Face). temperature 0 takes the first of the highest logits; its log_prob is that at
-// temperature 1.
-std::vector<SampledToken> sample_tokens(const at::Tensor& logits_rv, const DecodingOptions& options,
-                                        std::span<const double> uniform_r,
-                                        std::span<const std::span<const int32_t>> history_r);
+// What tokens are drawn from the logits of one row.
+struct TokenDraws {
+  std::vector<double> uniforms;      // one a token to draw
+  std::span<const int32_t> history;  // the row's ids so far, for the repetition penalty
+};
+
+// [row][draw]: the tokens of each row of `logits_rv` (float32 or bfloat16), rows dealt out to
+// threads. The repetition penalty is CTRL's (arXiv 1909.05858), as in Hugging Face. temperature 0
+// takes the first of the highest logits; its log_prob is that at temperature 1.
+std::vector<std::vector<SampledToken>> sample_tokens(const at::Tensor& logits_rv,
+                                                     const DecodingOptions& options,
+                                                     std::span<const TokenDraws> draws_r);
 
 }  // namespace l2a

@@ -29,12 +29,16 @@ std::vector<double> softmax(const std::vector<float>& logits, double temperature
   return p;
 }
 
-at::Tensor one_row(const std::vector<float>& logits) { return torch::tensor(logits).unsqueeze(0); }
+std::vector<SampledToken> sample_from(const std::vector<float>& logits,
+                                      const DecodingOptions& options, std::vector<double> uniforms,
+                                      const std::vector<int32_t>& history = {}) {
+  const std::vector<TokenDraws> draws = {{std::move(uniforms), history}};
+  return sample_tokens(torch::tensor(logits).unsqueeze(0), options, draws).at(0);
+}
 
 SampledToken sample_one(const std::vector<float>& logits, const DecodingOptions& options, double u,
                         const std::vector<int32_t>& history = {}) {
-  const std::span<const int32_t> view(history);
-  return sample_tokens(one_row(logits), options, std::span(&u, 1), std::span(&view, 1)).front();
+  return sample_from(logits, options, {u}, history).at(0);
 }
 
 // Smallest set of most probable tokens with at least `top_p`: by trying all sizes.
@@ -75,8 +79,7 @@ TEST(SampleTokens, DrawsFromTheSoftmaxAtTheTemperature) {
     const auto p = softmax(logits, temperature);
     std::vector<double> uniforms;
     for (int i = 0; i < kDraws; ++i) uniforms.push_back(rng.uniform());
-    const auto tokens = sample_tokens(one_row(logits).repeat({kDraws, 1}),
-                                      {.temperature = temperature}, uniforms, {});
+    const auto tokens = sample_from(logits, {.temperature = temperature}, uniforms);
     std::vector<double> count(p.size());
     for (const auto& token : tokens) ++count[static_cast<size_t>(token.id)];
     double chi2 = 0;
@@ -138,6 +141,36 @@ TEST(SampleTokens, NeverDrawsATokenWithoutProbability) {
   for (const double u : {0.0, 0.5, 1 - 0x1.0p-53}) {
     EXPECT_EQ(sample_one({never, 1, never}, {.temperature = 1}, u).id, 1);
     EXPECT_EQ(sample_one({never, 1, never}, {.temperature = 1, .top_p = 0.9}, u).id, 1);
+  }
+}
+
+TEST(SampleTokens, ADrawDependsOnItsOwnRowAndNumberOnly) {
+  Rng rng(14);
+  for (const double top_p : {1.0, 0.8}) {
+    const DecodingOptions options{.temperature = 0.9, .top_p = top_p, .repetition_penalty = 1.2};
+    std::vector<std::vector<float>> logits;
+    std::vector<std::vector<int32_t>> histories;
+    std::vector<TokenDraws> draws;
+    for (size_t r = 0; r < 9; ++r) {
+      logits.push_back(random_logits(rng, 40));
+      histories.push_back({static_cast<int32_t>(rng.below(40)), static_cast<int32_t>(r)});
+    }
+    std::vector<at::Tensor> rows;
+    for (size_t r = 0; r < 9; ++r) {
+      rows.push_back(torch::tensor(logits[r]));
+      draws.push_back({{}, histories[r]});
+      for (size_t i = 0; i < r; ++i) draws.back().uniforms.push_back(rng.uniform());
+    }
+    const auto tokens = sample_tokens(at::stack(rows), options, draws);
+    ASSERT_EQ(tokens.size(), 9u);
+    for (size_t r = 0; r < 9; ++r) {
+      ASSERT_EQ(tokens[r].size(), r);
+      for (size_t i = 0; i < r; ++i) {
+        const auto alone = sample_one(logits[r], options, draws[r].uniforms[i], histories[r]);
+        EXPECT_EQ(tokens[r][i].id, alone.id);
+        EXPECT_EQ(tokens[r][i].log_prob, alone.log_prob);
+      }
+    }
   }
 }
 
