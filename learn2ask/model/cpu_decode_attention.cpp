@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <utility>
 
 #include <torch/torch.h>
 
@@ -38,18 +39,17 @@ class CpuDecodeAttention : public DecodeAttention {
         own_(sizes_for(max_new)),
         own_panels_(static_cast<size_t>(c.layers)) {}
 
-  // Prefixes of one straight trunk, as the contexts of a session are, share its panels.
+  // Rows that end in one segment, as the contexts of a session do, share the panels of its path.
   void add_prefix(const std::shared_ptr<const TreeCache>& cache, int64_t row) override {
     const TokenTree& tree = cache->tree;
-    const int64_t tokens = tree.row_length[row];
-    const auto path = row_path(tree, row, tokens);
-    if (path.size() > 1 || path.front().begin > 0) {
-      prefixes_.push_back({pack(*cache, path), tokens});
-      return;
+    const int64_t segment = tree.row_segment[row];
+    auto& packed = paths_[{cache, segment}];
+    if (!packed) {
+      auto path = row_path(tree, row, tree.row_length[row]);
+      path.back().end = tree.segments[segment].end;
+      packed = pack(*cache, path);
     }
-    auto& trunk = trunks_[cache];
-    if (!trunk) trunk = pack(*cache, {{0, tree.tokens()}});
-    prefixes_.push_back({trunk, tokens});
+    prefixes_.push_back({packed, tree.row_length[row]});
   }
 
   void make_slots(int64_t count) override {
@@ -231,7 +231,7 @@ class CpuDecodeAttention : public DecodeAttention {
   PanelSizes own_;
   std::vector<std::vector<Unit>> own_panels_;  // per layer: slot, kv head
   std::vector<Prefix> prefixes_;
-  std::map<std::shared_ptr<const TreeCache>, std::shared_ptr<Packed>> trunks_;
+  std::map<std::pair<std::shared_ptr<const TreeCache>, int64_t>, std::shared_ptr<Packed>> paths_;
 };
 
 }  // namespace

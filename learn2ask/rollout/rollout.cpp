@@ -14,6 +14,13 @@
 namespace l2a {
 namespace {
 
+// A context, and where its replies go.
+struct Prompt {
+  const std::vector<int32_t>& context;
+  uint64_t key;
+  std::vector<Rollout>& replies;
+};
+
 // A reply that is being written, and where its random numbers come from.
 struct OpenReply {
   Rollout* out = nullptr;
@@ -48,19 +55,18 @@ class Wave {
        const DecodingOptions& options)
       : batch_(model, adapter, options.max_reply_tokens), chat_(chat), options_(options) {}
 
-  int64_t replies() const { return replies_; }
+  size_t replies() const { return replies_; }
 
-  // All replies to one context, which is row `context` of the cache's tree.
-  void add(const std::shared_ptr<const TreeCache>& cache, const RolloutSession& session,
-           size_t context, std::vector<Rollout>& replies) {
+  // All replies to one context, which is row `row` of the cache's tree.
+  void add(const std::shared_ptr<const TreeCache>& cache, size_t row, const Prompt& prompt) {
     Branch branch;
-    for (size_t g = 0; g < replies.size(); ++g) {
-      branch.replies.push_back({&replies[g], reply_key(session.keys[context], g)});
+    for (size_t g = 0; g < prompt.replies.size(); ++g) {
+      branch.replies.push_back({&prompt.replies[g], reply_key(prompt.key, g)});
     }
-    if (penalises()) branch.history = session.contexts[context];
+    if (penalises()) branch.history = prompt.context;
     branches_.push_back(std::move(branch));
-    batch_.add(cache, static_cast<int64_t>(context));
-    replies_ += options_.replies;
+    batch_.add(cache, static_cast<int64_t>(row));
+    replies_ += prompt.replies.size();
   }
 
   void decode() {
@@ -132,8 +138,27 @@ class Wave {
   const ChatTemplate& chat_;
   const DecodingOptions& options_;
   std::vector<Branch> branches_;  // as the rows of the batch
-  int64_t replies_ = 0;
+  size_t replies_ = 0;
 };
+
+// All prompts are prefilled together: they share their sessions' transcripts and the system prompt.
+void reply_to(const Transformer& model, const LoraAdapter* adapter, const ChatTemplate& chat,
+              std::span<const Prompt> prompts, const DecodingOptions& options, int64_t max_rows) {
+  std::vector<std::vector<int32_t>> rows;
+  for (const Prompt& prompt : prompts) rows.push_back(prompt.context);
+  const auto cache =
+      std::make_shared<const TreeCache>(model.prefill(build_token_tree(rows), adapter));
+  auto wave = std::make_unique<Wave>(model, adapter, chat, options);
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    const size_t replies = wave->replies() + prompts[i].replies.size();
+    if (wave->replies() > 0 && replies > static_cast<size_t>(max_rows)) {
+      wave->decode();
+      wave = std::make_unique<Wave>(model, adapter, chat, options);
+    }
+    wave->add(cache, i, prompts[i]);
+  }
+  wave->decode();
+}
 
 }  // namespace
 
@@ -153,20 +178,20 @@ std::vector<std::vector<std::vector<Rollout>>> sample_rollouts(
     out.emplace_back(session.contexts.size(), std::vector<Rollout>(replies));
   }
 
-  auto wave = std::make_unique<Wave>(model, adapter, chat, options);
-  for (size_t s = 0; s < sessions.size(); ++s) {
-    if (sessions[s].contexts.empty()) continue;
-    const auto cache = std::make_shared<const TreeCache>(
-        model.prefill(build_token_tree(sessions[s].contexts), adapter));
-    for (size_t c = 0; c < sessions[s].contexts.size(); ++c) {
-      if (wave->replies() > 0 && wave->replies() + options.replies > max_rows) {
-        wave->decode();
-        wave = std::make_unique<Wave>(model, adapter, chat, options);
+  // Whole sessions, as many as one wave holds, or one that takes several waves.
+  for (size_t s = 0; s < sessions.size();) {
+    std::vector<Prompt> prompts;
+    const auto fits = [&](const RolloutSession& session) {
+      const size_t contexts = prompts.size() + session.contexts.size();
+      return contexts * replies <= static_cast<size_t>(max_rows);
+    };
+    for (; s < sessions.size() && (prompts.empty() || fits(sessions[s])); ++s) {
+      for (size_t c = 0; c < sessions[s].contexts.size(); ++c) {
+        prompts.push_back({sessions[s].contexts[c], sessions[s].keys[c], out[s][c]});
       }
-      wave->add(cache, sessions[s], c, out[s][c]);
     }
+    if (!prompts.empty()) reply_to(model, adapter, chat, prompts, options, max_rows);
   }
-  if (wave->replies() > 0) wave->decode();
   return out;
 }
 

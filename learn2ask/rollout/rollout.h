@@ -1,5 +1,6 @@
 // Sampling replies for the expert turns of sessions: each session's transcript is prefilled once,
-// then the replies of all turns of all sessions are decoded as one ragged batch.
+// the system prompt once for several sessions, then the replies of all their turns are decoded as
+// one ragged batch.
 #pragma once
 
 #include <cstdint>
