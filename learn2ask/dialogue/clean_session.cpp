@@ -110,11 +110,6 @@ Result<Session> clean_session(RawSession raw, const RoleMap& roles, const std::s
   auto sorted = sort_messages(std::move(raw.messages), roles, where, report);
   if (!sorted) return sorted.error();
   if (sorted->messages.empty()) return bad("no messages");
-  const Role first = sorted->messages.front().role;
-  if (std::all_of(sorted->messages.begin(), sorted->messages.end(),
-                  [&](const Message& m) { return m.role == first; })) {
-    return bad("only the " + std::string(role_name(first)) + " says anything");
-  }
   auto tail = sort_messages(std::move(raw.tail), roles, where + ": tail", report);
   if (!tail) return tail.error();
 
@@ -130,6 +125,13 @@ Result<Session> clean_session(RawSession raw, const RoleMap& roles, const std::s
   if (!tail->system.empty()) session.extra["tail_system"] = tail->system;
   if (!tail->apart.empty()) session.extra["tail_apart"] = std::move(tail->apart);
   return session;
+}
+
+std::optional<Role> only_speaker(const Session& session) {
+  const Role first = session.messages.front().role;
+  const bool alone = std::all_of(session.messages.begin(), session.messages.end(),
+                                 [&](const Message& m) { return m.role == first; });
+  return alone ? std::optional(first) : std::nullopt;
 }
 
 void redact_session(Session& session, ImportReport& report) {

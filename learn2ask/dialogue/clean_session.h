@@ -32,10 +32,12 @@ std::vector<RawSession> cut_at_gaps(RawSession raw, double gap_s);
 // Roles mapped, empty messages dropped, the system messages before the first turn joined into
 // `system`, later ones and tool messages moved to extra["apart"] (they may tell what comes), each
 // with the index of the message that it stood before. Counts into `report`; `where` is
-// "FILE:LINE". kInvalidInput ("WHERE: session ID: why") for an unknown role, no messages, or one
-// role only.
+// "FILE:LINE". kInvalidInput ("WHERE: session ID: why") for an unknown role or no messages.
 Result<Session> clean_session(RawSession raw, const RoleMap& roles, const std::string& where,
                               ImportReport& report);
+
+// The role that says all there is, the tail apart; nullopt for a conversation.
+std::optional<Role> only_speaker(const Session& session);
 
 // Replaces secrets in every text of the session, its other keys included; counts.
 void redact_session(Session& session, ImportReport& report);

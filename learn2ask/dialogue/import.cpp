@@ -123,10 +123,21 @@ class Importer {
         report_.gaps.add(where + ": session '" + shown(parts[i].id) + "'");
       }
       auto session = clean_session(std::move(parts[i]), roles_, where, report_);
-      if (session) {
-        keep(std::move(*session), input, line);
-      } else {
+      if (!session) {
         add_failure(session.error());
+        continue;
+      }
+      const auto alone = only_speaker(*session);
+      if (!alone) {
+        keep(std::move(*session), input, line);
+        continue;
+      }
+      const std::string note = fmt::format("{}: session '{}': only the {} says anything", where,
+                                           shown(session->id), role_name(*alone));
+      if (parts.size() > 1) {
+        report_.one_sided_parts.add(note);
+      } else {
+        add_failure({ErrorCode::kInvalidInput, note});
       }
     }
   }
@@ -223,6 +234,7 @@ Json to_json(const ImportReport& report) {
           {"sessions_read", report.sessions_read},
           {"sessions_written", written},
           {"sessions_begun_after_a_gap", to_json(report.gaps)},
+          {"sessions_between_gaps_left_out", to_json(report.one_sided_parts)},
           {"sessions_repeated_with_their_id", to_json(report.repeated_records)},
           {"sessions_repeated_under_another_id", to_json(report.repeated_texts)},
           {"sessions_in_two_given_splits", to_json(report.straddling_texts)},
@@ -262,6 +274,7 @@ std::string summary_of(const ImportReport& report) {
   line(report.system_messages, "system messages kept apart");
   line(report.tool_messages, "tool messages kept apart");
   line(report.gaps, "sessions begun after a gap");
+  line(report.one_sided_parts, "sessions between gaps, of one side alone, left out");
   line(report.repeated_records, "sessions repeated with their id, written once");
   line(report.repeated_texts, "sessions with the text of another, kept in its split");
   line(report.straddling_texts, "sessions whose text is in two of the given splits");

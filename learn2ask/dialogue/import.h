@@ -88,6 +88,7 @@ struct ImportReport {
   size_t messages_merged = 0;       // say more in the turn of the message before them
   Tally empty_messages, system_messages, tool_messages;
   Tally gaps;                        // sessions begun by --session-gap
+  Tally one_sided_parts;             // between gaps, without a conversation: left out
   Tally repeated_records;            // same id, same text: written once
   Tally repeated_texts;              // another id, same text: written, all to one split
   Tally straddling_texts;            // same text in two splits that were given
