@@ -34,10 +34,9 @@ class Settings {
     return settings;
   }
 
-  // The defaults, overlaid by the files in order, then by the settings. Throws Failure.
+  // `options`, overlaid by the files in order, then by the settings. Throws Failure.
   template <class Options>
-  Options read() const {
-    Options options;
+  Options read(Options options = {}) const {
     ConfigSource source = load();
     read_config(options, source);
     return options;

@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 #include "cli/evaluation_step.h"
+#include "eval/evaluate.h"
 
 namespace l2a {
 namespace {
@@ -69,8 +70,16 @@ void add_eval_command(CLI::App& app) {
   command->add_option("--out", files->out, "folder for tables, rows and report")
       ->required()
       ->type_name("DIR");
+  auto published = std::make_shared<bool>(false);
+  command->add_flag("--published-decoding", *published,
+                    "decode as the paper does: 3 replies at temperature 1, top-p 0.95, repetition "
+                    "penalty 1.2; else greedily");
   auto settings = Settings::add<EvaluationSettings>(*command);
-  command->callback([=] { evaluate(settings->read<EvaluationSettings>(), *files, *policies); });
+  command->callback([=] {
+    EvaluationSettings defaults;
+    if (*published) defaults.decoding = published_decoding();
+    evaluate(settings->read(defaults), *files, *policies);
+  });
 }
 
 }  // namespace l2a

@@ -61,6 +61,13 @@ class UsageTest(ProgramTest):
         self.assertEqual((finished.code, finished.out), (1, ""))
         self.assertEqual(finished.error(), "error: standard input:1: longer than 16 MB")
 
+    def test_published_decoding_is_what_settings_are_laid_over(self):
+        command = [*self.commands()["eval"], "--published-decoding", "--set", "decoding.replies=2",
+                   "--set", "decoding.max_reply_tokens=4"]
+        self.assertEqual(run(command, self.folder).code, 0)
+        table = (self.folder / "out" / "eval.md").read_text()
+        self.assertIn("temperature 1, top-p 0.95, repetition penalty 1.2, 2 replies", table)
+
     def test_a_finished_demo_shows_its_results_again(self):
         command = self.commands()["demo"]
         self.assertEqual(run(command, self.folder).code, 0)
