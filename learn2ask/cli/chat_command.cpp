@@ -101,7 +101,7 @@ void chat(const ChatOptions& options, const std::string& adapter_directory,
   if (!adapter_directory.empty()) {
     adapter = LoraAdapter::load(adapter_directory, setup.model.config());
   }
-  ModelPolicy policy("chat", setup.model, adapter ? &*adapter : nullptr, setup.chat, setup.prompt);
+  ModelPolicy policy("chat", setup.model, adapter ? &*adapter : nullptr, setup.window());
   Transcript transcript(transcript_file);
   std::printf("Say what you need help with. /quit or Ctrl-D ends the chat.\n");
 

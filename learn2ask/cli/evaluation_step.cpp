@@ -79,6 +79,7 @@ class EvaluationRun {
         commands_(read_commands(files.history)) {
     for (const auto& name : files.graders) graders_.push_back(factory_.make(name));
     check_names();
+    check_lengths();
     for (const auto& named : files.policies) models_.push_back(load_model(named, policy_));
     make_private_directory(fs::path(files.out) / "rows");
     lock_.emplace(files.out);
@@ -87,7 +88,7 @@ class EvaluationRun {
   std::string run() {
     for (const LoadedModel& model : models_) {
       ModelPolicy policy(model.name, policy_.model, model.adapter ? &*model.adapter : nullptr,
-                         policy_.chat, policy_.prompt);
+                         policy_.window());
       evaluate_policy(policy, PolicyRole::kModel, model.content_sha256);
     }
     for (auto& constant : constants_) evaluate_policy(constant, PolicyRole::kConstant);
@@ -169,6 +170,18 @@ class EvaluationRun {
       if (taken.insert(file_name(named.name)).second) continue;
       fail_input("--policy: '" + named.name +
                  "': another policy or a baseline has this name: give another one");
+    }
+  }
+
+  // Before an hour's work, not after it.
+  void check_lengths() const {
+    const ContextWindow window = policy_.window();
+    for (const LabelledSession& session : sessions_) {
+      for (const Sample& sample : session.samples) {
+        const auto view = window.view(std::span(session.turns).first(sample.turn),
+                                      settings_.decoding.max_reply_tokens);
+        if (!view) fail_input("eval: " + sample_id(session, sample) + ": " + view.error().message);
+      }
     }
   }
 

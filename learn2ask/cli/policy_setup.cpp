@@ -43,11 +43,19 @@ PolicySetup::PolicySetup(const PolicyOptions& options, Fusion fusion, const Gguf
       tokenizer(load_tokenizer(file)),
       chat(load_chat_template(file, tokenizer)),
       model(load_model(options, file)),
-      model_path_(model_file(options)) {
+      model_path_(model_file(options)),
+      cut_oldest_turns_(options.cut_oldest_turns) {
   if (tokenizer.size() != model.config().vocabulary) {
     fail_input("model: " + model_path_ + ": its tokenizer has " + std::to_string(tokenizer.size()) +
                " tokens, its embedding " + std::to_string(model.config().vocabulary) + " rows");
   }
+}
+
+ContextWindow PolicySetup::window() const {
+  return {chat,
+          {.system_prompt = prompt,
+           .max_positions = model.config().max_positions,
+           .cut_oldest_turns = cut_oldest_turns_}};
 }
 
 std::pair<std::string, std::string> PolicySetup::prompt_hash() const {

@@ -9,7 +9,7 @@
 #include "dialogue/action.h"
 #include "model/transformer.h"
 #include "reward/fusion.h"
-#include "tokenizer/chat_template.h"
+#include "rollout/context_window.h"
 
 namespace l2a {
 
@@ -19,6 +19,7 @@ struct PolicyOptions {
   std::string device = "cpu";
   std::string reply_format = "plain";
   std::string prompt;  // empty: the shipped one of the reply format
+  bool cut_oldest_turns = false;
   int64_t threads = 0;
 
   template <class Visitor>
@@ -28,6 +29,8 @@ struct PolicyOptions {
     v("device", device, "where the model runs: cpu, cuda, cuda:1");
     v.choice("reply_format", reply_format, {"plain", "tuple"}, "how a reply says stop or continue");
     v("prompt", prompt, "file of the system prompt; empty: the shipped one");
+    v("cut_oldest_turns", cut_oldest_turns,
+      "leave out the oldest turns of a dialogue that the model cannot hold; else it is an error");
     v("threads", threads, Range{0, 1024}, "threads of the model's arithmetic; 0: one a core");
   }
 };
@@ -48,11 +51,13 @@ class PolicySetup {
   ChatTemplate chat;
   Transformer model;
 
+  ContextWindow window() const;
   std::pair<std::string, std::string> prompt_hash() const;  // name, SHA-256
   std::string model_sha256() const;  // of the checkpoint's file; reads all of it. Throws Failure
 
  private:
   std::string model_path_;
+  bool cut_oldest_turns_;
   PolicySetup(const PolicyOptions& options, Fusion fusion, const GgufFile& file);
 };
 

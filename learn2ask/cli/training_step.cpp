@@ -84,8 +84,7 @@ struct TrainingStep {
     const std::string decisive =
         directory.config_sha256 + inputs_hash(files, policy) + forms.phrases().sha256();
     return {.model = policy.model,
-            .chat = policy.chat,
-            .system_prompt = policy.prompt,
+            .window = policy.window(),
             .format = policy.format,
             .forms = &forms,
             .base_name = policy.model_name,

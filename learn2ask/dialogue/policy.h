@@ -22,6 +22,7 @@ struct Context {
 struct Reply {
   std::string text;
   bool truncated = false;  // cut at the token limit: malformed, whatever it says
+  size_t turns_cut = 0;    // oldest turns of the context that the policy did not see
 };
 
 struct DecodingOptions {

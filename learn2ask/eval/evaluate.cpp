@@ -92,7 +92,7 @@ bool repeats(const ScoreRequest& request, const Action& action, const QuestionFo
 // The text with every byte that is not valid UTF-8 replaced by U+FFFD: rows are JSON. Replies of
 // such text are malformed and stay so.
 Reply storable(const Reply& reply) {
-  Reply kept{"", reply.truncated};
+  Reply kept{"", reply.truncated, reply.turns_cut};
   std::string_view rest = reply.text;
   while (const auto bad = find_bad_utf8(rest)) {
     kept.text += rest.substr(0, *bad);

@@ -267,6 +267,7 @@ RowCounts count_rows(std::span<const ScoredRow> rows) {
     counts.empty_rows += go_on && row.wanted == 0;
     counts.unscored += is_unscored(row);
     counts.unrecognised += row.unrecognised;
+    counts.cut_contexts += row.reply.turns_cut > 0;
   }
   counts.sessions = sessions.size();
   return counts;

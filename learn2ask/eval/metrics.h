@@ -71,6 +71,7 @@ struct RowCounts {
   size_t empty_rows = 0;    // continue rows with empty I*: in CR and accuracy only
   size_t unscored = 0;      // left out of WA, format and reward
   size_t unrecognised = 0;  // graded 0 because the grader could not tell what they ask for
+  size_t cut_contexts = 0;  // replies to a context without its oldest turns
 };
 // Its grader failed. A continue sample with empty I* is no failure: it has no grade by definition.
 bool is_unscored(const ScoredRow& row);

@@ -68,6 +68,7 @@ ScoredRow read_row(const Fields& fields) {
   row.truth = decision_at(fields, "truth");
   row.wanted = fields.count("wanted");
   row.reply = {fields.text("reply"), fields.flag("truncated")};
+  if (fields.has("turns_cut")) row.reply.turns_cut = fields.count("turns_cut");
   if (fields.has("decision")) {
     row.action = Action{decision_at(fields, "decision"), fields.text("question")};
   }
@@ -159,6 +160,7 @@ Json to_json(const ScoredRow& row) {
                {"wanted", row.wanted},
                {"reply", row.reply.text},
                {"truncated", row.reply.truncated}};
+  if (row.reply.turns_cut > 0) json["turns_cut"] = row.reply.turns_cut;
   if (row.action) {
     json["decision"] = decision_name(row.action->decision);
     json["question"] = row.action->question;

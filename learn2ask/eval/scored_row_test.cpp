@@ -37,6 +37,7 @@ TEST(ScoredRows, AreReadBackAsWritten) {
   evaluation.rows[0].reply.text = "\"<b>\" \u2028 \n\t";
   evaluation.rows[0].reason = "because";
   evaluation.rows[1].reply.truncated = true;
+  evaluation.rows[1].reply.turns_cut = 4;
   const auto path = std::filesystem::path(::testing::TempDir()) / "scored_rows_test.jsonl";
   FileHeader header;
   header.command = "learn2ask eval";
@@ -47,6 +48,7 @@ TEST(ScoredRows, AreReadBackAsWritten) {
   for (size_t i = 0; i < read.rows.size(); ++i) {
     EXPECT_EQ(dump_json(to_json(read.rows[i])), dump_json(to_json(evaluation.rows[i])));
   }
+  EXPECT_EQ(read.rows[1].reply.turns_cut, 4u);
   const auto before = measure(evaluation.rows), after = measure(read.rows);
   for (size_t m = 0; m < kMetricCount; ++m) {
     ASSERT_EQ(before[m].has_value(), after[m].has_value());

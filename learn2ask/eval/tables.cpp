@@ -90,16 +90,21 @@ std::string caption_of(const std::vector<const Summary*>& rows) {
       scoring_text(facts.scoring), prompts_text(rows));
 }
 
+// "base 5, GRPO 2": the policies of which this many rows are counted; empty for none.
+std::string count_by_policy(const std::vector<const Summary*>& rows, size_t RowCounts::* count) {
+  std::string text;
+  for (const Summary* row : rows) {
+    if (row->counts.*count == 0) continue;
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", row->facts.policy, row->counts.*count);
+  }
+  return text;
+}
+
 std::vector<std::string> notes_on(const std::vector<const Summary*>& rows) {
   std::vector<std::string> notes;
-  std::string unrecognised;
-  bool has_expert = false;
-  for (const Summary* row : rows) {
-    has_expert |= row->facts.role == PolicyRole::kExpert;
-    if (row->counts.unrecognised == 0) continue;
-    unrecognised += fmt::format("{}{} {}", unrecognised.empty() ? "" : ", ", row->facts.policy,
-                                row->counts.unrecognised);
-  }
+  const bool has_expert = std::any_of(rows.begin(), rows.end(), [](const Summary* row) {
+    return row->facts.role == PolicyRole::kExpert;
+  });
   if (has_expert && rows.front()->facts.grader.starts_with("truth")) {
     notes.emplace_back(
         "The expert's questions are graded against the known truth, its decisions too.");
@@ -108,10 +113,14 @@ std::vector<std::string> notes_on(const std::vector<const Summary*>& rows) {
         "The expert's decisions are right by construction, and its questions are graded against "
         "its own future: a ceiling for the grader, not a competitor.");
   }
-  if (!unrecognised.empty()) {
-    notes.push_back("Replies graded 0 because the grader could not tell what they ask for: " +
-                    unrecognised + ".");
-  }
+  const auto add_counts = [&](const std::string& what, size_t RowCounts::* count) {
+    const std::string counts = count_by_policy(rows, count);
+    if (!counts.empty()) notes.push_back(what + ": " + counts + ".");
+  };
+  add_counts("Replies graded 0 because the grader could not tell what they ask for",
+             &RowCounts::unrecognised);
+  add_counts("Replies to a context without its oldest turns, more than the policy holds",
+             &RowCounts::cut_contexts);
   return notes;
 }
 
@@ -253,7 +262,8 @@ Json tables_to_json(std::span<const Summary> summaries) {
                      {"inform", counts.inform_rows},
                      {"empty_target", counts.empty_rows},
                      {"unscored", counts.unscored},
-                     {"unrecognised", counts.unrecognised}}},
+                     {"unrecognised", counts.unrecognised},
+                     {"cut_contexts", counts.cut_contexts}}},
                    {"metrics", metrics}});
   }
   return out;

@@ -99,17 +99,19 @@ TEST(GroupSummaries, NotesSayWhatTheExpertsRowIsAndWhatWasNotRecognised) {
   for (Summary& row : rows) row.facts.grader = "truth:pharmacy";
   rows[1].counts.unrecognised = 5;
   rows[2].counts.unrecognised = 2;
+  rows[2].counts.cut_contexts = 3;
   const auto truth = group_summaries(rows)[0].notes;
-  ASSERT_EQ(truth.size(), 2u);
+  ASSERT_EQ(truth.size(), 3u);
   EXPECT_THAT(truth[0], HasSubstr("against the known truth"));
-  EXPECT_THAT(truth[1], HasSubstr(": base 5, GRPO 2."));
+  EXPECT_THAT(truth[1], HasSubstr("what they ask for: base 5, GRPO 2."));
+  EXPECT_THAT(truth[2], HasSubstr("without its oldest turns, more than the policy holds: GRPO 3."));
   for (const std::string& text : {tables_to_text(rows), tables_to_markdown(rows)}) {
     EXPECT_THAT(text, HasSubstr("against the known truth"));
     EXPECT_THAT(text, HasSubstr("base 5, GRPO 2."));
   }
 
   rows.pop_back();  // the expert
-  rows[1].counts.unrecognised = rows[2].counts.unrecognised = 0;
+  for (Summary& row : rows) row.counts.unrecognised = row.counts.cut_contexts = 0;
   EXPECT_TRUE(group_summaries(rows)[0].notes.empty());
 }
 

@@ -18,37 +18,34 @@ std::string_view session_of(std::string_view context_id) {
 }  // namespace
 
 ModelPolicy::ModelPolicy(std::string name, const Transformer& model, const LoraAdapter* adapter,
-                         const ChatTemplate& chat, std::string system_prompt)
-    : name_(std::move(name)),
-      model_(model),
-      adapter_(adapter),
-      chat_(chat),
-      system_prompt_(std::move(system_prompt)) {}
+                         ContextWindow window)
+    : name_(std::move(name)), model_(model), adapter_(adapter), window_(std::move(window)) {}
 
 std::vector<std::vector<Reply>> ModelPolicy::reply(std::span<const Context> contexts,
                                                    const DecodingOptions& options) {
   std::vector<RolloutSession> sessions;
+  std::vector<size_t> turns_cut;  // by context
   for (size_t i = 0; i < contexts.size(); ++i) {
     const Context& context = contexts[i];
     if (i == 0 || session_of(context.id) != session_of(contexts[i - 1].id)) sessions.emplace_back();
-    auto ids = chat_.context_ids(system_prompt_, context.turns);
-    if (static_cast<int64_t>(ids.size()) + options.max_reply_tokens >
-        model_.config().max_positions) {
-      fail_input(fmt::format(
-          "policy {}: context {}: {} tokens and a reply of {} exceed the model's {} positions",
-          name_, context.id, ids.size(), options.max_reply_tokens, model_.config().max_positions));
+    auto view = window_.view(context.turns, options.max_reply_tokens);
+    if (!view) {
+      fail_input(fmt::format("policy {}: context {}: {}", name_, context.id, view.error().message));
     }
-    sessions.back().contexts.push_back(std::move(ids));
+    turns_cut.push_back(view->turns_cut);
+    sessions.back().contexts.push_back(std::move(view->ids));
     sessions.back().keys.push_back(stable_hash(context.id));
   }
 
-  auto rollouts = sample_rollouts(model_, adapter_, chat_, sessions, options);
+  auto rollouts = sample_rollouts(model_, adapter_, window_.chat(), sessions, options);
 
   std::vector<std::vector<Reply>> replies;
   for (auto& session : rollouts) {
     for (auto& context : session) {
       std::vector<Reply> mine;
-      for (Rollout& r : context) mine.push_back({std::move(r.text), r.truncated});
+      for (Rollout& r : context) {
+        mine.push_back({std::move(r.text), r.truncated, turns_cut[replies.size()]});
+      }
       replies.push_back(std::move(mine));
     }
   }

@@ -5,15 +5,16 @@
 #include <string>
 
 #include "dialogue/policy.h"
+#include "rollout/context_window.h"
 #include "rollout/rollout.h"
 
 namespace l2a {
 
-// Not thread-safe. `model`, `adapter` (may be null) and `chat` must outlive it.
+// Not thread-safe. `model`, `adapter` (may be null) and the window's template must outlive it.
 class ModelPolicy : public Policy {
  public:
   ModelPolicy(std::string name, const Transformer& model, const LoraAdapter* adapter,
-              const ChatTemplate& chat, std::string system_prompt);
+              ContextWindow window);
   std::string name() const override { return name_; }
   std::vector<std::vector<Reply>> reply(std::span<const Context> contexts,
                                         const DecodingOptions& options) override;
@@ -22,8 +23,7 @@ class ModelPolicy : public Policy {
   std::string name_;
   const Transformer& model_;
   const LoraAdapter* adapter_;
-  const ChatTemplate& chat_;
-  std::string system_prompt_;
+  ContextWindow window_;
 };
 
 }  // namespace l2a

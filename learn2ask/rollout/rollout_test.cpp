@@ -172,7 +172,7 @@ TEST(ModelPolicy, RepliesInTheOrderOfTheContexts) {
   const std::vector<Context> contexts = {{"a/1", std::span(first).first(1)},
                                          {"a/3", std::span(first).first(3)},
                                          {"b/1", std::span(second).first(1)}};
-  ModelPolicy policy("base", tiny.model, nullptr, tiny.chat, "Ask.");
+  ModelPolicy policy("base", tiny.model, nullptr, tiny.window());
   const DecodingOptions options{.temperature = 1, .max_reply_tokens = 15, .replies = 2, .seed = 4};
   const auto replies = policy.reply(contexts, options);
   ASSERT_EQ(replies.size(), 3u);
@@ -193,7 +193,7 @@ TEST(ModelPolicy, GreedyRepliesToOneContextAreAllTheSame) {
   const TinyChat tiny;
   const auto all = turns({"my head hurts"});
   const std::vector<Context> contexts = {{"a/1", all}};
-  ModelPolicy policy("base", tiny.model, nullptr, tiny.chat, "Ask.");
+  ModelPolicy policy("base", tiny.model, nullptr, tiny.window());
   const auto replies = policy.reply(contexts, {.max_reply_tokens = 8, .replies = 3});
   ASSERT_EQ(replies.at(0).size(), 3u);
   EXPECT_EQ(replies[0][1].text, replies[0][0].text);
@@ -201,18 +201,31 @@ TEST(ModelPolicy, GreedyRepliesToOneContextAreAllTheSame) {
   EXPECT_FALSE(replies[0][0].text.empty() && !replies[0][0].truncated);
 }
 
+TEST(ModelPolicy, MarksRepliesToADialogueWithoutItsOldestTurns) {
+  const TinyChat tiny;
+  const auto all = turns({std::string(600, 'x'), "what?", "my head hurts"});
+  const std::vector<Context> contexts = {{"a/3", all}, {"b/1", std::span(all).last(1)}};
+  ModelPolicy policy("base", tiny.model, nullptr, tiny.window(true));
+  const DecodingOptions options{.max_reply_tokens = 8, .replies = 2};
+  const auto replies = policy.reply(contexts, options);
+  EXPECT_EQ(replies[0][1].turns_cut, 1u);
+  EXPECT_EQ(replies[1][1].turns_cut, 0u);
+  const std::vector<Context> rest = {{"a/3", std::span(all).subspan(1)}};
+  EXPECT_EQ(policy.reply(rest, options)[0][0].text, replies[0][0].text);
+}
+
 TEST(ModelPolicy, NamesTheContextThatIsTooLong) {
   const TinyChat tiny;
   const auto all = turns({std::string(600, 'x')});
   const std::vector<Context> contexts = {{"a/1", all}};
-  ModelPolicy policy("base", tiny.model, nullptr, tiny.chat, "");
+  ModelPolicy policy("base", tiny.model, nullptr, tiny.window());
   try {
     policy.reply(contexts, {});
     FAIL();
   } catch (const Failure& failure) {
     EXPECT_EQ(failure.error.message,
-              "policy base: context a/1: 619 tokens and a reply of 64 exceed the model's 512 "
-              "positions");
+              "policy base: context a/1: 633 tokens and a reply of 64 exceed the model's 512 "
+              "positions (leave the session out, or set policy.cut_oldest_turns=true)");
   }
 }
 

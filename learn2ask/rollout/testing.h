@@ -8,6 +8,7 @@
 
 #include "base/utf8.h"
 #include "model/testing.h"
+#include "rollout/context_window.h"
 #include "tokenizer/bpe.h"
 #include "tokenizer/chat_template.h"
 
@@ -51,6 +52,13 @@ struct TinyChat {
         model(Transformer::random(config(), {.compute = ComputeType::kFloat32, .device = "cpu"},
                                   seed)) {
     at::set_num_threads(1);  // for matrices this small, threads mostly wait for each other
+  }
+
+  ContextWindow window(bool cut_oldest_turns = false) const {
+    return {chat,
+            {.system_prompt = "Ask.",
+             .max_positions = config().max_positions,
+             .cut_oldest_turns = cut_oldest_turns}};
   }
 
   static TransformerConfig config() {

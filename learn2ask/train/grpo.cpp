@@ -1,5 +1,6 @@
 #include "train/grpo.h"
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <vector>
@@ -27,27 +28,24 @@ std::vector<const LabelledSession*> with_groups(std::span<const LabelledSession>
   return out;
 }
 
-// A session that the model cannot hold shows before the first step, by name.
-void check_lengths(std::span<const LabelledSession* const> sessions, const TrainerSetup& setup,
-                   const GrpoOptions& options) {
-  const int64_t positions = setup.model.config().max_positions;
+// How many contexts are without their oldest turns. Throws Failure for one that is too long:
+// before the first step.
+size_t count_cut_contexts(std::span<const LabelledSession* const> sessions,
+                          const TrainerSetup& setup, const GrpoOptions& options) {
+  size_t count = 0;
   for (const auto& session : sessions) {  // one at a time: all contexts together may be gigabytes
-    const auto groups = make_groups(std::span(&session, 1), setup, options.empty_targets);
-    const ReplyGroup& longest = groups.back();  // contexts are cumulative
-    const auto tokens = static_cast<int64_t>(longest.context.size()) + options.max_reply_tokens;
-    if (tokens <= positions) continue;
-    fail_input(
-        fmt::format("train grpo: {}: {} tokens with its reply: more than the model's {} "
-                    "positions (leave out the longest sessions)",
-                    sample_id(*session, *longest.sample), tokens, positions));
+    const auto groups = make_groups(std::span(&session, 1), setup, options);
+    count += std::count_if(groups.begin(), groups.end(),
+                           [](const ReplyGroup& group) { return group.turns_cut > 0; });
   }
+  return count;
 }
 
 // Mean reward of one greedy reply at each held-out turn.
 double evaluate_greedy(std::span<const LabelledSession* const> sessions, const TrainerSetup& setup,
                        const RewardFn& reward, const GrpoOptions& options,
                        const LoraAdapter& adapter) {
-  auto groups = make_groups(sessions, setup, options.empty_targets);
+  auto groups = make_groups(sessions, setup, options);
   sample_groups(groups, setup, adapter,
                 {.max_reply_tokens = options.max_reply_tokens, .seed = options.loop.seed},
                 options.max_rows);
@@ -71,8 +69,8 @@ TrainResult train_grpo(const TrainerSetup& setup, std::span<const LabelledSessio
   const auto trained = with_groups(sessions, options.empty_targets);
   const auto held = with_groups(held_out, options.empty_targets);
   if (trained.empty()) fail_input("train grpo: sessions: none has a labelled sample to train on");
-  check_lengths(trained, setup, options);
-  check_lengths(held, setup, options);
+  note_cut_contexts(setup, count_cut_contexts(trained, setup, options));
+  count_cut_contexts(held, setup, options);
   std::function<double()> evaluate;
   if (!held.empty()) {
     evaluate = [&] { return evaluate_greedy(held, setup, reward, options, adapter); };
@@ -89,7 +87,7 @@ TrainResult train_grpo(const TrainerSetup& setup, std::span<const LabelledSessio
       batch.push_back(trained[i]);
     }
     Stopwatch watch(setup.clock);
-    auto groups = make_groups(batch, setup, options.empty_targets);
+    auto groups = make_groups(batch, setup, options);
     auto seeds = Rng::stream(options.loop.seed, "replies", static_cast<uint64_t>(run.step()));
     sample_groups(groups, setup, adapter,
                   {.temperature = options.temperature,

@@ -8,6 +8,7 @@
 #include <torch/torch.h>
 
 #include "base/error.h"
+#include "base/jsonl.h"
 #include "train/grpo_update.h"
 #include "train/reply_group.h"
 #include "train/testing.h"
@@ -53,7 +54,7 @@ class GrpoTest : public ::testing::Test {
                                         const LoraAdapter& adapter, const GrpoOptions& options) {
     std::vector<const LabelledSession*> pointers;
     for (const auto& s : sessions) pointers.push_back(&s);
-    auto groups = make_groups(pointers, setup, false);
+    auto groups = make_groups(pointers, setup, {});
     sample_groups(groups, setup, adapter,
                   {.temperature = options.temperature,
                    .max_reply_tokens = options.max_reply_tokens,
@@ -195,8 +196,8 @@ TEST_F(GrpoTest, UnlabelledAndEmptyTargetsAreLeftOut) {
   session.samples[0].wanted.reset();    // unlabelled
   session.samples[1].wanted.emplace();  // nothing left to ask, though the expert went on
   const LabelledSession* const sessions[] = {&session};
-  EXPECT_EQ(make_groups(sessions, setup, false).size(), 2u);
-  EXPECT_EQ(make_groups(sessions, setup, true).size(), 3u);
+  EXPECT_EQ(make_groups(sessions, setup, {}).size(), 2u);
+  EXPECT_EQ(make_groups(sessions, setup, {.empty_targets = true}).size(), 3u);
 }
 
 TEST_F(GrpoTest, EachStepIsLoggedInFull) {
@@ -280,12 +281,34 @@ TEST_F(GrpoTest, NamesASessionThatTheModelCannotHoldBeforeAnythingIsDone) {
   } catch (const Failure& failure) {
     const std::string& said = failure.error.message;
     EXPECT_TRUE(said.starts_with("train grpo: long/3: 6")) << said;
-    EXPECT_TRUE(
-        said.ends_with(" tokens with its reply: more than the model's 512 positions (leave "
-                       "out the longest sessions)"))
+    EXPECT_TRUE(said.ends_with(
+        " tokens and a reply of 5 exceed the model's 512 positions (leave the session out, or set "
+        "policy.cut_oldest_turns=true)"))
         << said;
   }
   EXPECT_FALSE(std::filesystem::exists(directory.path / "checkpoints"));
+}
+
+TEST_F(GrpoTest, CutsTheOldestTurnsWhenAskedToAndSaysSo) {
+  const std::string words(130, 'x');
+  const std::vector<LabelledSession> sessions = {
+      testing::labelled_session("long", {words, "b?", words, "d?", words, "f?", words, "h"})};
+  std::string noted;
+  setup.window = tiny.window(true);
+  setup.events.note = [&](const std::string& note) { noted += note + "\n"; };
+  auto options = small_options();
+  options.steps = 1;
+  auto adapter = testing::tiny_adapter(tiny);
+  train_grpo(setup, sessions, {}, reward_low_bytes, options, adapter);
+  EXPECT_EQ(noted, "training contexts without their oldest turns, more than the model holds: 1\n");
+  size_t marked = 0;
+  JsonlReader rollouts(directory.path / "rollouts.jsonl");
+  while (auto line = rollouts.next()) {
+    const Json row = std::move(*line).value_or_throw().value;
+    EXPECT_EQ(row.contains("turns_cut"), row.at("context") == "long/7");
+    marked += row.contains("turns_cut");
+  }
+  EXPECT_EQ(marked, static_cast<size_t>(options.group_size));
 }
 
 TEST_F(GrpoTest, KeepsTheCheckpointWithTheBestHeldOutReward) {

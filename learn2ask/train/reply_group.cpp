@@ -36,16 +36,22 @@ struct Mean {
 }  // namespace
 
 std::vector<ReplyGroup> make_groups(std::span<const LabelledSession* const> sessions,
-                                    const TrainerSetup& setup, bool empty_targets) {
+                                    const TrainerSetup& setup, const GrpoOptions& options) {
   std::vector<ReplyGroup> groups;
   for (const LabelledSession* session : sessions) {
     for (const Sample& sample : session->samples) {
-      if (!is_labelled(sample) || (has_empty_target(sample) && !empty_targets)) continue;
+      if (!is_labelled(sample) || (has_empty_target(sample) && !options.empty_targets)) continue;
+      auto view =
+          setup.window.view(std::span(session->turns).first(sample.turn), options.max_reply_tokens);
+      if (!view) {
+        fail_input(
+            fmt::format("train grpo: {}: {}", sample_id(*session, sample), view.error().message));
+      }
       ReplyGroup group;
       group.session = session;
       group.sample = &sample;
-      group.context =
-          setup.chat.context_ids(setup.system_prompt, std::span(session->turns).first(sample.turn));
+      group.context = std::move(view->ids);
+      group.turns_cut = view->turns_cut;
       groups.push_back(std::move(group));
     }
   }
@@ -60,7 +66,8 @@ void sample_groups(std::vector<ReplyGroup>& groups, const TrainerSetup& setup,
     sessions.back().contexts.push_back(groups[i].context);
     sessions.back().keys.push_back(stable_hash(sample_id(*groups[i].session, *groups[i].sample)));
   }
-  auto rollouts = sample_rollouts(setup.model, &adapter, setup.chat, sessions, decoding, max_rows);
+  auto rollouts =
+      sample_rollouts(setup.model, &adapter, setup.window.chat(), sessions, decoding, max_rows);
   size_t i = 0;
   for (auto& session : rollouts) {
     for (auto& replies : session) groups[i++].replies = std::move(replies);
@@ -182,6 +189,7 @@ void log_groups(const std::vector<ReplyGroup>& groups, TrainingRun& run) {
                 {"reply", g},
                 {"text", group.replies[g].text},
                 {"truncated", group.replies[g].truncated}};
+    if (group.turns_cut > 0) row["turns_cut"] = group.turns_cut;
     if (!result.reward) {
       row["reason"] = result.note;
       run.log_failure(row);

@@ -16,6 +16,7 @@ struct ReplyGroup {
   const LabelledSession* session = nullptr;
   const Sample* sample = nullptr;  // labelled
   std::vector<int32_t> context;    // ids of C_t, ending in the reply header
+  size_t turns_cut = 0;            // oldest turns that are not in them
   std::vector<Rollout> replies;
   std::vector<RewardResult> results;  // one a reply, once graded
   std::vector<double> advantages;     // one a reply; 0 where unscored
@@ -23,9 +24,9 @@ struct ReplyGroup {
 };
 
 // The groups of these sessions that are trained on, without replies; those of one session stand
-// together.
+// together. Throws Failure for a context that is too long.
 std::vector<ReplyGroup> make_groups(std::span<const LabelledSession* const> sessions,
-                                    const TrainerSetup& setup, bool empty_targets);
+                                    const TrainerSetup& setup, const GrpoOptions& options);
 
 // Samples the replies. Reply g of a context depends on (decoding.seed, context, g) only.
 void sample_groups(std::vector<ReplyGroup>& groups, const TrainerSetup& setup,

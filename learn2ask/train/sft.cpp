@@ -88,20 +88,20 @@ void append_sft_rows(const LabelledSession& session, const TrainerSetup& setup,
   for (const Sample& sample : session.samples) {
     const auto target = target_of(session, sample, setup.forms, options);
     if (!target) continue;
+    const auto reply = setup.window.chat().reply_ids(render_action(*target, setup.format));
+    auto view = setup.window.view(std::span(session.turns).first(sample.turn),
+                                  static_cast<int64_t>(reply.size()));
+    if (!view) {
+      fail_input(
+          fmt::format("train sft: {}: {}", sample_id(session, sample), view.error().message));
+    }
     TrainingRow row;
-    row.ids =
-        setup.chat.context_ids(setup.system_prompt, std::span(session.turns).first(sample.turn));
+    row.ids = std::move(view->ids);
     row.context = static_cast<int64_t>(row.ids.size());
     row.group = out.rows.empty() ? 0 : out.rows.back().group + 1;
-    const auto reply = setup.chat.reply_ids(render_action(*target, setup.format));
     row.ids.insert(row.ids.end(), reply.begin(), reply.end());
-    if (static_cast<int64_t>(row.ids.size()) > setup.model.config().max_positions) {
-      fail_input(fmt::format(
-          "train sft: {}: {} tokens with its reply: more than the model's {} "
-          "positions (leave out the longest sessions)",
-          sample_id(session, sample), row.ids.size(), setup.model.config().max_positions));
-    }
     out.rows.push_back(std::move(row));
+    out.contexts_cut += view->turns_cut > 0;
     out.weights.push_back(options.weights.of(target->decision));
   }
 }
@@ -125,10 +125,13 @@ TrainResult train_sft(const TrainerSetup& setup, std::span<const LabelledSession
     if (has_target(session, setup.forms, options)) trained.push_back(&session);
   }
   if (trained.empty()) fail_input("train sft: sessions: none has a labelled asking turn or stop");
+  size_t contexts_cut = 0;
   for (const auto* session : trained) {  // one that is too long shows before the first step
     SftRows rows;
     append_sft_rows(*session, setup, options, rows);
+    contexts_cut += rows.contexts_cut;
   }
+  note_cut_contexts(setup, contexts_cut);
   SftRows held_out_rows;
   for (const auto& session : held_out) append_sft_rows(session, setup, options, held_out_rows);
   std::function<double()> evaluate;

@@ -45,6 +45,7 @@ struct SftOptions {
 struct SftRows {
   std::vector<TrainingRow> rows;
   std::vector<double> weights;  // one a row
+  size_t contexts_cut = 0;      // rows that do not have the oldest turns
 };
 
 // Appends a session's rows: one for each labelled sample that is a target, in turn order. Throws

@@ -1,9 +1,11 @@
 #include "train/sft.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
 #include "base/file.h"
+#include "base/testing.h"
 #include "hindsight/testing.h"
 #include "train/checkpoint.h"
 #include "train/testing.h"
@@ -63,6 +65,19 @@ TEST_F(SftTest, AskingTurnsWithoutAQuestionAreNoTargets) {
   EXPECT_EQ(rows_of({session}).rows.size(), 2u);
   EXPECT_EQ(text_of(tiny, rows_of({session}).rows[0]), "Does it work?<|im_end|>");
   EXPECT_EQ(rows_of({session}, {.train_without_question = true}).rows.size(), 3u);
+}
+
+TEST_F(SftTest, CutsTheOldestTurnsWhenAskedTo) {
+  const std::string words(130, 'x');
+  const auto session =
+      testing::labelled_session("s", {words, "b?", words, "d?", words, "f?", words, "h"});
+  EXPECT_THAT(failure_of([&] { rows_of({session}); }), ::testing::HasSubstr("train sft: s/7: "));
+  setup.window = tiny.window(true);
+  const auto rows = rows_of({session});
+  ASSERT_EQ(rows.rows.size(), 4u);
+  EXPECT_EQ(rows.contexts_cut, 1u);
+  EXPECT_LE(rows.rows[3].ids.size(), 512u);
+  EXPECT_EQ(text_of(tiny, rows.rows[3]), "<stop /><|im_end|>");
 }
 
 TEST_F(SftTest, UnlabelledAndCensoredSamplesAreNoTargets) {

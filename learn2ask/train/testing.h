@@ -62,8 +62,7 @@ struct TemporaryDirectory {
 
 inline TrainerSetup tiny_setup(const TinyChat& tiny, const std::filesystem::path& directory) {
   return {.model = tiny.model,
-          .chat = tiny.chat,
-          .system_prompt = "Ask.",
+          .window = tiny.window(),
           .format = ReplyFormat::kPlain,
           .base_name = "tiny",
           .directory = directory,

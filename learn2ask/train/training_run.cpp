@@ -195,6 +195,12 @@ TrainResult TrainingRun::finish() {
   return result;
 }
 
+void note_cut_contexts(const TrainerSetup& setup, size_t count) {
+  if (count == 0) return;
+  setup.events.note(fmt::format(
+      "training contexts without their oldest turns, more than the model holds: {}", count));
+}
+
 std::vector<size_t> sessions_of_step(size_t sessions, int64_t per_step, uint64_t seed,
                                      int64_t step) {
   check(sessions > 0 && per_step > 0, "sessions_of_step: nothing to choose from");

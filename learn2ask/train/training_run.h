@@ -20,7 +20,7 @@
 #include "dialogue/action.h"
 #include "hindsight/question.h"
 #include "model/transformer.h"
-#include "tokenizer/chat_template.h"
+#include "rollout/context_window.h"
 #include "train/adamw.h"
 
 namespace l2a {
@@ -59,8 +59,7 @@ struct TrainerEvents {
 // What a trainer is given beside its data. References outlive the call.
 struct TrainerSetup {
   const Transformer& model;
-  const ChatTemplate& chat;
-  std::string system_prompt;
+  ContextWindow window;
   ReplyFormat format = ReplyFormat::kPlain;
   // SFT leaves out asking turns that have no question by these; null: none is left out.
   const QuestionForms* forms = nullptr;
@@ -70,6 +69,9 @@ struct TrainerSetup {
   TrainerEvents events = {};
   const Clock& clock = Clock::system();
 };
+
+// Says that so many training contexts are without their oldest turns; nothing for none.
+void note_cut_contexts(const TrainerSetup& setup, size_t count);
 
 struct TrainResult {
   int64_t steps = 0;
