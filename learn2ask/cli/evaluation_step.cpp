@@ -178,6 +178,7 @@ class EvaluationRun {
     const ContextWindow window = policy_.window();
     for (const LabelledSession& session : sessions_) {
       for (const Sample& sample : session.samples) {
+        if (!is_labelled(sample)) continue;  // as evaluate() passes it over
         const auto view = window.view(std::span(session.turns).first(sample.turn),
                                       settings_.decoding.max_reply_tokens);
         if (!view) fail_input("eval: " + sample_id(session, sample) + ": " + view.error().message);

@@ -22,13 +22,13 @@ Result<ContextWindow::View> ContextWindow::view(std::span<const Turn> turns,
   const int64_t room = options_.max_positions - reply_tokens;
   View all{ids_of(turns)};
   if (size(all.ids) <= room) return all;
-  const auto too_long = [&](const View& view, const char* remedy) {
+  const auto too_long = [&](const char* remedy) {
     return Error{ErrorCode::kInvalidInput,
                  fmt::format("{} tokens and a reply of {} exceed the model's {} positions ({})",
-                             size(view.ids), reply_tokens, options_.max_positions, remedy)};
+                             size(all.ids), reply_tokens, options_.max_positions, remedy)};
   };
   if (!options_.cut_oldest_turns) {
-    return too_long(all, "leave the session out, or set policy.cut_oldest_turns=true");
+    return too_long("leave the session out, or set policy.cut_oldest_turns=true");
   }
 
   // A turn's tokens do not depend on its neighbours.
@@ -42,9 +42,8 @@ Result<ContextWindow::View> ContextWindow::view(std::span<const Turn> turns,
     ++cut;
     if (freed >= excess) enough = cut;
   }
-  View rest{ids_of(turns.subspan(enough)), enough};
-  if (enough == 0) return too_long(all, "its last turn alone is too long: leave it out");
-  return rest;
+  if (enough == 0) return too_long("its last turn alone is too long: leave it out");
+  return View{ids_of(turns.subspan(enough)), enough};
 }
 
 }  // namespace l2a

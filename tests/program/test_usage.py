@@ -1,5 +1,7 @@
 """Exit codes, help, and the messages of a command that was typed wrongly."""
 
+import json
+
 from program import ProgramTest, contents, run
 from tiny_policy import write_tiny_policy
 
@@ -67,6 +69,28 @@ class UsageTest(ProgramTest):
         self.assertEqual(run(command, self.folder).code, 0)
         table = (self.folder / "out" / "eval.md").read_text()
         self.assertIn("temperature 1, top-p 0.95, repetition penalty 1.2, 2 replies", table)
+
+    def test_a_dialogue_that_is_too_long_is_named_or_cut(self):
+        said = ["x " * 1500, "Since when?", "y " * 1500, "Any fever?", "no", "Rest."]
+        messages = [{"role": ("user", "assistant")[i % 2], "content": text}
+                    for i, text in enumerate(said)]
+        log = json.dumps({"id": "long", "messages": messages})
+        (self.folder / "log.jsonl").write_text(log + "\n")
+        for line in ("import --train log.jsonl --out data",
+                     "label data/train.jsonl --out labels.jsonl"):
+            self.assertEqual(run(line.split(), self.folder).code, 0)
+        command = ["eval", "labels.jsonl", "--split", "train", "--grader", "words", "--out", "out",
+                   "--set", f"policy.model={self.inputs}/tiny.gguf"]
+        refused = run(command, self.folder)
+        self.assertEqual(refused.code, 1)
+        self.assertRegex(refused.err, r"^error: eval: long/3: 6\d\d\d tokens and a reply of 64 "
+                         r"exceed the model's 4096 positions \(leave the session out, or set "
+                         r"policy\.cut_oldest_turns=true\)\n$")
+        self.assertFalse((self.folder / "out").exists())
+        command += ["--set", "policy.cut_oldest_turns=true"]
+        self.assertEqual(run(command, self.folder).code, 0)
+        self.assertIn("without its oldest turns, more than the policy holds: base 2.",
+                      (self.folder / "out" / "eval.md").read_text())
 
     def test_a_finished_demo_shows_its_results_again(self):
         command = self.commands()["demo"]
