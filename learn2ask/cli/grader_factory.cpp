@@ -2,6 +2,7 @@
 
 #include "cli/command.h"
 #include "cli/model_files.h"
+#include "dialogue/session_file.h"
 #include "reward/label_grader.h"
 #include "reward/match_grader.h"
 #include "reward/words_grader.h"
@@ -42,7 +43,7 @@ std::unique_ptr<Grader> GraderFactory::make_truth() {
   if (!truth_) {
     domain_ = std::make_unique<Domain>(read_domain(domain));
     recogniser_ = std::make_unique<Recogniser>(*domain_, forms_);
-    truth_ = std::make_unique<TruthIndex>(TruthIndex::read(sessions));
+    truth_ = std::make_unique<TruthIndex>(read_sessions(sessions));
   }
   return std::make_unique<TruthGrader>(*domain_, *recogniser_, *truth_);
 }
@@ -57,8 +58,8 @@ std::unique_ptr<Grader> GraderFactory::make(const std::string& name) {
     return std::make_unique<WordsGrader>(forms_, load_thresholds(inputs_.thresholds_file()));
   }
   if (name == "labels") {
-    const auto bank = read_labelled_sessions(needed(inputs_.bank, "--bank", "labels"));
-    const auto graded = read_labelled_sessions(needed(inputs_.sessions, "--sessions", "labels"));
+    const auto bank = read_sessions(needed(inputs_.bank, "--bank", "labels"));
+    const auto graded = read_sessions(needed(inputs_.sessions, "--sessions", "labels"));
     return std::make_unique<LabelGrader>(bank, graded, forms_);
   }
   if (name == "truth") return make_truth();

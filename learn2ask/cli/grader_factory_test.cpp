@@ -11,6 +11,7 @@
 #include "base/rng.h"
 #include "base/testing.h"
 #include "base/utf8.h"
+#include "dialogue/session_file.h"
 #include "hindsight/testing.h"
 #include "reward/labelled_questions.h"
 
@@ -59,8 +60,8 @@ class FloDial : public testing::Test {
   static void SetUpTestSuite() {
     at::set_num_threads(1);
     if (!std::filesystem::exists(kData)) return;
-    sessions_ = read_labelled_sessions(kData + "/dev.jsonl");
-    for (const Session& s : read_labelled_sessions(kData + "/train.jsonl")) {
+    sessions_ = read_sessions(kData + "/dev.jsonl");
+    for (const Session& s : read_sessions(kData + "/train.jsonl")) {
       for (auto& q : labelled_questions(s, shipped_forms())) bank_[q.group].push_back(std::move(q));
     }
     for (const Session& s : sessions_) labelled_.push_back(label_by_rules(s));

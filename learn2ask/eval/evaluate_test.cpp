@@ -194,10 +194,5 @@ TEST(ConstantPolicies, RefuseWhatIsNoQuestion) {
   EXPECT_THROW(most_frequent_question(silent, forms()), Failure);
 }
 
-TEST(QuestionKey, IgnoresCasePunctuationAndSpacing) {
-  EXPECT_EQ(question_key("How  old\nare YOU?"), question_key("how old are you"));
-  EXPECT_NE(question_key("How old are you?"), question_key("How old is he?"));
-}
-
 }  // namespace
 }  // namespace l2a

@@ -73,13 +73,4 @@ std::string most_frequent_question(std::span<const LabelledSession> sessions,
   return best->first_written;
 }
 
-std::string question_key(std::string_view question) {
-  std::string key;
-  for (const std::string& word : words(question)) {
-    if (!key.empty()) key += ' ';
-    key += word;
-  }
-  return key;
-}
-
 }  // namespace l2a

@@ -54,8 +54,4 @@ class ExpertPolicy : public Policy {
 std::string most_frequent_question(std::span<const LabelledSession> sessions,
                                    const QuestionForms& forms);
 
-// The words of a question joined by single spaces: equal for questions that differ only in
-// case, punctuation, spacing or compatibility forms.
-std::string question_key(std::string_view question);
-
 }  // namespace l2a

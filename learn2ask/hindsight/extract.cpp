@@ -4,6 +4,7 @@
 #include <unordered_set>
 
 #include "base/utf8.h"
+#include "hindsight/question.h"
 #include "hindsight/reply.h"
 
 namespace l2a {
@@ -135,12 +136,6 @@ struct Fact {
   std::vector<std::string> content;  // of the fact
   std::string question_key;          // the question's normalised words
 };
-
-std::string question_key(std::string_view question) {
-  std::string key;
-  for (const std::string& word : words(question)) key += word + " ";
-  return key;
-}
 
 // Byte `at` of a turn's text as (message, byte of its text). The newline that joins two messages
 // belongs to neither and is never asked for.

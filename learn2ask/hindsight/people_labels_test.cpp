@@ -5,21 +5,13 @@
 
 #include <gtest/gtest.h>
 
-#include "base/jsonl.h"
+#include "dialogue/session_file.h"
 #include "hindsight/testing.h"
 
 namespace l2a {
 namespace {
 
 const std::string kData = L2A_SOURCE_DIR "/../shared/data";
-
-std::vector<Session> sessions_of(const std::string& file) {
-  std::vector<Session> sessions;
-  for_each_row(kData + "/" + file, "sessions", [&](JsonLine&& line) {
-    sessions.push_back(session_from_json(line.value).value_or_throw());
-  });
-  return sessions;
-}
 
 std::string act_of(const Session& session, const Turn& turn) {
   const Json& extra = session.messages[turn.first_message].extra;
@@ -49,7 +41,7 @@ struct Agreement {
 TEST_F(PeopleLabels, SayWhichTurnsAskAndWhichStopInFlodial) {
   for (const char* file : {"flodial/train.jsonl", "flodial/dev.jsonl"}) {
     Agreement ask, stop;
-    for (const Session& session : sessions_of(file)) {
+    for (const Session& session : read_sessions(kData + "/" + file)) {
       const auto labelled = label_by_rules(session, blind());
       for (const Sample& sample : labelled.samples) {
         const std::string act = act_of(session, labelled.turns[sample.turn]);
@@ -68,7 +60,7 @@ TEST_F(PeopleLabels, SayWhichTurnsAskAndWhichStopInFlodial) {
 TEST_F(PeopleLabels, SayWhichQuestionsHaveAnItemInFlodial) {
   for (const char* file : {"flodial/train.jsonl", "flodial/dev.jsonl"}) {
     size_t found = 0, expected = 0, both = 0;
-    for (const Session& session : sessions_of(file)) {
+    for (const Session& session : read_sessions(kData + "/" + file)) {
       const auto labelled = label_by_rules(session, blind());
       std::set<std::string> attributes;
       std::set<size_t> asked, credited;
@@ -98,7 +90,7 @@ TEST_F(PeopleLabels, SayWhichQuestionsHaveAnItemInFlodial) {
 TEST_F(PeopleLabels, SayWhichTurnsAskInStar) {
   for (const char* file : {"star/train.jsonl", "star/dev.jsonl"}) {
     Agreement ask;
-    for (const Session& session : sessions_of(file)) {
+    for (const Session& session : read_sessions(kData + "/" + file)) {
       const auto labelled = label_by_rules(session, blind());
       for (const Sample& sample : labelled.samples) {
         if (act_of(session, labelled.turns[sample.turn]) != "ask") continue;
@@ -112,7 +104,7 @@ TEST_F(PeopleLabels, SayWhichTurnsAskInStar) {
 // The data's mark that the end was seen decides alone: a session without it is censored, however it
 // ends.
 TEST_F(PeopleLabels, DecideWhetherTheEndIsInTheLogInOsce) {
-  for (const Session& session : sessions_of("osce/train.jsonl")) {
+  for (const Session& session : read_sessions(kData + "/osce/train.jsonl")) {
     const auto labelled = label_by_rules(session);
     const bool stops = labelled.samples.back().kind.value == TurnKind::kStop;
     EXPECT_EQ(stops, *session.stop_seen) << session.id;
@@ -123,7 +115,7 @@ TEST_F(PeopleLabels, DecideWhetherTheEndIsInTheLogInOsce) {
 // The last message of each session advises a medicine: a stop, unless it asks as well.
 TEST_F(PeopleLabels, SayWhereTheConsultationEndsInDialmed) {
   Agreement stop;
-  for (const Session& session : sessions_of("dialmed/train.jsonl")) {
+  for (const Session& session : read_sessions(kData + "/dialmed/train.jsonl")) {
     const auto labelled = label_by_rules(session);
     stop.add(labelled.samples.back().kind.value == TurnKind::kStop);
   }

@@ -205,4 +205,13 @@ std::vector<size_t> QuestionForms::question_starts(std::string_view sentence) co
   return starts;
 }
 
+std::string question_key(std::string_view question) {
+  std::string key;
+  for (const std::string& word : words(question)) {
+    if (!key.empty()) key += ' ';
+    key += word;
+  }
+  return key;
+}
+
 }  // namespace l2a

@@ -53,4 +53,8 @@ class QuestionForms {
   Phrases phrases_;
 };
 
+// The words of a question joined by single spaces: equal for questions that differ only in
+// case, punctuation, spacing or compatibility forms.
+std::string question_key(std::string_view question);
+
 }  // namespace l2a

@@ -248,5 +248,10 @@ TEST(QuestionForms, RefuseAFolderWithoutLists) {
   EXPECT_THROW(QuestionForms::load(L2A_SOURCE_DIR "/learn2ask"), Failure);
 }
 
+TEST(QuestionKey, IgnoresCasePunctuationAndSpacing) {
+  EXPECT_EQ(question_key("How  old\nare YOU?"), question_key("how old are you"));
+  EXPECT_NE(question_key("How old are you?"), question_key("How old is he?"));
+}
+
 }  // namespace
 }  // namespace l2a

@@ -1,6 +1,6 @@
 #include "reward/labelled_questions.h"
 
-#include "base/jsonl.h"
+#include "base/json.h"
 
 namespace l2a {
 namespace {
@@ -78,19 +78,6 @@ std::vector<std::vector<std::string>> open_attributes(const Session& session) {
     open[t] = later;
   }
   return open;
-}
-
-std::vector<Session> read_labelled_sessions(const std::filesystem::path& path) {
-  std::vector<Session> sessions;
-  for_each_row(path, "sessions", [&](JsonLine&& line) {
-    auto session = session_from_json(line.value);
-    if (!session) {
-      fail_input(path.string() + ":" + std::to_string(line.number) + ": " +
-                 session.error().message);
-    }
-    sessions.push_back(std::move(*session));
-  });
-  return sessions;
 }
 
 }  // namespace l2a

@@ -3,7 +3,6 @@
 // {"truth": {"asked": ...}} (docs/formats/sessions.md has both).
 #pragma once
 
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -37,8 +36,5 @@ std::string group_of(const Session& session);
 
 // For each turn, the attributes that the expert asks for at it or later.
 std::vector<std::vector<std::string>> open_attributes(const Session& session);
-
-// All sessions of a file. Throws Failure at the first line that is none.
-std::vector<Session> read_labelled_sessions(const std::filesystem::path& path);
 
 }  // namespace l2a

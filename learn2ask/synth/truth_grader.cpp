@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/jsonl.h"
 #include "base/utf8.h"
 
 namespace l2a {
@@ -35,29 +34,14 @@ TurnTruth read_truth(const Session& session, const Message& message) {
 }  // namespace
 
 TruthIndex::TruthIndex(std::span<const Session> sessions) {
-  for (const auto& session : sessions) add(session);
-}
-
-TruthIndex TruthIndex::read(const std::filesystem::path& path) {
-  TruthIndex index{std::span<const Session>{}};
-  for_each_row(path, "sessions", [&](JsonLine&& line) {
-    auto session = session_from_json(line.value);
-    if (!session) {
-      fail_input(path.string() + ":" + std::to_string(line.number) + ": " +
-                 session.error().message);
-    }
-    index.add(*session);
-  });
-  return index;
-}
-
-void TruthIndex::add(const Session& session) {
-  const auto turns = turns_of(session);
-  for (size_t t = 0; t < turns.size(); ++t) {
-    if (turns[t].role != Role::kAssistant) continue;
-    const auto truth = read_truth(session, session.messages[turns[t].first_message]);
-    if (!turns_.emplace(session.id + "/" + std::to_string(t), truth).second) {
-      fail_input("truth: session '" + shown(session.id) + "': is there twice");
+  for (const Session& session : sessions) {
+    const auto turns = turns_of(session);
+    for (size_t t = 0; t < turns.size(); ++t) {
+      if (turns[t].role != Role::kAssistant) continue;
+      const auto truth = read_truth(session, session.messages[turns[t].first_message]);
+      if (!turns_.emplace(session.id + "/" + std::to_string(t), truth).second) {
+        fail_input("truth: session '" + shown(session.id) + "': is there twice");
+      }
     }
   }
 }

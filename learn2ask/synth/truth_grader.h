@@ -2,7 +2,6 @@
 // a log's expert happened to do. A yardstick that shares nothing with the graders used in training.
 #pragma once
 
-#include <filesystem>
 #include <map>
 #include <span>
 #include <string>
@@ -24,18 +23,15 @@ struct TurnTruth {
 // Truth by context id, "<session>/<turn>". Immutable once built; thread-safe.
 class TruthIndex {
  public:
-  // From generated sessions. Throws Failure naming the session when an expert's message has no
-  // truth: logs of people have none.
+  // From sessions that `learn2ask generate` wrote, or an import of them. Throws Failure naming the
+  // session when an expert's message has no truth: logs of people have none.
   explicit TruthIndex(std::span<const Session> sessions);
-  // From a sessions file that `learn2ask generate` wrote, or an import of one. Throws Failure.
-  static TruthIndex read(const std::filesystem::path& path);
 
   size_t size() const { return turns_.size(); }
   // kNotFound for a context that no generated session has.
   Result<TurnTruth> find(const std::string& context_id) const;
 
  private:
-  void add(const Session& session);
   std::map<std::string, TurnTruth> turns_;
 };
 

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "dialogue/session_file.h"
 #include "synth/generate.h"
 #include "synth/testing.h"
 
@@ -138,7 +139,7 @@ TEST(TruthIndex, ReadsBackWhatWasGenerated) {
     const Domain domain = shipped_domain(name);
     const Recogniser recogniser(domain, question_forms());
     generate_file(domain, {}, 11, 300, testing::sessions_header(), path);
-    const TruthIndex truth = TruthIndex::read(path);
+    const TruthIndex truth(read_sessions(path));
     TruthGrader grader(domain, recogniser, truth);
     size_t contexts = 0;
     for (uint64_t i = 0; i < 300; ++i) {

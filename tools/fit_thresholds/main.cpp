@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/rng.h"
+#include "dialogue/session_file.h"
 #include "embed/minilm.h"
 #include "hindsight/label.h"
 #include "reward/label_grader.h"
@@ -151,7 +152,7 @@ void write_thresholds(const GraderThresholds& t, const std::string& train, const
 void run(const std::string& train_path, const std::string& dev_path, const std::string& model,
          const std::string& forms_folder, const std::string& out) {
   const QuestionForms forms = QuestionForms::load(forms_folder);
-  const auto train = read_labelled_sessions(train_path), dev = read_labelled_sessions(dev_path);
+  const auto train = read_sessions(train_path), dev = read_sessions(dev_path);
   const auto train_questions = questions_of(train, forms), dev_questions = questions_of(dev, forms);
   std::printf("%zu questions in train, %zu in dev\n", train_questions.size(), dev_questions.size());
   Encoder encoder(model);
