@@ -34,7 +34,7 @@ TransformerConfig smollm2_135m() {
   c.mlp_width = 1536;
   c.vocabulary = 49152;
   c.max_positions = 8192;
-  c.rope_theta = 100000;
+  c.rotary.theta = 100000;
   return c;
 }
 

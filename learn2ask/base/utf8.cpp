@@ -153,18 +153,30 @@ bool is_space(char32_t c) {
          c == 0x3000;
 }
 
+namespace {
+
+std::string map_text(std::string_view text, int options) {
+  utf8proc_uint8_t* mapped = nullptr;
+  const auto length = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                                   static_cast<utf8proc_ssize_t>(text.size()), &mapped,
+                                   static_cast<utf8proc_option_t>(options));
+  const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(mapped, &std::free);
+  check(length >= 0, "utf8proc refused valid UTF-8");
+  return {reinterpret_cast<const char*>(mapped), static_cast<size_t>(length)};
+}
+
+}  // namespace
+
+std::string compose_text(std::string_view text) {
+  if (text.empty()) return {};
+  return map_text(text, UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+}
+
 std::string normalise_text(std::string_view text) {
   check(!find_bad_utf8(text), "normalise_text on invalid UTF-8");
   if (text.empty()) return {};
-  utf8proc_uint8_t* mapped = nullptr;
-  const auto length = utf8proc_map(
-      reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-      static_cast<utf8proc_ssize_t>(text.size()), &mapped,
-      static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT |
-                                     UTF8PROC_CASEFOLD | UTF8PROC_IGNORE));
-  const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(mapped, &std::free);
-  check(length >= 0, "utf8proc refused valid UTF-8");
-  const std::string_view folded(reinterpret_cast<const char*>(mapped), static_cast<size_t>(length));
+  const std::string folded = map_text(text, UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT |
+                                                UTF8PROC_CASEFOLD | UTF8PROC_IGNORE);
 
   std::string out;
   out.reserve(folded.size());

@@ -31,6 +31,9 @@ bool is_space(char32_t c);        // White_Space
 // valid UTF-8 is a bug of the caller (check()): readers refuse it first.
 std::string normalise_text(std::string_view text);
 
+// `text` (valid UTF-8) in Unicode's normal form C.
+std::string compose_text(std::string_view text);
+
 std::string trim(std::string_view text);  // Unicode white space at both ends
 
 // Words of normalise_text(text): runs of letters, marks, numbers and inner apostrophes; each

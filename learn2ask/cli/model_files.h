@@ -1,11 +1,13 @@
-// Where the embedded models lie, and the tokenizer that a model file brings along.
+// Where the embedded models lie, and the tokenizer that a model brings along.
 #pragma once
 
+#include <filesystem>
 #include <string>
+#include <vector>
 
 #include "tokenizer/bpe.h"
 #include "tokenizer/chat_template.h"
-#include "weights/gguf.h"
+#include "weights/checkpoint.h"
 
 namespace l2a {
 
@@ -16,12 +18,17 @@ namespace l2a {
 std::string embedded_policy_model();
 std::string embedded_sentence_encoder();
 
-// From the file's tokenizer.ggml.* metadata. Throws Failure: something is missing or does not fit
-// together; kUnsupported for a tokenizer that is not byte-level BPE.
-BpeTokenizer load_tokenizer(const GgufFile& file);
+// From a GGUF file's tokenizer.ggml.* metadata, or from a folder's tokenizer.json. Has an id for
+// each row of the embedding. Throws Failure: something is missing or does not fit together; an id
+// past the embedding; kUnsupported for a tokenizer that is not byte-level BPE.
+BpeTokenizer load_tokenizer(const Checkpoint& files);
 
-// From the file's tokenizer.chat_template. `tokenizer` must outlive the result. Throws Failure:
-// missing, or not one that we know.
-ChatTemplate load_chat_template(const GgufFile& file, const BpeTokenizer& tokenizer);
+// From a GGUF file's tokenizer.chat_template, or from a folder's chat_template.jinja or
+// tokenizer_config.json. `tokenizer` must outlive the result. Throws Failure: missing, or not one
+// that we know.
+ChatTemplate load_chat_template(const Checkpoint& files, const BpeTokenizer& tokenizer);
+
+// All files that the model, its tokenizer and its template were read from.
+std::vector<std::filesystem::path> model_files(const Checkpoint& files);
 
 }  // namespace l2a

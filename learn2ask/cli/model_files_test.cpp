@@ -28,10 +28,20 @@ std::string types_value(const std::vector<int32_t>& types) {
   return value;
 }
 
+std::string count_value(uint32_t count) { return raw<uint32_t>(4) + raw(count); }
+
 using Metadata = std::map<std::string, std::string>;
 
-Metadata small_tokenizer() {
-  return {{"tokenizer.ggml.model", text_value("gpt2")},
+// A model of no layers, but for its tokenizer's sake.
+Metadata small_model() {
+  return {{"general.architecture", text_value("qwen2")},
+          {"qwen2.block_count", count_value(1)},
+          {"qwen2.embedding_length", count_value(1)},
+          {"qwen2.attention.head_count", count_value(1)},
+          {"qwen2.feed_forward_length", count_value(1)},
+          {"qwen2.context_length", count_value(1)},
+          {"qwen2.attention.layer_norm_rms_epsilon", raw<uint32_t>(6) + raw(1e-5f)},
+          {"tokenizer.ggml.model", text_value("gpt2")},
           {"tokenizer.ggml.pre", text_value("smollm")},
           {"tokenizer.ggml.tokens", texts_value({"a", "b", "ab", "<|im_start|>", "<|im_end|>"})},
           {"tokenizer.ggml.token_type", types_value({1, 1, 1, 3, 3})},
@@ -39,23 +49,29 @@ Metadata small_tokenizer() {
           {"tokenizer.chat_template", text_value("{{ bos_token }}")}};
 }
 
-GgufFile open_with(const Metadata& metadata) {
+// With an embedding of `rows` rows.
+Checkpoint open_with(const Metadata& metadata, uint64_t rows) {
   const std::string path = ::testing::TempDir() + "model_files_test.gguf";
-  std::string bytes = "GGUF" + raw<uint32_t>(3) + raw<uint64_t>(0) + raw<uint64_t>(metadata.size());
+  std::string bytes = "GGUF" + raw<uint32_t>(3) + raw<uint64_t>(1) + raw<uint64_t>(metadata.size());
   for (const auto& [key, value] : metadata) bytes += raw_text(key) + value;
+  bytes += raw_text("token_embd.weight") + raw<uint32_t>(2) + raw<uint64_t>(1) + raw(rows) +
+           raw<uint32_t>(0) + raw<uint64_t>(0);
+  bytes.append((32 - bytes.size() % 32) % 32, '\0');
+  bytes.append(rows * sizeof(float), '\0');
   write_file_atomic(path, bytes);
-  GgufFile file = GgufFile::open(path);
+  Checkpoint files = Checkpoint::open(path);
   std::filesystem::remove(path);
-  return file;
+  return files;
 }
 
 // The end of the message with which the tokenizer or the template is refused.
-std::string refusal(const std::function<void(Metadata&)>& change) {
-  Metadata metadata = small_tokenizer();
+std::string refusal(const std::function<void(Metadata&)>& change, uint64_t rows = 5) {
+  Metadata metadata = small_model();
   change(metadata);
   try {
-    const BpeTokenizer tokenizer = load_tokenizer(open_with(metadata));
-    load_chat_template(open_with(metadata), tokenizer);
+    const Checkpoint files = open_with(metadata, rows);
+    const BpeTokenizer tokenizer = load_tokenizer(files);
+    load_chat_template(files, tokenizer);
   } catch (const Failure& e) {
     const std::string file = "model_files_test.gguf: ";
     const size_t at = e.error.message.find(file);
@@ -65,10 +81,18 @@ std::string refusal(const std::function<void(Metadata&)>& change) {
 }
 
 TEST(LoadTokenizer, ReadsItFromTheMetadata) {
-  const BpeTokenizer tokenizer = load_tokenizer(open_with(small_tokenizer()));
+  const BpeTokenizer tokenizer = load_tokenizer(open_with(small_model(), 5));
   EXPECT_EQ(tokenizer.size(), 5);
   EXPECT_EQ(*tokenizer.encode("aba"), (std::vector<int32_t>{2, 0}));
   EXPECT_EQ(tokenizer.special_id("<|im_end|>"), 4);
+}
+
+TEST(LoadTokenizer, HasAnIdForEachRowOfTheEmbedding) {
+  const BpeTokenizer tokenizer = load_tokenizer(open_with(small_model(), 8));
+  EXPECT_EQ(tokenizer.size(), 8);
+  EXPECT_TRUE(tokenizer.is_special(7));
+  EXPECT_EQ(tokenizer.decode(std::vector<int32_t>{2, 7, 0}), "aba");
+  EXPECT_EQ(refusal([](auto&) {}, 4), "5 tokens where the embedding has 4 rows");
 }
 
 TEST(LoadTokenizer, SaysWhatIsMissingOrDoesNotFit) {
@@ -81,7 +105,7 @@ TEST(LoadTokenizer, SaysWhatIsMissingOrDoesNotFit) {
   EXPECT_EQ(refusal([](auto& m) { m["tokenizer.ggml.model"] = text_value("llama"); }),
             "tokenizer: kind 'llama' where gpt2 (byte-level BPE) is known");
   EXPECT_EQ(refusal([](auto& m) { m["tokenizer.ggml.pre"] = text_value("tekken"); }),
-            "tokenizer: unknown pre-tokenizer 'tekken' (known: smollm, gpt-2)");
+            "tokenizer: unknown pre-tokenizer 'tekken' (known: gpt-2, smollm, llama-bpe, qwen2)");
   EXPECT_EQ(refusal([](auto& m) { m["tokenizer.ggml.token_type"] = types_value({1, 3}); }),
             "tokenizer: 2 token types for 5 tokens");
   EXPECT_EQ(refusal([](auto& m) { m["tokenizer.ggml.merges"] = texts_value({}); }),
@@ -96,7 +120,7 @@ TEST(LoadTokenizer, SaysWhatIsMissingOrDoesNotFit) {
 
 TEST(EmbeddedModels, AreFoundFromABuildOfTheSources) {
   try {
-    EXPECT_EQ(load_tokenizer(GgufFile::open(embedded_policy_model())).size(), 49152);
+    EXPECT_EQ(load_tokenizer(Checkpoint::open(embedded_policy_model())).size(), 49152);
     EXPECT_TRUE(std::filesystem::exists(embedded_sentence_encoder() + "/vocab.txt"));
   } catch (const Failure& e) {
     EXPECT_EQ(e.error.code, ErrorCode::kNotFound);

@@ -18,12 +18,12 @@ std::string prompt_file(const PolicyOptions& options, Fusion fusion) {
   return data_path("prompts/policy_" + options.reply_format + ".txt");
 }
 
-Transformer load_model(const PolicyOptions& options, const GgufFile& file) {
+Transformer load_model(const PolicyOptions& options, const Checkpoint& files) {
   if (options.threads > 0) at::set_num_threads(static_cast<int>(options.threads));
   ModelOptions model;
   model.compute = options.compute == "float32" ? ComputeType::kFloat32 : ComputeType::kBfloat16;
   model.device = options.device;
-  return Transformer::load(file, model);
+  return Transformer::load(files, model);
 }
 
 std::string model_file(const PolicyOptions& options) {
@@ -33,23 +33,18 @@ std::string model_file(const PolicyOptions& options) {
 }  // namespace
 
 PolicySetup::PolicySetup(const PolicyOptions& options, Fusion fusion)
-    : PolicySetup(options, fusion, GgufFile::open(model_file(options))) {}
+    : PolicySetup(options, fusion, Checkpoint::open(model_file(options))) {}
 
-PolicySetup::PolicySetup(const PolicyOptions& options, Fusion fusion, const GgufFile& file)
+PolicySetup::PolicySetup(const PolicyOptions& options, Fusion fusion, const Checkpoint& files)
     : model_name(std::filesystem::path(model_file(options)).stem().string()),
       format(reply_format_from_name(options.reply_format).value_or_throw()),
       prompt_name(std::filesystem::path(prompt_file(options, fusion)).filename().string()),
       prompt(trim(read_file(prompt_file(options, fusion)))),
-      tokenizer(load_tokenizer(file)),
-      chat(load_chat_template(file, tokenizer)),
-      model(load_model(options, file)),
-      model_path_(model_file(options)),
-      cut_oldest_turns_(options.cut_oldest_turns) {
-  if (tokenizer.size() != model.config().vocabulary) {
-    fail_input("model: " + model_path_ + ": its tokenizer has " + std::to_string(tokenizer.size()) +
-               " tokens, its embedding " + std::to_string(model.config().vocabulary) + " rows");
-  }
-}
+      tokenizer(load_tokenizer(files)),
+      chat(load_chat_template(files, tokenizer)),
+      model(load_model(options, files)),
+      model_files_(model_files(files)),
+      cut_oldest_turns_(options.cut_oldest_turns) {}
 
 ContextWindow PolicySetup::window() const {
   return {chat,
@@ -62,6 +57,13 @@ std::pair<std::string, std::string> PolicySetup::prompt_hash() const {
   return {prompt_name, sha256_hex(prompt)};
 }
 
-std::string PolicySetup::model_sha256() const { return sha256_file(model_path_); }
+std::string PolicySetup::model_sha256() const {
+  if (model_files_.size() == 1) return sha256_file(model_files_.front());
+  std::string hashes;
+  for (const auto& file : model_files_) {
+    hashes += file.filename().string() + " " + sha256_file(file) + "\n";
+  }
+  return sha256_hex(hashes);
+}
 
 }  // namespace l2a

@@ -1,9 +1,11 @@
 // The policy model made ready: checkpoint, tokenizer, chat template, prompt, reply format.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/config.h"
 #include "dialogue/action.h"
@@ -24,7 +26,8 @@ struct PolicyOptions {
 
   template <class Visitor>
   void visit(Visitor& v) {
-    v("model", model, "GGUF file of the policy model; empty: the embedded SmolLM2-135M-Instruct");
+    v("model", model,
+      "policy model: GGUF file or Hugging Face folder; empty: the embedded SmolLM2-135M-Instruct");
     v.choice("compute", compute, {"bfloat16", "float32"}, "type of the model's arithmetic");
     v("device", device, "where the model runs: cpu, cuda, cuda:1");
     v.choice("reply_format", reply_format, {"plain", "tuple"}, "how a reply says stop or continue");
@@ -53,12 +56,13 @@ class PolicySetup {
 
   ContextWindow window() const;
   std::pair<std::string, std::string> prompt_hash() const;  // name, SHA-256
-  std::string model_sha256() const;  // of the checkpoint's file; reads all of it. Throws Failure
+  // Of the GGUF file, or of the hashes of a folder's files; reads all of them. Throws Failure.
+  std::string model_sha256() const;
 
  private:
-  std::string model_path_;
+  std::vector<std::filesystem::path> model_files_;
   bool cut_oldest_turns_;
-  PolicySetup(const PolicyOptions& options, Fusion fusion, const GgufFile& file);
+  PolicySetup(const PolicyOptions& options, Fusion fusion, const Checkpoint& files);
 };
 
 }  // namespace l2a

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <numeric>
 
 #include <torch/torch.h>
@@ -98,15 +97,18 @@ class Loader {
       : path_(path.string()), file_(SafetensorsFile::open(path)) {}
 
   at::Tensor tensor(const std::string& name, const std::vector<int64_t>& shape) const {
-    const SafetensorsTensor* found = file_.find(name);
+    const StoredTensor* found = file_.find(name);
     if (found == nullptr) fail_input("model: " + path_ + ": tensor '" + name + "': missing");
     if (found->shape != shape) {
       fail_input("model: " + path_ + ": tensor '" + name + "': expected shape " + text(shape) +
                  ", got " + text(found->shape));
     }
-    at::Tensor copy = at::empty(shape, dtype(name, found->type));
-    std::memcpy(copy.data_ptr(), found->data.data(), found->data.size());
-    return copy.to(at::kFloat);
+    if (found->type == ElementType::kI64) {
+      fail_input("model: " + path_ + ": tensor '" + name + "': expected numbers with a fraction");
+    }
+    at::Tensor values = at::empty(shape, at::kFloat);
+    dequantize(*found, {values.data_ptr<float>(), static_cast<size_t>(values.numel())});
+    return values;
   }
 
   Linear linear(const std::string& name, int64_t out, int64_t in) const {
@@ -118,20 +120,6 @@ class Loader {
   }
 
  private:
-  at::ScalarType dtype(const std::string& name, SafetensorsType type) const {
-    switch (type) {
-      case SafetensorsType::kF32:
-        return at::kFloat;
-      case SafetensorsType::kF16:
-        return at::kHalf;
-      case SafetensorsType::kBf16:
-        return at::kBFloat16;
-      case SafetensorsType::kI64:
-        break;
-    }
-    fail_input("model: " + path_ + ": tensor '" + name + "': expected numbers with a fraction");
-  }
-
   static std::string text(const std::vector<int64_t>& shape) {
     std::string out = "[";
     for (const int64_t size : shape) out += (out.size() > 1 ? ", " : "") + std::to_string(size);

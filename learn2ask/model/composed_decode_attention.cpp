@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cmath>
 
 #include <torch/torch.h>
 
@@ -7,6 +6,10 @@
 
 namespace l2a {
 namespace {
+
+// Takes a score out of the softmax. Finite: where a row sees nothing of its prefix, that part then
+// weighs nothing instead of being no number.
+constexpr double kUnseen = -1e30;
 
 // Per layer, [k, p, h].
 struct Prefix {
@@ -37,7 +40,8 @@ std::vector<at::Tensor> gather(const std::vector<at::Tensor>& layers,
 class ComposedDecodeAttention : public DecodeAttention {
  public:
   ComposedDecodeAttention(const TransformerConfig& c, const at::TensorOptions& options,
-                          int64_t max_new) {
+                          int64_t max_new)
+      : config_(c) {
     const auto empty = at::empty({0, c.kv_heads, max_new, c.head_dim}, options);
     keys_skth_.assign(static_cast<size_t>(c.layers), empty);
     values_skth_ = keys_skth_;
@@ -70,13 +74,13 @@ class ComposedDecodeAttention : public DecodeAttention {
     keep(layer, now, rows);
     const auto q_rkgh = now.q_kngh.transpose(0, 1).contiguous();
     const Part own = own_tokens(layer, q_rkgh, rows);
-    const double scale = 1 / std::sqrt(static_cast<double>(q_rkgh.size(3)));
     auto out = at::empty_like(own.out);
     for (const DecodeRun& run : runs_of(rows)) {
       const auto rows_of = [&](const at::Tensor& x) { return x.slice(0, run.begin, run.end); };
       const Prefix& prefix = prefixes_[run.prefix];
       const auto q_kmh = now.q_kngh.slice(1, run.begin, run.end).flatten(1, 2);
-      const auto scores = at::bmm(q_kmh, prefix.keys[layer].transpose(1, 2)).to(at::kFloat) * scale;
+      auto scores = score(at::bmm(q_kmh, prefix.keys[layer].transpose(1, 2)));
+      if (config_.window_of(layer) > 0) hide_far_prefix(scores, layer, run, rows);
       const Part flat = attend_part(scores, prefix.values[layer]);
       const auto by_row = [&](const at::Tensor& x_km) {
         return x_km.unflatten(1, {run.end - run.begin, -1}).transpose(0, 1);
@@ -112,14 +116,34 @@ class ComposedDecodeAttention : public DecodeAttention {
     const auto index = slots(rows);
     const auto k = keys_skth_[layer].narrow(2, 0, most).index_select(0, index);
     const auto v = values_skth_[layer].narrow(2, 0, most).index_select(0, index);
-    const auto future =
-        at::arange(most).view({1, 1, 1, most}) >= at::tensor(counts).view({-1, 1, 1, 1});
-    const double scale = 1 / std::sqrt(static_cast<double>(q_rkgh.size(3)));
-    const auto scores = (at::matmul(q_rkgh, k.transpose(2, 3)).to(at::kFloat) * scale)
-                            .masked_fill_(future.to(k.device()), -INFINITY);
+    const auto token = at::arange(most).view({1, 1, 1, most});
+    const auto count = at::tensor(counts).view({-1, 1, 1, 1});
+    auto hidden = token >= count;
+    const int64_t window = config_.window_of(layer);
+    if (window > 0) hidden = hidden | (token < count - window);
+    const auto scores =
+        score(at::matmul(q_rkgh, k.transpose(2, 3))).masked_fill_(hidden.to(k.device()), kUnseen);
     return attend_part(scores, v);
   }
 
+  at::Tensor score(const at::Tensor& products) const {
+    return products.to(at::kFloat) * config_.attention_scale();
+  }
+
+  // Of scores [k, rows * g, prefix], those that the rows' windows leave out.
+  void hide_far_prefix(at::Tensor& scores, size_t layer, const DecodeRun& run,
+                       const std::vector<DecodeRow>& rows) const {
+    const int64_t tokens = scores.size(2), group = scores.size(1) / (run.end - run.begin);
+    std::vector<int64_t> first;
+    for (int64_t r = run.begin; r < run.end; ++r) {
+      first.insert(first.end(), static_cast<size_t>(group),
+                   tokens + rows[r].new_tokens + 1 - config_.window_of(layer));
+    }
+    const auto hidden = at::arange(tokens).view({1, 1, -1}) < at::tensor(first).view({1, -1, 1});
+    scores.masked_fill_(hidden.to(scores.device()), kUnseen);
+  }
+
+  TransformerConfig config_;
   std::vector<Prefix> prefixes_;
   std::vector<at::Tensor> keys_skth_, values_skth_;  // per layer: slot, kv head, new token
 };

@@ -5,6 +5,8 @@
 namespace l2a::composed {
 namespace {
 
+constexpr const char* kGeluKind = "tanh";
+
 at::Tensor inverse_rms(const at::Tensor& x, double epsilon) {
   return at::rsqrt(x.square().mean(-1, true) + epsilon);
 }
@@ -54,15 +56,23 @@ at::Tensor split_and_rotate_backward(const AttentionInput& grad, const RotaryTab
                  1);
 }
 
-at::Tensor silu_mul(const at::Tensor& gate_up_n) {
+at::Tensor gated(const at::Tensor& gate_up_n, Activation activation) {
   const auto parts = gate_up_n.to(at::kFloat).chunk(2, -1);
-  return (at::silu(parts[0]) * parts[1]).to(gate_up_n.scalar_type());
+  const auto active =
+      activation == Activation::kSilu ? at::silu(parts[0]) : at::gelu(parts[0], kGeluKind);
+  return (active * parts[1]).to(gate_up_n.scalar_type());
 }
 
-at::Tensor silu_mul_backward(const at::Tensor& grad_nm, const at::Tensor& gate_up_n) {
+at::Tensor gated_backward(const at::Tensor& grad_nm, const at::Tensor& gate_up_n,
+                          Activation activation) {
   const auto parts = gate_up_n.to(at::kFloat).chunk(2, -1);
-  const auto grad = grad_nm.to(at::kFloat);
-  return at::cat({at::silu_backward(grad * parts[1], parts[0]), grad * at::silu(parts[0])}, -1)
+  const auto grad = grad_nm.to(at::kFloat), by_gate = grad * parts[1];
+  const bool silu = activation == Activation::kSilu;
+  const auto active = silu ? at::silu(parts[0]) : at::gelu(parts[0], kGeluKind);
+  return at::cat({silu ? at::silu_backward(by_gate, parts[0])
+                       : at::gelu_backward(by_gate, parts[0], kGeluKind),
+                  grad * active},
+                 -1)
       .to(gate_up_n.scalar_type());
 }
 

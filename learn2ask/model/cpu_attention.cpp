@@ -19,9 +19,9 @@ struct Sizes {
   float scale;
 };
 
-Sizes sizes_of(const at::Tensor& q_kngh) {
+Sizes sizes_of(const at::Tensor& q_kngh, double scale) {
   const auto s = q_kngh.sizes();
-  return {s[0], s[1], s[2], s[3], 1 / std::sqrt(static_cast<float>(s[3]))};
+  return {s[0], s[1], s[2], s[3], static_cast<float>(scale)};
 }
 
 // The tensors of one kv head. T: as stored.
@@ -79,7 +79,8 @@ class TaskRunner {
   std::vector<Block> blocks() const;
   void key_rows(const T* x_nh);
   VisibleKeys visible(int64_t token) const {
-    return {task_->prefix_tokens, prefix_ + task_->own_start[token], prefix_ + token};
+    return {task_->prefix_tokens, prefix_ + task_->own_start[token], prefix_ + token,
+            task_->prefix_start[token]};
   }
   int64_t token_stride() const { return sizes_.kv * sizes_.g * sizes_.h; }
   const Number* left(const T* rows, int64_t row_stride, int64_t tokens, Buffer<Number>& buffer);
@@ -237,7 +238,7 @@ void TaskRunner<T, Unit>::softmax_gradients(const Block& block, const T* out_ngh
   Unit* const p_by_query = p_by_query_.get(units * columns_);
   Unit* const gs_by_query = gs_by_query_.get(units * columns_);
   const auto row = [&](int64_t r) -> SoftmaxRow {
-    if (r == rows) return {score, grad_p, {.prefix = 0, .first = 0, .last = -1}, 0, 0};
+    if (r == rows) return {score, grad_p, {.prefix = 0, .first = 0, .last = -1, .begin = 0}, 0, 0};
     const int64_t token = task_->begin + block.first + r / g;
     const int64_t at = token * token_stride() + r % g * h;
     return {score + r * columns_, grad_p + r * columns_, visible(block.first + r / g),
@@ -358,9 +359,9 @@ void in_parallel(const std::vector<std::vector<WorkItem>>& hands, const Work& wo
 }
 
 template <class T, class Unit>
-void run_forward(const AttentionInput& in, const std::vector<AttentionTask>& tasks,
+void run_forward(const AttentionInput& in, const std::vector<AttentionTask>& tasks, double scale,
                  AttentionOutput& out) {
-  const Sizes sizes = sizes_of(in.q_kngh);
+  const Sizes sizes = sizes_of(in.q_kngh, scale);
   in_parallel(deal(tasks, sizes.kv), [&](int64_t, const std::vector<WorkItem>& items) {
     TaskRunner<T, Unit> runner(sizes);
     for (const auto& [task, head] : items) {
@@ -373,8 +374,9 @@ void run_forward(const AttentionInput& in, const std::vector<AttentionTask>& tas
 
 template <class T, class Unit>
 AttentionInput run_backward(const at::Tensor& grad_out_nkgh, const AttentionInput& in,
-                            const AttentionOutput& out, const std::vector<AttentionTask>& tasks) {
-  const Sizes sizes = sizes_of(in.q_kngh);
+                            const AttentionOutput& out, const std::vector<AttentionTask>& tasks,
+                            double scale) {
+  const Sizes sizes = sizes_of(in.q_kngh, scale);
   const auto hands = deal(tasks, sizes.kv);
   const auto parts = static_cast<int64_t>(hands.size());
   auto grad_q = at::empty_like(in.q_kngh);
@@ -400,28 +402,29 @@ AttentionInput run_backward(const at::Tensor& grad_out_nkgh, const AttentionInpu
 }  // namespace
 
 AttentionOutput cpu_tree_attention(const AttentionInput& in,
-                                   const std::vector<AttentionTask>& tasks) {
-  const Sizes s = sizes_of(in.q_kngh);
+                                   const std::vector<AttentionTask>& tasks, double scale) {
+  const Sizes s = sizes_of(in.q_kngh, scale);
   AttentionOutput out{at::empty({s.n, s.kv, s.g, s.h}, in.q_kngh.options()),
                       at::empty({s.kv, s.n, s.g}, at::kFloat)};
   if (in.q_kngh.scalar_type() == at::kFloat) {
-    run_forward<float, float>(in, tasks, out);
+    run_forward<float, float>(in, tasks, scale, out);
   } else if (has_bf16_products()) {
-    run_forward<BFloat16, Bf16Pair>(in, tasks, out);
+    run_forward<BFloat16, Bf16Pair>(in, tasks, scale, out);
   } else {
-    run_forward<BFloat16, float>(in, tasks, out);
+    run_forward<BFloat16, float>(in, tasks, scale, out);
   }
   return out;
 }
 
 AttentionInput cpu_tree_attention_backward(const at::Tensor& grad_out_nkgh,
                                            const AttentionInput& in, const AttentionOutput& out,
-                                           const std::vector<AttentionTask>& tasks) {
+                                           const std::vector<AttentionTask>& tasks, double scale) {
   if (in.q_kngh.scalar_type() == at::kFloat) {
-    return run_backward<float, float>(grad_out_nkgh, in, out, tasks);
+    return run_backward<float, float>(grad_out_nkgh, in, out, tasks, scale);
   }
-  if (has_bf16_products()) return run_backward<BFloat16, Bf16Pair>(grad_out_nkgh, in, out, tasks);
-  return run_backward<BFloat16, float>(grad_out_nkgh, in, out, tasks);
+  if (has_bf16_products())
+    return run_backward<BFloat16, Bf16Pair>(grad_out_nkgh, in, out, tasks, scale);
+  return run_backward<BFloat16, float>(grad_out_nkgh, in, out, tasks, scale);
 }
 
 }  // namespace l2a

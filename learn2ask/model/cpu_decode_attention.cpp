@@ -36,6 +36,7 @@ class CpuDecodeAttention : public DecodeAttention {
         g_(c.heads / c.kv_heads),
         h_(c.head_dim),
         wide_(padded(c.head_dim)),
+        config_(c),
         own_(sizes_for(max_new)),
         own_panels_(static_cast<size_t>(c.layers)) {}
 
@@ -185,7 +186,8 @@ class CpuDecodeAttention : public DecodeAttention {
     scratch.product.resize(static_cast<size_t>(count * wide_));
     float *const scores = scratch.scores.data(), *const product = scratch.product.data();
     Number* const p = scratch.p.data();
-    const auto scale = 1 / std::sqrt(static_cast<float>(h_));
+    const auto scale = static_cast<float>(config_.attention_scale());
+    const int64_t window = config_.window_of(layer);
 
     const Unit* const left = left_operand(q, count * h_, scratch.q);
     multiply({left, units, 1}, {shared.keys_by_h, prefix.packed->sizes.columns},
@@ -198,7 +200,12 @@ class CpuDecodeAttention : public DecodeAttention {
         multiply({left + i * units, units, 1}, {own(layer, row.slot, head).keys_by_h, own_.columns},
                  {g_, end - before, units}, scores + i * columns + before, columns, false);
       }
-      const VisibleKeys seen{prefix.tokens, before, before + row.new_tokens};
+      // Of the prefix and of its own tokens, the first that it sees.
+      const int64_t first_own = window > 0 ? row.new_tokens + 1 - window : 0;
+      const VisibleKeys seen{.prefix = prefix.tokens,
+                             .first = before + std::max<int64_t>(first_own, 0),
+                             .last = before + row.new_tokens,
+                             .begin = window > 0 ? prefix.tokens + first_own : 0};
       const float* const s = scores + i * columns;
       const float shift = scale * max_row(s, 0, end, seen);
       sums[i] = exp_row(s, 0, end, seen, scale, shift, p + i * columns);
@@ -228,6 +235,7 @@ class CpuDecodeAttention : public DecodeAttention {
   }
 
   int64_t layers_, kv_, g_, h_, wide_;
+  TransformerConfig config_;
   PanelSizes own_;
   std::vector<std::vector<Unit>> own_panels_;  // per layer: slot, kv head
   std::vector<Prefix> prefixes_;

@@ -12,6 +12,7 @@ namespace {
 
 using testing::random_rows;
 using testing::tiny_config;
+using testing::with_all_parts;
 
 // The kernels of the CPU against torch's operators: prefixes of several trees, rows of any number
 // of new tokens, slots in any order.
@@ -20,7 +21,7 @@ TEST(DecodeAttention, RowLoopsEqualTheComposedOperators) {
   for (const auto& [compute, tolerance] :
        {std::pair{ComputeType::kFloat32, 64.0 * std::numeric_limits<float>::epsilon()},
         std::pair{ComputeType::kBfloat16, 0x1p-7}}) {
-    const auto config = tiny_config(9, 3);
+    const auto config = with_all_parts(tiny_config(9, 3));
     const auto model = Transformer::random(config, {.compute = compute, .device = "cpu"}, 1);
     const auto options = at::TensorOptions(scalar_type(compute));
     auto loops = make_cpu_decode_attention(config, scalar_type(compute), kMaxNew);

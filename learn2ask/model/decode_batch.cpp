@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "model/decode_attention.h"
+#include "model/fused_head.h"
 #include "model/transformer_weights.h"
 
 namespace l2a {
@@ -50,7 +51,7 @@ struct DecodeBatch::Impl {
   size_t prefix_for(const std::shared_ptr<const TreeCache>& cache, int64_t row);
   int64_t take_slot();
   at::Tensor logits(const at::Tensor& hidden_rd) const {
-    return at::mm(hidden_rd, weights.head_vd.t());
+    return cap_logits(at::mm(hidden_rd, weights.head_vd.t()), model.config().logit_softcap);
   }
 };
 
@@ -104,20 +105,18 @@ at::Tensor DecodeBatch::step(std::span<const int32_t> ids) {
   const auto device = d.weights.embedding_vd.device();
   std::vector<int64_t> positions;
   for (size_t i = 0; i < ids.size(); ++i) {
-    check(ids[i] >= 0 && ids[i] < c.vocabulary, "decode batch: token id outside the vocabulary");
     check(d.rows[i].new_tokens < d.max_new_tokens, "decode batch: a row is full");
     positions.push_back(d.prefixes[d.rows[i].prefix].tokens + d.rows[i].new_tokens);
   }
-  const RotaryTable rotary = rotary_table(at::tensor(positions).to(device), c);
-  auto x_rd = d.weights.embedding_vd.index_select(0, at::tensor(ids, at::kInt).to(device));
+  const auto position = at::tensor(positions).to(device);
+  const RotaryTable rotary = rotary_table(position, c.rotary, c.head_dim);
+  const RotaryTable local = rotary_table(position, c.local_rotary, c.head_dim);
+  auto x_rd = embed(d.weights.embedding_vd, ids, c.embedding_scale);
   for (size_t i = 0; i < d.weights.layers.size(); ++i) {
     const LayerWeights& w = d.weights.layers[i];
     const LayerLora lora = d.lora.empty() ? LayerLora{} : d.lora[i];
-    const auto normed = rms_norm(x_rd, w.attention_norm_d, c.norm_epsilon);
-    const auto now = split_and_rotate(lora_linear(normed, w.qkv_oi, lora.qkv), rotary, c);
-    const auto middle =
-        lora_linear(d.attention->attend(i, now, d.rows), w.output_oi, lora.output, x_rd);
-    x_rd = mlp(middle, w, lora, c.norm_epsilon);
+    const auto now = attention_input(x_rd, w, lora, c.window_of(i) > 0 ? local : rotary, c);
+    x_rd = after_attention(x_rd, d.attention->attend(i, now, d.rows), w, lora, c);
   }
   for (DecodeRow& row : d.rows) ++row.new_tokens;
   return d.logits(rms_norm(x_rd, d.weights.norm_d, c.norm_epsilon));

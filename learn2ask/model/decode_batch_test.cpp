@@ -12,15 +12,16 @@ namespace {
 using testing::random_adapter;
 using testing::random_rows;
 using testing::tiny_config;
+using testing::with_all_parts;
 
 using Rows = std::vector<std::vector<int32_t>>;
 
 constexpr ModelOptions kFloat{.compute = ComputeType::kFloat32, .device = "cpu"};
 constexpr double kTolerance = 64 * std::numeric_limits<float>::epsilon();
 
-class Decoding : public ::testing::TestWithParam<std::pair<int64_t, int64_t>> {
+class Decoding : public ::testing::TestWithParam<TransformerConfig> {
  protected:
-  TransformerConfig config_ = tiny_config(GetParam().first, GetParam().second);
+  TransformerConfig config_ = GetParam();
   Transformer model_ = Transformer::random(config_, kFloat, 1);
   LoraAdapter adapter_ = random_adapter(config_, {.rank = 4, .alpha = 8}, 2);
 
@@ -96,7 +97,8 @@ TEST_P(Decoding, ARowIsTheSameAloneAndAmongSixtyFour) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, Decoding,
-                         ::testing::Values(std::pair{6, 6}, std::pair{6, 1}, std::pair{9, 3}));
+                         ::testing::Values(tiny_config(6, 6), tiny_config(6, 1), tiny_config(9, 3),
+                                           with_all_parts(tiny_config(6, 3))));
 
 }  // namespace
 }  // namespace l2a

@@ -8,49 +8,105 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// What the forward pass leaves for the backward pass.
+// What the forward pass leaves for the backward pass. Undefined where the architecture lacks a
+// part.
 struct Kept {
   at::Tensor x_nd;
+  at::Tensor qkv_no;  // before the norms of its heads
   AttentionInput attention;
   AttentionOutput attended;
+  at::Tensor output_nd;  // of the output projection, before its norm
   at::Tensor middle_nd;  // the residual stream between attention and MLP
   at::Tensor gate_up_no;
+  at::Tensor down_nd;                                 // of the down projection, before its norm
   at::Tensor qkv_nr, output_nr, gate_up_nr, down_nr;  // x A' of each linear layer
 };
 
+constexpr size_t kKeptTensors = 15;
+
 Kept unpack(const variable_list& v) {
-  return {v[0], {v[1], v[2], v[3]}, {v[4], v[5]}, v[6], v[7], v[8], v[9], v[10], v[11]};
+  return {v[0],  v[1], {v[2], v[3], v[4]}, {v[5], v[6]}, v[7], v[8], v[9], v[10], v[11], v[12],
+          v[13], v[14]};
 }
 
 variable_list pack(const Kept& k) {
   return {k.x_nd,
+          k.qkv_no,
           k.attention.q_kngh,
           k.attention.k_knh,
           k.attention.v_knh,
           k.attended.out_nkgh,
           k.attended.lse_kng,
+          k.output_nd,
           k.middle_nd,
           k.gate_up_no,
+          k.down_nd,
           k.qkv_nr,
           k.output_nr,
           k.gate_up_nr,
           k.down_nr};
 }
 
+// Rows [q | k | v] in their parts.
+std::vector<at::Tensor> split_qkv(const at::Tensor& qkv_no, const TransformerConfig& c) {
+  const int64_t q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
+  return qkv_no.split_with_sizes({q, kv, kv}, 1);
+}
+
+// Norms of each head of queries and keys.
+at::Tensor norm_heads(const at::Tensor& qkv_no, const LayerWeights& w, const TransformerConfig& c) {
+  const auto parts = split_qkv(qkv_no, c);
+  const auto norm = [&](const at::Tensor& x, const at::Tensor& weight_h) {
+    return rms_norm(x.contiguous().view({-1, c.head_dim}), weight_h, c.norm_epsilon).view_as(x);
+  };
+  return at::cat({norm(parts[0], w.q_norm_h), norm(parts[1], w.k_norm_h), parts[2]}, 1);
+}
+
+at::Tensor norm_heads_backward(const at::Tensor& grad_no, const at::Tensor& qkv_no,
+                               const LayerWeights& w, const TransformerConfig& c) {
+  const auto grads = split_qkv(grad_no, c), parts = split_qkv(qkv_no, c);
+  const auto heads = [&](const at::Tensor& x) { return x.contiguous().view({-1, c.head_dim}); };
+  const auto norm = [&](size_t i, const at::Tensor& weight_h) {
+    return rms_norm_backward(heads(grads[i]), heads(parts[i]), weight_h, c.norm_epsilon, {})
+        .view_as(parts[i]);
+  };
+  return at::cat({norm(0, w.q_norm_h), norm(1, w.k_norm_h), grads[2]}, 1);
+}
+
+void attend_from(const at::Tensor& x_nd, const LayerWeights& w, const LayerLora& lora,
+                 const RotaryTable& rotary, const TransformerConfig& c, Kept& kept) {
+  const auto normed = rms_norm(x_nd, w.attention_norm_d, c.norm_epsilon);
+  const auto qkv = lora_linear(normed, w.qkv_oi, lora.qkv, w.qkv_bias_o, &kept.qkv_nr);
+  if (c.qk_norm) kept.qkv_no = qkv;
+  kept.attention = split_and_rotate(c.qk_norm ? norm_heads(qkv, w, c) : qkv, rotary, c);
+}
+
+// The residual stream plus a linear layer, whose output is normed first where `norm_d` is defined.
+at::Tensor add_linear(const at::Tensor& residual_nd, const at::Tensor& x_ni, const at::Tensor& w_oi,
+                      const LinearLora& lora, const at::Tensor& norm_d, double epsilon,
+                      at::Tensor& unnormed_nd, at::Tensor& reduced_nr) {
+  if (!norm_d.defined()) return lora_linear(x_ni, w_oi, lora, residual_nd, &reduced_nr);
+  unnormed_nd = lora_linear(x_ni, w_oi, lora, {}, &reduced_nr);
+  return residual_nd + rms_norm(unnormed_nd, norm_d, epsilon);
+}
+
+at::Tensor finish(const at::Tensor& x_nd, const at::Tensor& attended_no, const LayerWeights& w,
+                  const LayerLora& lora, const TransformerConfig& c, Kept& kept) {
+  const double epsilon = c.norm_epsilon;
+  kept.middle_nd = add_linear(x_nd, attended_no, w.output_oi, lora.output, w.output_norm_d, epsilon,
+                              kept.output_nd, kept.output_nr);
+  kept.gate_up_no = lora_linear(rms_norm(kept.middle_nd, w.mlp_norm_d, epsilon), w.gate_up_oi,
+                                lora.gate_up, {}, &kept.gate_up_nr);
+  return add_linear(kept.middle_nd, gated(kept.gate_up_no, c.activation), w.down_oi, lora.down,
+                    w.down_norm_d, epsilon, kept.down_nd, kept.down_nr);
+}
+
 at::Tensor forward(const at::Tensor& x_nd, const TreePass& pass, const LayerWeights& w,
                    const LayerLora& lora, Kept& kept) {
   kept.x_nd = x_nd;
-  const double epsilon = pass.config.norm_epsilon;
-  const auto qkv = lora_linear(rms_norm(x_nd, w.attention_norm_d, epsilon), w.qkv_oi, lora.qkv, {},
-                               &kept.qkv_nr);
-  kept.attention = split_and_rotate(qkv, pass.rotary, pass.config);
-  kept.attended = tree_attention(kept.attention, pass.tasks);
-  kept.middle_nd = lora_linear(kept.attended.out_nkgh.flatten(1), w.output_oi, lora.output, x_nd,
-                               &kept.output_nr);
-  kept.gate_up_no = lora_linear(rms_norm(kept.middle_nd, w.mlp_norm_d, epsilon), w.gate_up_oi,
-                                lora.gate_up, {}, &kept.gate_up_nr);
-  return lora_linear(silu_mul(kept.gate_up_no), w.down_oi, lora.down, kept.middle_nd,
-                     &kept.down_nr);
+  attend_from(x_nd, w, lora, pass.rotary, pass.config, kept);
+  kept.attended = tree_attention(kept.attention, pass.tasks, pass.config.attention_scale());
+  return finish(x_nd, kept.attended.out_nkgh.flatten(1), w, lora, pass.config, kept);
 }
 
 // Gradients of a and b in float32; returns that of x.
@@ -63,26 +119,38 @@ at::Tensor lora_linear_backward(const at::Tensor& grad_no, const at::Tensor& x_n
   return at::mm(grad_no, w_oi).addmm_(grad_nr, lora.a_ri);
 }
 
+// Of add_linear()'s linear layer's output, from that of its sum.
+at::Tensor norm_grad(const at::Tensor& grad_nd, const at::Tensor& unnormed_nd,
+                     const at::Tensor& norm_d, double epsilon) {
+  return norm_d.defined() ? rms_norm_backward(grad_nd, unnormed_nd, norm_d, epsilon, {}) : grad_nd;
+}
+
 // The mirror of forward(), from the last line up.
 at::Tensor backward(const at::Tensor& grad_nd, const TreePass& pass, const LayerWeights& w,
                     const LayerLora& lora, const Kept& kept, LayerLora& grad_lora) {
-  const double epsilon = pass.config.norm_epsilon;
-  const auto grad_mlp = lora_linear_backward(grad_nd, silu_mul(kept.gate_up_no), w.down_oi,
-                                             lora.down, kept.down_nr, grad_lora.down);
-  const auto grad_mlp_in = lora_linear_backward(
-      silu_mul_backward(grad_mlp, kept.gate_up_no), rms_norm(kept.middle_nd, w.mlp_norm_d, epsilon),
-      w.gate_up_oi, lora.gate_up, kept.gate_up_nr, grad_lora.gate_up);
+  const TransformerConfig& c = pass.config;
+  const double epsilon = c.norm_epsilon;
+  const auto grad_mlp = lora_linear_backward(
+      norm_grad(grad_nd, kept.down_nd, w.down_norm_d, epsilon),
+      gated(kept.gate_up_no, c.activation), w.down_oi, lora.down, kept.down_nr, grad_lora.down);
+  const auto grad_mlp_in =
+      lora_linear_backward(gated_backward(grad_mlp, kept.gate_up_no, c.activation),
+                           rms_norm(kept.middle_nd, w.mlp_norm_d, epsilon), w.gate_up_oi,
+                           lora.gate_up, kept.gate_up_nr, grad_lora.gate_up);
   const auto grad_middle =
       rms_norm_backward(grad_mlp_in, kept.middle_nd, w.mlp_norm_d, epsilon, grad_nd);
   const auto grad_out =
-      lora_linear_backward(grad_middle, kept.attended.out_nkgh.flatten(1), w.output_oi, lora.output,
+      lora_linear_backward(norm_grad(grad_middle, kept.output_nd, w.output_norm_d, epsilon),
+                           kept.attended.out_nkgh.flatten(1), w.output_oi, lora.output,
                            kept.output_nr, grad_lora.output);
-  const auto grad_attention = tree_attention_backward(grad_out.view(kept.attended.out_nkgh.sizes()),
-                                                      kept.attention, kept.attended, pass.tasks);
+  const auto grad_attention =
+      tree_attention_backward(grad_out.view(kept.attended.out_nkgh.sizes()), kept.attention,
+                              kept.attended, pass.tasks, c.attention_scale());
+  auto grad_qkv = split_and_rotate_backward(grad_attention, pass.rotary);
+  if (c.qk_norm) grad_qkv = norm_heads_backward(grad_qkv, kept.qkv_no, w, c);
   const auto grad_qkv_in =
-      lora_linear_backward(split_and_rotate_backward(grad_attention, pass.rotary),
-                           rms_norm(kept.x_nd, w.attention_norm_d, epsilon), w.qkv_oi, lora.qkv,
-                           kept.qkv_nr, grad_lora.qkv);
+      lora_linear_backward(grad_qkv, rms_norm(kept.x_nd, w.attention_norm_d, epsilon), w.qkv_oi,
+                           lora.qkv, kept.qkv_nr, grad_lora.qkv);
   return rms_norm_backward(grad_qkv_in, kept.x_nd, w.attention_norm_d, epsilon, grad_middle);
 }
 
@@ -123,7 +191,10 @@ struct AdaptedLayer : torch::autograd::Function<AdaptedLayer> {
     const auto capsule = context->saved_data["call"].toCapsule();
     const auto* call = static_cast<const Call*>(capsule.get());
     const variable_list v = context->get_saved_variables();
-    const LayerLora lora{{v[12], v[13]}, {v[14], v[15]}, {v[16], v[17]}, {v[18], v[19]}};
+    const auto linear = [&](size_t i) {
+      return LinearLora{v[kKeptTensors + 2 * i], v[kKeptTensors + 2 * i + 1]};
+    };
+    const LayerLora lora{linear(0), linear(1), linear(2), linear(3)};
     LayerLora g;
     const auto grad_x =
         l2a::backward(grads[0].contiguous(), *call->pass, call->weights, lora, unpack(v), g);
@@ -138,8 +209,8 @@ struct AdaptedLayer : torch::autograd::Function<AdaptedLayer> {
 }  // namespace
 
 at::Tensor lora_linear(const at::Tensor& x_ni, const at::Tensor& w_oi, const LinearLora& lora,
-                       const at::Tensor& residual_no, at::Tensor* reduced_nr) {
-  auto y = residual_no.defined() ? at::addmm(residual_no, x_ni, w_oi.t()) : at::mm(x_ni, w_oi.t());
+                       const at::Tensor& added, at::Tensor* reduced_nr) {
+  auto y = added.defined() ? at::addmm(added, x_ni, w_oi.t()) : at::mm(x_ni, w_oi.t());
   if (!lora.a_ri.defined()) return y;
   const auto reduced = at::mm(x_ni, lora.a_ri.t());
   if (reduced_nr) *reduced_nr = reduced;
@@ -170,11 +241,19 @@ LayerLora cast(const LayerLora& lora, at::ScalarType type) {
           cast(lora.down, type)};
 }
 
-at::Tensor mlp(const at::Tensor& middle_nd, const LayerWeights& w, const LayerLora& lora,
-               double norm_epsilon) {
-  const auto gate_up =
-      lora_linear(rms_norm(middle_nd, w.mlp_norm_d, norm_epsilon), w.gate_up_oi, lora.gate_up);
-  return lora_linear(silu_mul(gate_up), w.down_oi, lora.down, middle_nd);
+AttentionInput attention_input(const at::Tensor& x_nd, const LayerWeights& weights,
+                               const LayerLora& lora, const RotaryTable& rotary,
+                               const TransformerConfig& config) {
+  Kept kept;
+  attend_from(x_nd, weights, lora, rotary, config, kept);
+  return kept.attention;
+}
+
+at::Tensor after_attention(const at::Tensor& x_nd, const at::Tensor& attended_no,
+                           const LayerWeights& weights, const LayerLora& lora,
+                           const TransformerConfig& config) {
+  Kept kept;
+  return finish(x_nd, attended_no, weights, lora, config, kept);
 }
 
 at::Tensor decoder_layer(const at::Tensor& x_nd, const std::shared_ptr<const TreePass>& pass,

@@ -17,9 +17,10 @@
 namespace l2a {
 
 // Frozen, in the compute type but for the norms (float32). Layers that read the same input are
-// one matrix: [q | k | v] and [gate | up].
+// one matrix: [q | k | v] and [gate | up]. Undefined where the architecture lacks a part.
 struct LayerWeights {
-  at::Tensor attention_norm_d, qkv_oi, output_oi, mlp_norm_d, gate_up_oi, down_oi;
+  at::Tensor attention_norm_d, qkv_oi, qkv_bias_o, q_norm_h, k_norm_h, output_oi, output_norm_d;
+  at::Tensor mlp_norm_d, gate_up_oi, down_oi, down_norm_d;
 };
 
 // The adapter of one fused linear layer: A's stacked, B's on the diagonal, alpha / r inside B.
@@ -32,18 +33,22 @@ struct LayerLora {
 // Differentiable when autograd is on; float32, on `device`. Empty for a null adapter.
 std::vector<LayerLora> fuse_adapter(const LoraAdapter* adapter, at::Device device);
 
-// y = x w' + (x a') b' [+ residual]; `lora` may be undefined. If `reduced` is given it receives
-// x a'. All of one type.
+// y = x w' + (x a') b' [+ added]; `lora` may be undefined. `added` is a residual [n, o] or a bias
+// [o]. If `reduced` is given it receives x a'. All of one type.
 at::Tensor lora_linear(const at::Tensor& x_ni, const at::Tensor& w_oi, const LinearLora& lora,
-                       const at::Tensor& residual_no = {}, at::Tensor* reduced_nr = nullptr);
+                       const at::Tensor& added = {}, at::Tensor* reduced_nr = nullptr);
 
 LayerLora cast(const LayerLora& lora, at::ScalarType type);
 
-// The second half of a layer, without autograd: middle + MLP(norm(middle)).
-at::Tensor mlp(const at::Tensor& middle_nd, const LayerWeights& weights, const LayerLora& lora,
-               double norm_epsilon);
+// The two halves of a layer around attention, without autograd.
+AttentionInput attention_input(const at::Tensor& x_nd, const LayerWeights& weights,
+                               const LayerLora& lora, const RotaryTable& rotary,
+                               const TransformerConfig& config);
+at::Tensor after_attention(const at::Tensor& x_nd, const at::Tensor& attended_no,
+                           const LayerWeights& weights, const LayerLora& lora,
+                           const TransformerConfig& config);
 
-// What the layers of one pass share.
+// What the layers of one pass that see alike share: all, or those with a window.
 struct TreePass {
   TransformerConfig config;
   std::vector<AttentionTask> tasks;

@@ -95,14 +95,14 @@ at::Tensor cpu_gradient(const at::Tensor& logits_cv, double scale, const Chunk& 
 }
 
 Statistics forward(const at::Tensor& hidden_nd, const at::Tensor& weight_vd,
-                   const at::Tensor& target_n, double temperature) {
+                   const at::Tensor& target_n, double temperature, double softcap) {
   const int64_t n = hidden_nd.size(0);
   const auto options = hidden_nd.options().dtype(at::kFloat);
   Statistics all{at::empty({n}, options), at::empty({n}, options), at::empty({n}, options)};
   for (int64_t begin = 0; begin < n; begin += kChunkRows) {
     const int64_t end = std::min(begin + kChunkRows, n);
     Chunk chunk = slice(target_n, all, begin, end);
-    const auto logits = at::mm(hidden_nd.slice(0, begin, end), weight_vd.t());
+    const auto logits = cap_logits(at::mm(hidden_nd.slice(0, begin, end), weight_vd.t()), softcap);
     if (!logits.is_cpu()) {
       composed_statistics(logits, 1 / temperature, chunk);
     } else if (logits.scalar_type() == at::kFloat) {
@@ -116,19 +116,23 @@ Statistics forward(const at::Tensor& hidden_nd, const at::Tensor& weight_vd,
 
 at::Tensor backward(const at::Tensor& grad_log_prob_n, const at::Tensor& grad_entropy_n,
                     const at::Tensor& hidden_nd, const at::Tensor& weight_vd,
-                    const at::Tensor& target_n, const Statistics& all, double temperature) {
+                    const at::Tensor& target_n, const Statistics& all, double temperature,
+                    double softcap) {
   auto grad_nd = at::empty_like(hidden_nd);
   for (int64_t begin = 0; begin < hidden_nd.size(0); begin += kChunkRows) {
     const int64_t end = std::min(begin + kChunkRows, hidden_nd.size(0));
     const Chunk chunk = slice(target_n, all, begin, end);
     const auto by_log_prob = grad_log_prob_n.slice(0, begin, end);
     const auto by_entropy = grad_entropy_n.slice(0, begin, end);
-    const auto logits = at::mm(hidden_nd.slice(0, begin, end), weight_vd.t());
+    const auto logits = cap_logits(at::mm(hidden_nd.slice(0, begin, end), weight_vd.t()), softcap);
+    const auto slope = softcap > 0 ? 1 - (logits / softcap).square() : at::Tensor();
     const auto gradient = !logits.is_cpu()                     ? composed_gradient
                           : logits.scalar_type() == at::kFloat ? cpu_gradient<float>
                                                                : cpu_gradient<BFloat16>;
     auto out = grad_nd.slice(0, begin, end);
-    at::mm_out(out, gradient(logits, 1 / temperature, chunk, by_log_prob, by_entropy), weight_vd);
+    auto by_logits = gradient(logits, 1 / temperature, chunk, by_log_prob, by_entropy);
+    if (slope.defined()) by_logits = by_logits * slope;
+    at::mm_out(out, by_logits, weight_vd);
   }
   return grad_nd;
 }
@@ -136,10 +140,11 @@ at::Tensor backward(const at::Tensor& grad_log_prob_n, const at::Tensor& grad_en
 struct FusedHead : torch::autograd::Function<FusedHead> {
   static variable_list forward(AutogradContext* context, const at::Tensor& hidden,
                                const at::Tensor& weight, const at::Tensor& target,
-                               double temperature) {
-    const Statistics s = l2a::forward(hidden, weight, target, temperature);
+                               double temperature, double softcap) {
+    const Statistics s = l2a::forward(hidden, weight, target, temperature, softcap);
     context->save_for_backward({hidden, weight, target, s.lse, s.entropy});
     context->saved_data["temperature"] = temperature;
+    context->saved_data["softcap"] = softcap;
     return {s.log_prob, s.entropy};
   }
 
@@ -147,22 +152,27 @@ struct FusedHead : torch::autograd::Function<FusedHead> {
     const variable_list v = context->get_saved_variables();
     const Statistics statistics{at::empty_like(v[3]), v[4], v[3]};
     const auto grad = l2a::backward(grads[0].contiguous(), grads[1].contiguous(), v[0], v[1], v[2],
-                                    statistics, context->saved_data["temperature"].toDouble());
-    return {grad, {}, {}, {}};
+                                    statistics, context->saved_data["temperature"].toDouble(),
+                                    context->saved_data["softcap"].toDouble());
+    return {grad, {}, {}, {}, {}};
   }
 };
 
 }  // namespace
 
+at::Tensor cap_logits(const at::Tensor& logits_nv, double softcap) {
+  return softcap > 0 ? at::tanh(logits_nv / softcap) * softcap : logits_nv;
+}
+
 HeadOutput fused_head(const at::Tensor& hidden_nd, const at::Tensor& weight_vd,
-                      const at::Tensor& target_n, double temperature) {
+                      const at::Tensor& target_n, double temperature, double softcap) {
   check(target_n.dim() == 1 && target_n.size(0) == hidden_nd.size(0), "head: one target a row");
   check(temperature > 0, "head: temperature must be positive");
   if (!at::GradMode::is_enabled() || !hidden_nd.requires_grad()) {
-    const Statistics s = forward(hidden_nd, weight_vd, target_n, temperature);
+    const Statistics s = forward(hidden_nd, weight_vd, target_n, temperature, softcap);
     return {s.log_prob, s.entropy};
   }
-  const variable_list out = FusedHead::apply(hidden_nd, weight_vd, target_n, temperature);
+  const variable_list out = FusedHead::apply(hidden_nd, weight_vd, target_n, temperature, softcap);
   return {out[0], out[1]};
 }
 

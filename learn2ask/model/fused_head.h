@@ -10,6 +10,9 @@ namespace l2a {
 
 // As Transformer::head. Differentiable with respect to `hidden_nd` when autograd is on.
 HeadOutput fused_head(const at::Tensor& hidden_nd, const at::Tensor& weight_vd,
-                      const at::Tensor& target_n, double temperature);
+                      const at::Tensor& target_n, double temperature, double softcap);
+
+// softcap * tanh(logits / softcap); the logits themselves for 0.
+at::Tensor cap_logits(const at::Tensor& logits_nv, double softcap);
 
 }  // namespace l2a

@@ -106,28 +106,15 @@ at::Tensor read_matrix(const SafetensorsFile& file, const fs::path& path, const 
   const auto refuse = [&](const std::string& why) {
     fail_input("adapter: " + path.string() + ": " + name + ": " + why);
   };
-  const SafetensorsTensor* tensor = file.find(name);
+  const StoredTensor* tensor = file.find(name);
   if (!tensor) refuse("missing");
   if (tensor->shape != std::vector<int64_t>{rows, columns}) {
     refuse("expected [" + std::to_string(rows) + ", " + std::to_string(columns) +
            "]: the adapter is not one of this model");
   }
-  at::ScalarType type = at::kFloat;
-  switch (tensor->type) {
-    case SafetensorsType::kF32:
-      break;
-    case SafetensorsType::kF16:
-      type = at::kHalf;
-      break;
-    case SafetensorsType::kBf16:
-      type = at::kBFloat16;
-      break;
-    case SafetensorsType::kI64:
-      refuse("expected floating point numbers, got I64");
-  }
-  at::Tensor stored = at::empty({rows, columns}, type);
-  std::memcpy(stored.data_ptr(), tensor->data.data(), tensor->data.size());
-  at::Tensor values = stored.to(at::kFloat);
+  if (tensor->type == ElementType::kI64) refuse("expected floating point numbers, got I64");
+  at::Tensor values = at::empty({rows, columns}, at::kFloat);
+  dequantize(*tensor, {values.data_ptr<float>(), static_cast<size_t>(values.numel())});
   if (!at::isfinite(values).all().item<bool>()) refuse("not finite");
   return values;
 }
@@ -174,12 +161,12 @@ LoraAdapter LoraAdapter::load(const fs::path& directory, const TransformerConfig
 void LoraAdapter::save(const fs::path& directory, const std::string& base_name) const {
   make_private_directory(directory);
   std::vector<at::Tensor> storage;  // keeps the spans below alive
-  std::vector<SafetensorsTensor> tensors;
+  std::vector<StoredTensor> tensors;
   const auto add = [&](const std::string& name, const at::Tensor& value) {
     storage.push_back(value.detach().to(at::kCPU).contiguous());
     const at::Tensor& kept = storage.back();
     tensors.push_back(
-        {name, SafetensorsType::kF32, kept.sizes().vec(),
+        {name, ElementType::kF32, kept.sizes().vec(),
          std::as_bytes(std::span(kept.data_ptr<float>(), static_cast<size_t>(kept.numel())))});
   };
   for (const LoraPair& pair : pairs_) {

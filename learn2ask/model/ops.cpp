@@ -82,14 +82,6 @@ at::Tensor differentiable_rms_norm(const at::Tensor& x_nd, const at::Tensor& wei
                               : rms_norm(x_nd, weight_d, epsilon);
 }
 
-RotaryTable rotary_table(const at::Tensor& position_n, const TransformerConfig& config) {
-  const auto exponent =
-      at::arange(0, config.head_dim, 2, at::kFloat) / static_cast<double>(config.head_dim);
-  const auto frequency = at::pow(config.rope_theta, exponent).reciprocal();
-  const auto angle_nf = position_n.to(at::kFloat).unsqueeze(1) * frequency.to(position_n.device());
-  return {angle_nf.cos(), angle_nf.sin()};
-}
-
 // q, k and v of token i and head j stand at row [q | k | v] and, by head, at [j][i].
 AttentionInput split_and_rotate(const at::Tensor& qkv_n, const RotaryTable& table,
                                 const TransformerConfig& config) {
@@ -145,22 +137,23 @@ at::Tensor split_and_rotate_backward(const AttentionInput& grad, const RotaryTab
   return out_n;
 }
 
-at::Tensor silu_mul(const at::Tensor& gate_up_n) {
-  if (!gate_up_n.is_cpu()) return composed::silu_mul(gate_up_n);
+at::Tensor gated(const at::Tensor& gate_up_n, Activation activation) {
+  if (!gate_up_n.is_cpu()) return composed::gated(gate_up_n, activation);
   const int64_t n = gate_up_n.size(0), m = gate_up_n.size(1) / 2;
   auto out_nm = at::empty({n, m}, gate_up_n.options());
   for_rows(gate_up_n, n, [&]<class T>(int64_t begin, int64_t end, T) {
     const T* const gate_up = gate_up_n.const_data_ptr<T>();
     T* const out = out_nm.data_ptr<T>();
     for (int64_t i = begin; i < end; ++i) {
-      silu_mul_row(gate_up + 2 * i * m, gate_up + (2 * i + 1) * m, m, out + i * m);
+      gated_row(activation, gate_up + 2 * i * m, gate_up + (2 * i + 1) * m, m, out + i * m);
     }
   });
   return out_nm;
 }
 
-at::Tensor silu_mul_backward(const at::Tensor& grad_nm, const at::Tensor& gate_up_n) {
-  if (!gate_up_n.is_cpu()) return composed::silu_mul_backward(grad_nm, gate_up_n);
+at::Tensor gated_backward(const at::Tensor& grad_nm, const at::Tensor& gate_up_n,
+                          Activation activation) {
+  if (!gate_up_n.is_cpu()) return composed::gated_backward(grad_nm, gate_up_n, activation);
   const int64_t n = gate_up_n.size(0), m = gate_up_n.size(1) / 2;
   auto out_n = at::empty_like(gate_up_n);
   for_rows(gate_up_n, n, [&]<class T>(int64_t begin, int64_t end, T) {
@@ -169,7 +162,8 @@ at::Tensor silu_mul_backward(const at::Tensor& grad_nm, const at::Tensor& gate_u
     T* const out = out_n.data_ptr<T>();
     for (int64_t i = begin; i < end; ++i) {
       const int64_t gate = 2 * i * m, up = gate + m;
-      silu_mul_backward_row(grad + i * m, gate_up + gate, gate_up + up, m, out + gate, out + up);
+      gated_backward_row(activation, grad + i * m, gate_up + gate, gate_up + up, m, out + gate,
+                         out + up);
     }
   });
   return out_n;

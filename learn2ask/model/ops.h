@@ -9,6 +9,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "model/config.h"
+#include "model/rotary.h"
 #include "model/tree_attention.h"
 
 namespace l2a {
@@ -24,21 +25,16 @@ at::Tensor rms_norm_backward(const at::Tensor& grad_nd, const at::Tensor& x_nd,
 at::Tensor differentiable_rms_norm(const at::Tensor& x_nd, const at::Tensor& weight_d,
                                    double epsilon);
 
-// cos and sin of position times frequency, float32 [n, f].
-struct RotaryTable {
-  at::Tensor cos_nf, sin_nf;
-};
-RotaryTable rotary_table(const at::Tensor& position_n, const TransformerConfig& config);
-
 // Splits rows [q | k | v] into heads and rotates q and k (rotate-half, as in Hugging Face).
 // Source: arXiv 2104.09864.
 AttentionInput split_and_rotate(const at::Tensor& qkv_n, const RotaryTable& table,
                                 const TransformerConfig& config);
 at::Tensor split_and_rotate_backward(const AttentionInput& grad, const RotaryTable& table);
 
-// silu(gate) * up of rows [gate | up].
-at::Tensor silu_mul(const at::Tensor& gate_up_n);
-at::Tensor silu_mul_backward(const at::Tensor& grad_nm, const at::Tensor& gate_up_n);
+// activation(gate) * up of rows [gate | up].
+at::Tensor gated(const at::Tensor& gate_up_n, Activation activation);
+at::Tensor gated_backward(const at::Tensor& grad_nm, const at::Tensor& gate_up_n,
+                          Activation activation);
 
 namespace composed {
 at::Tensor rms_norm(const at::Tensor& x_nd, const at::Tensor& weight_d, double epsilon);
@@ -48,8 +44,9 @@ at::Tensor rms_norm_backward(const at::Tensor& grad_nd, const at::Tensor& x_nd,
 AttentionInput split_and_rotate(const at::Tensor& qkv_n, const RotaryTable& table,
                                 const TransformerConfig& config);
 at::Tensor split_and_rotate_backward(const AttentionInput& grad, const RotaryTable& table);
-at::Tensor silu_mul(const at::Tensor& gate_up_n);
-at::Tensor silu_mul_backward(const at::Tensor& grad_nm, const at::Tensor& gate_up_n);
+at::Tensor gated(const at::Tensor& gate_up_n, Activation activation);
+at::Tensor gated_backward(const at::Tensor& grad_nm, const at::Tensor& gate_up_n,
+                          Activation activation);
 }  // namespace composed
 
 }  // namespace l2a

@@ -1,4 +1,4 @@
-// The embedded model, live against transformers and peft (tests/reference/llama_logits.py).
+// The embedded model, live against transformers and peft (tests/reference/logits.py).
 
 #include <cstdlib>
 #include <cstring>
@@ -31,7 +31,7 @@ fs::path model_file() {
 }
 
 at::Tensor to_tensor(const SafetensorsFile& file, const std::string& name) {
-  const SafetensorsTensor* stored = file.find(name);
+  const StoredTensor* stored = file.find(name);
   if (!stored) fail_input("reference: " + name + ": missing");
   auto values = at::empty(stored->shape, at::kFloat);
   std::memcpy(values.data_ptr(), stored->data.data(), stored->data.size());
@@ -73,16 +73,15 @@ class EmbeddedModel : public ::testing::Test {
   }
 
   Transformer load(ComputeType compute) const {
-    return Transformer::load(GgufFile::open(model_file()), {.compute = compute, .device = "cpu"});
+    return Transformer::load(Checkpoint::open(model_file()), {.compute = compute, .device = "cpu"});
   }
   SafetensorsFile reference(const std::string& options) const {
     write_file_atomic(directory_ / "rows.json", Json(rows_).dump());
     const std::string out = (directory_ / "out.safetensors").string();
-    const std::string command = "OMP_WAIT_POLICY=passive " L2A_PYTHON " " L2A_SOURCE_DIR
-                                "/tests/reference/llama_logits.py " +
-                                model_file().string() + " " + (directory_ / "rows.json").string() +
-                                " " + out + " " + options + " >" + (directory_ / "log").string() +
-                                " 2>&1";
+    const std::string command =
+        "OMP_WAIT_POLICY=passive " L2A_PYTHON " " L2A_SOURCE_DIR "/tests/reference/logits.py " +
+        model_file().string() + " " + (directory_ / "rows.json").string() + " " + out + " " +
+        options + " >" + (directory_ / "log").string() + " 2>&1";
     if (std::system(command.c_str()) != 0) {
       fail(ErrorCode::kUnavailable, "reference: " + read_file(directory_ / "log"));
     }

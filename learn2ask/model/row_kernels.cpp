@@ -94,19 +94,20 @@ void rms_norm_backward_row(const BFloat16* grad, const BFloat16* x, const float*
                            float epsilon, const BFloat16* residual, int64_t n, BFloat16* out) {
   L2A_DISPATCH(rms_norm_backward_row(grad, x, weight, epsilon, residual, n, out));
 }
-void silu_mul_row(const float* gate, const float* up, int64_t n, float* out) {
-  L2A_DISPATCH(silu_mul_row(gate, up, n, out));
+void gated_row(Activation activation, const float* gate, const float* up, int64_t n, float* out) {
+  L2A_DISPATCH(gated_row(activation, gate, up, n, out));
 }
-void silu_mul_row(const BFloat16* gate, const BFloat16* up, int64_t n, BFloat16* out) {
-  L2A_DISPATCH(silu_mul_row(gate, up, n, out));
+void gated_row(Activation activation, const BFloat16* gate, const BFloat16* up, int64_t n,
+               BFloat16* out) {
+  L2A_DISPATCH(gated_row(activation, gate, up, n, out));
 }
-void silu_mul_backward_row(const float* grad, const float* gate, const float* up, int64_t n,
-                           float* grad_gate, float* grad_up) {
-  L2A_DISPATCH(silu_mul_backward_row(grad, gate, up, n, grad_gate, grad_up));
+void gated_backward_row(Activation activation, const float* grad, const float* gate,
+                        const float* up, int64_t n, float* grad_gate, float* grad_up) {
+  L2A_DISPATCH(gated_backward_row(activation, grad, gate, up, n, grad_gate, grad_up));
 }
-void silu_mul_backward_row(const BFloat16* grad, const BFloat16* gate, const BFloat16* up,
-                           int64_t n, BFloat16* grad_gate, BFloat16* grad_up) {
-  L2A_DISPATCH(silu_mul_backward_row(grad, gate, up, n, grad_gate, grad_up));
+void gated_backward_row(Activation activation, const BFloat16* grad, const BFloat16* gate,
+                        const BFloat16* up, int64_t n, BFloat16* grad_gate, BFloat16* grad_up) {
+  L2A_DISPATCH(gated_backward_row(activation, grad, gate, up, n, grad_gate, grad_up));
 }
 void rotate_row(const float* x, const float* cos, const float* sin, float sign, int64_t half,
                 float* out) {

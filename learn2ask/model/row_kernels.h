@@ -6,14 +6,15 @@
 
 #include <cstdint>
 
+#include "model/config.h"
 #include "model/panel.h"
 #include "model/simd.h"
 
 namespace l2a {
 
-// The keys that one query sees: columns [0, prefix) and [first, last].
+// The keys that one query sees: columns [begin, prefix) and [first, last].
 struct VisibleKeys {
-  int64_t prefix, first, last;
+  int64_t prefix, first, last, begin;
 };
 
 // A softmax row before normalisation: out = exp(scale * score - shift) where visible, else 0,
@@ -59,12 +60,13 @@ void rms_norm_backward_row(const float* grad, const float* x, const float* weigh
                            const float* residual, int64_t n, float* out);
 void rms_norm_backward_row(const BFloat16* grad, const BFloat16* x, const float* weight,
                            float epsilon, const BFloat16* residual, int64_t n, BFloat16* out);
-void silu_mul_row(const float* gate, const float* up, int64_t n, float* out);
-void silu_mul_row(const BFloat16* gate, const BFloat16* up, int64_t n, BFloat16* out);
-void silu_mul_backward_row(const float* grad, const float* gate, const float* up, int64_t n,
-                           float* grad_gate, float* grad_up);
-void silu_mul_backward_row(const BFloat16* grad, const BFloat16* gate, const BFloat16* up,
-                           int64_t n, BFloat16* grad_gate, BFloat16* grad_up);
+void gated_row(Activation activation, const float* gate, const float* up, int64_t n, float* out);
+void gated_row(Activation activation, const BFloat16* gate, const BFloat16* up, int64_t n,
+               BFloat16* out);
+void gated_backward_row(Activation activation, const float* grad, const float* gate,
+                        const float* up, int64_t n, float* grad_gate, float* grad_up);
+void gated_backward_row(Activation activation, const BFloat16* grad, const BFloat16* gate,
+                        const BFloat16* up, int64_t n, BFloat16* grad_gate, BFloat16* grad_up);
 // One head of 2 * half numbers turned by the angles; `sign` -1 turns back.
 void rotate_row(const float* x, const float* cos, const float* sin, float sign, int64_t half,
                 float* out);

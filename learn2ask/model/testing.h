@@ -24,6 +24,19 @@ inline TransformerConfig tiny_config(int64_t heads, int64_t kv_heads) {
   return c;
 }
 
+// The same with every part that some architecture has; its second layer sees 5 tokens.
+inline TransformerConfig with_all_parts(TransformerConfig c) {
+  c.activation = Activation::kGeluTanh;
+  c.qkv_bias = c.qk_norm = c.post_norms = true;
+  c.embedding_scale = 2.5;
+  c.local_rotary = {.theta = 300, .scaling = RotaryScaling::kLinear, .factor = 2};
+  c.window = 5;
+  c.has_window = {false, true};
+  c.query_scalar = 11;
+  c.logit_softcap = 4;
+  return c;
+}
+
 // An adapter whose B is not zero, as after some training.
 inline LoraAdapter random_adapter(const TransformerConfig& config, const LoraOptions& options,
                                   uint64_t seed) {

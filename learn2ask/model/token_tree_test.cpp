@@ -122,34 +122,38 @@ TEST(TokenTreeDeathTest, AnEmptyRowIsABug) {
   EXPECT_DEATH(build_token_tree(Rows{{1}, {}}), "a row is empty");
 }
 
-// Each token's keys by the plan are the tokens on its path, in order, and no others.
+// Each token's keys by the plan are the tokens on its path, in order, and no others; with a window
+// the last of them.
 TEST(AttentionPlan, EveryTokenSeesItsAncestorsAndItself) {
   Rng rng(4);
-  for (const int64_t max_queries : {1, 2, 3, 5, 8, 128}) {
-    for (int trial = 0; trial < 100; ++trial) {
-      const Rows rows = random_rows(rng);
-      const TokenTree tree = build_token_tree(rows);
-      std::vector<std::vector<int64_t>> keys;
-      for (const AttentionTask& task : plan_attention(tree, max_queries)) {
-        ASSERT_EQ(task.begin, static_cast<int64_t>(keys.size()));
-        ASSERT_LE(task.queries(), max_queries);
-        for (int64_t i = 0; i < task.queries(); ++i) {
-          keys.emplace_back();
-          for (const TokenRange& range : task.prefix) {
-            for (int64_t j = range.begin; j < range.end; ++j) keys.back().push_back(j);
-          }
-          ASSERT_EQ(static_cast<int64_t>(keys.back().size()), task.prefix_tokens);
-          for (int64_t j = task.own_start.at(i); j <= i; ++j) keys.back().push_back(task.begin + j);
-        }
+  for (int trial = 0; trial < 1200; ++trial) {
+    const int64_t max_queries = rng.pick(std::vector<int64_t>{1, 2, 3, 5, 8, 128});
+    const int64_t window = rng.pick(std::vector<int64_t>{0, 0, 1, 2, 7, 30});
+    const Rows rows = random_rows(rng);
+    const TokenTree tree = build_token_tree(rows);
+    std::vector<std::vector<int64_t>> keys;
+    for (const AttentionTask& task : plan_attention(tree, window, max_queries)) {
+      ASSERT_EQ(task.begin, static_cast<int64_t>(keys.size()));
+      ASSERT_LE(task.queries(), max_queries);
+      std::vector<int64_t> prefix;
+      for (const TokenRange& range : task.prefix) {
+        for (int64_t j = range.begin; j < range.end; ++j) prefix.push_back(j);
       }
-      ASSERT_EQ(static_cast<int64_t>(keys.size()), tree.tokens());
-      const auto positions = token_positions(tree);
-      for (size_t r = 0; r < rows.size(); ++r) {
-        const auto path = row_tokens(tree, r, 0, tree.row_length[r]);
-        for (size_t t = 0; t < path.size(); ++t) {
-          ASSERT_EQ(keys[path[t]], std::vector(path.begin(), path.begin() + t + 1));
-          ASSERT_EQ(positions[path[t]], static_cast<int64_t>(t));
-        }
+      ASSERT_EQ(static_cast<int64_t>(prefix.size()), task.prefix_tokens);
+      for (int64_t i = 0; i < task.queries(); ++i) {
+        keys.emplace_back(prefix.begin() + task.prefix_start.at(i), prefix.end());
+        for (int64_t j = task.own_start.at(i); j <= i; ++j) keys.back().push_back(task.begin + j);
+      }
+    }
+    ASSERT_EQ(static_cast<int64_t>(keys.size()), tree.tokens());
+    const auto positions = token_positions(tree);
+    for (size_t r = 0; r < rows.size(); ++r) {
+      const auto path = row_tokens(tree, r, 0, tree.row_length[r]);
+      for (size_t t = 0; t < path.size(); ++t) {
+        const size_t seen = window > 0 ? std::min(t + 1, static_cast<size_t>(window)) : t + 1;
+        const auto end = path.begin() + static_cast<int64_t>(t) + 1;
+        ASSERT_EQ(keys[path[t]], std::vector(end - static_cast<int64_t>(seen), end));
+        ASSERT_EQ(positions[path[t]], static_cast<int64_t>(t));
       }
     }
   }

@@ -9,22 +9,27 @@
 namespace l2a {
 namespace {
 
-at::Tensor embed(const at::Tensor& embedding_vd, const TokenTree& tree) {
-  for (const int32_t id : tree.ids) {
-    check(id >= 0 && id < embedding_vd.size(0), "transformer: token id outside the vocabulary");
-  }
-  const auto ids = at::tensor(tree.ids, at::kInt).to(embedding_vd.device());
-  return embedding_vd.index_select(0, ids);
-}
-
-std::shared_ptr<const TreePass> make_pass(const TransformerConfig& config, const TokenTree& tree,
-                                          at::Device device) {
+// By layer: what those that see everything share, and those with a window.
+std::vector<std::shared_ptr<const TreePass>> make_passes(const TransformerConfig& config,
+                                                         const TokenTree& tree, at::Device device) {
   const std::vector<int64_t> positions = token_positions(tree);
   for (const int64_t position : positions) {
     check(position < config.max_positions, "transformer: row longer than the model's positions");
   }
-  return std::make_shared<const TreePass>(TreePass{
-      config, plan_attention(tree), rotary_table(at::tensor(positions).to(device), config)});
+  const auto position_n = at::tensor(positions).to(device);
+  const auto make = [&](int64_t window, const RotaryConfig& rotary) {
+    return std::make_shared<const TreePass>(TreePass{
+        config, plan_attention(tree, window), rotary_table(position_n, rotary, config.head_dim)});
+  };
+  std::shared_ptr<const TreePass> full, local;
+  std::vector<std::shared_ptr<const TreePass>> passes;
+  for (int64_t i = 0; i < config.layers; ++i) {
+    const int64_t window = config.window_of(static_cast<size_t>(i));
+    auto& pass = window > 0 ? local : full;
+    if (!pass) pass = make(window, window > 0 ? config.local_rotary : config.rotary);
+    passes.push_back(pass);
+  }
+  return passes;
 }
 
 }  // namespace
@@ -33,37 +38,48 @@ at::ScalarType scalar_type(ComputeType type) {
   return type == ComputeType::kFloat32 ? at::kFloat : at::kBFloat16;
 }
 
+at::Tensor embed(const at::Tensor& embedding_vd, std::span<const int32_t> ids, double scale) {
+  for (const int32_t id : ids) {
+    check(id >= 0 && id < embedding_vd.size(0), "transformer: token id outside the vocabulary");
+  }
+  const auto index = at::tensor(at::ArrayRef<int32_t>(ids.data(), ids.size()), at::kInt);
+  const auto rows = embedding_vd.index_select(0, index.to(embedding_vd.device()));
+  // The factor is one of the compute type too, as in transformers.
+  return scale == 1 ? rows : rows * at::scalar_tensor(scale, rows.options());
+}
+
 at::Tensor Transformer::hidden(const TokenTree& tree, const LoraAdapter* adapter) const {
   const at::Device device = weights_->embedding_vd.device();
   const std::vector<LayerLora> lora = fuse_adapter(adapter, device);
-  const auto pass = make_pass(config_, tree, device);
-  at::Tensor x_nd = embed(weights_->embedding_vd, tree);
+  const auto passes = make_passes(config_, tree, device);
+  at::Tensor x_nd = embed(weights_->embedding_vd, tree.ids, config_.embedding_scale);
   for (size_t i = 0; i < weights_->layers.size(); ++i) {
-    x_nd = decoder_layer(x_nd, pass, weights_->layers[i], adapter ? &lora[i] : nullptr);
+    x_nd = decoder_layer(x_nd, passes[i], weights_->layers[i], adapter ? &lora[i] : nullptr);
   }
   return differentiable_rms_norm(x_nd, weights_->norm_d, config_.norm_epsilon);
 }
 
 HeadOutput Transformer::head(const at::Tensor& hidden_nd, const at::Tensor& target_n,
                              double temperature) const {
-  return fused_head(hidden_nd, weights_->head_vd, target_n.to(hidden_nd.device()), temperature);
+  return fused_head(hidden_nd, weights_->head_vd, target_n.to(hidden_nd.device()), temperature,
+                    config_.logit_softcap);
 }
 
 at::Tensor Transformer::logits(const at::Tensor& hidden_nd) const {
   const torch::NoGradGuard no_grad;
-  return at::mm(hidden_nd, weights_->head_vd.t()).to(at::kFloat);
+  return cap_logits(at::mm(hidden_nd, weights_->head_vd.t()), config_.logit_softcap).to(at::kFloat);
 }
 
 TreeCache Transformer::prefill(TokenTree tree, const LoraAdapter* adapter) const {
   const torch::NoGradGuard no_grad;
   const at::Device device = weights_->embedding_vd.device();
   const std::vector<LayerLora> lora = fuse_adapter(adapter, device);
-  const auto pass = make_pass(config_, tree, device);
+  const auto passes = make_passes(config_, tree, device);
   TreeCache cache;
-  at::Tensor x_nd = embed(weights_->embedding_vd, tree);
+  at::Tensor x_nd = embed(weights_->embedding_vd, tree.ids, config_.embedding_scale);
   for (size_t i = 0; i < weights_->layers.size(); ++i) {
     AttentionInput kept;
-    x_nd = decoder_layer(x_nd, pass, weights_->layers[i], adapter ? &lora[i] : nullptr, &kept);
+    x_nd = decoder_layer(x_nd, passes[i], weights_->layers[i], adapter ? &lora[i] : nullptr, &kept);
     cache.keys.push_back(kept.k_knh);
     cache.values.push_back(kept.v_knh);
   }

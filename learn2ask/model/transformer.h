@@ -15,7 +15,7 @@
 #include "model/config.h"
 #include "model/lora.h"
 #include "model/token_tree.h"
-#include "weights/gguf.h"
+#include "weights/checkpoint.h"
 
 namespace l2a {
 
@@ -42,8 +42,9 @@ struct HeadOutput {
 // Frozen weights. Immutable once made: safe to use from several threads.
 class Transformer {
  public:
-  // Throws Failure naming the tensor or key that is missing or of the wrong shape.
-  static Transformer load(const GgufFile& file, const ModelOptions& options);
+  // Throws Failure naming the tensor or key that is missing, of the wrong shape, or of a part that
+  // we don't compute.
+  static Transformer load(const Checkpoint& files, const ModelOptions& options);
   // For tests: weights drawn from `seed`.
   static Transformer random(const TransformerConfig& config, const ModelOptions& options,
                             uint64_t seed);

@@ -1,15 +1,21 @@
-// Making a Transformer: from a GGUF file, or random.
+// Making a Transformer: from a checkpoint, or random.
 
 #include <cmath>
+#include <set>
 
 #include <torch/torch.h>
 
 #include "base/error.h"
+#include "base/utf8.h"
+#include "model/config_reader.h"
 #include "model/transformer.h"
 #include "model/transformer_weights.h"
 
 namespace l2a {
 namespace {
+
+constexpr const char* kHead = "lm_head.weight";
+constexpr const char* kRotaryDivisors = "rope_freqs.weight";
 
 at::Device open_device(const std::string& name) {
   try {
@@ -21,130 +27,128 @@ at::Device open_device(const std::string& name) {
   fail(ErrorCode::kUnavailable, "model: device '" + name + "': not on this machine (use cpu)");
 }
 
-TransformerConfig read_config(const GgufFile& file) {
-  const std::string architecture = file.get_string("general.architecture");
-  if (architecture != "llama") {
-    fail(ErrorCode::kUnsupported,
-         "model: architecture '" + architecture + "': only llama is supported");
-  }
-  const auto key = [&](const char* name) { return architecture + "." + name; };
-  const auto count = [&](const char* name) {
-    const int64_t value = file.get_int(key(name));
-    if (value < 1 || value > (int64_t{1} << 24)) {
-      fail_input("model: " + key(name) + ": " + std::to_string(value) + " is out of range");
-    }
-    return value;
-  };
-  TransformerConfig c;
-  c.layers = count("block_count");
-  c.width = count("embedding_length");
-  c.heads = count("attention.head_count");
-  c.kv_heads =
-      file.find_int(key("attention.head_count_kv")) ? count("attention.head_count_kv") : c.heads;
-  if (c.heads % c.kv_heads != 0) fail_input("model: kv heads do not divide the heads");
-  if (file.find_int(key("attention.key_length"))) {
-    c.head_dim = count("attention.key_length");
-  } else {
-    if (c.width % c.heads != 0) fail_input("model: heads do not divide the width");
-    c.head_dim = c.width / c.heads;
-  }
-  if (c.head_dim % 2 != 0) fail_input("model: head dimension is odd");
-  c.mlp_width = count("feed_forward_length");
-  c.max_positions = count("context_length");
-  c.norm_epsilon = file.get_float(key("attention.layer_norm_rms_epsilon"));
-  if (file.metadata().contains(key("rope.freq_base"))) {
-    c.rope_theta = file.get_float(key("rope.freq_base"));
-  }
-  for (const char* name : {"rope.scaling.type", "rope.scaling.factor"}) {
-    if (file.metadata().contains(key(name))) {
-      fail(ErrorCode::kUnsupported, "model: " + key(name) + ": scaled rotary is not supported");
-    }
-  }
-  const GgufTensor* embedding = file.find("token_embd.weight");
-  if (!embedding || embedding->shape.size() != 2) fail_input("model: token_embd.weight: missing");
-  c.vocabulary = embedding->shape[0];
-  c.tied_head = file.find("output.weight") == nullptr;
-  return c;
+void check_shape(const Checkpoint& files, const std::string& name,
+                 const std::vector<int64_t>& expected) {
+  const std::vector<int64_t>& shape = files.stored(name).shape;
+  if (shape == expected) return;
+  fail_input(c10::str("model: ", files.path().string(), ": tensor '", name, "': shape ",
+                      at::IntArrayRef(shape), ", expected ", at::IntArrayRef(expected)));
 }
 
+TransformerConfig read_config(const Checkpoint& files) {
+  const auto file = files.gguf() ? files.path() : files.path() / "config.json";
+  TransformerConfig config = config_from_json(files.config(), "model: " + file.string() + ": ");
+  if (files.has(kRotaryDivisors)) {
+    check_shape(files, kRotaryDivisors, {config.head_dim / 2});
+    config.rotary.divisors.resize(static_cast<size_t>(config.head_dim / 2));
+    files.read(kRotaryDivisors, config.rotary.divisors);
+  }
+  return config;
+}
+
+// Reads each tensor by its name, and knows in the end which were left.
 class Loader {
  public:
-  Loader(const GgufFile& file, const TransformerConfig& config, at::Device device,
+  Loader(const Checkpoint& files, const TransformerConfig& config, at::Device device,
          at::ScalarType type)
-      : file_(file), config_(config), device_(device), type_(type) {}
+      : files_(files),
+        config_(config),
+        device_(device),
+        type_(type),
+        left_(files.names().begin(), files.names().end()) {
+    left_.erase(kRotaryDivisors);
+  }
 
   Transformer::Weights load();
 
  private:
-  at::Tensor read(const std::string& name, at::IntArrayRef shape) const {
-    const GgufTensor* tensor = file_.find(name);
-    if (!tensor) fail_input("model: " + name + ": missing");
-    if (at::IntArrayRef(tensor->shape) != shape) {
-      fail_input(c10::str("model: ", name, ": shape ", at::IntArrayRef(tensor->shape),
-                          ", expected ", shape));
-    }
+  at::Tensor read(const std::string& name, const std::vector<int64_t>& shape) {
+    check_shape(files_, name, shape);
     auto values = at::empty(shape, at::kFloat);
-    dequantize(*tensor, {values.data_ptr<float>(), static_cast<size_t>(values.numel())});
-    if (!at::isfinite(values).all().item<bool>()) fail_input("model: " + name + ": not finite");
+    files_.read(name, {values.data_ptr<float>(), static_cast<size_t>(values.numel())});
+    left_.erase(name);
     return values;
   }
-  at::Tensor norm(const std::string& name) const { return read(name, {config_.width}).to(device_); }
-  at::Tensor matrix(const std::string& name, int64_t out, int64_t in) const {
+  at::Tensor norm(const std::string& name, int64_t width) {
+    auto weight = read(name + ".weight", {width});
+    if (config_.norms_add_one) weight += 1;
+    return weight.to(device_);
+  }
+  at::Tensor matrix(const std::string& name, int64_t out, int64_t in) {
     return read(name, {out, in}).to(device_, type_);
   }
-  // The file's rows pair up neighbours for the rotation; Hugging Face's (and ours) pair up the
-  // two halves of a head.
-  at::Tensor rotated(const std::string& name, int64_t heads) const {
-    const int64_t h = config_.head_dim;
-    return read(name, {heads * h, config_.width})
-        .view({heads, h / 2, 2, config_.width})
-        .transpose(1, 2)
-        .reshape({heads * h, config_.width})
-        .to(device_, type_);
+  at::Tensor bias(const std::string& name, int64_t out) {
+    return read(name, {out}).to(device_, type_);
   }
-  LayerWeights layer(int64_t index) const;
+  LayerWeights layer(int64_t index);
+  void refuse_left() const;
 
-  const GgufFile& file_;
+  const Checkpoint& files_;
   const TransformerConfig& config_;
   at::Device device_;
   at::ScalarType type_;
+  std::set<std::string> left_;
 };
 
-LayerWeights Loader::layer(int64_t index) const {
+LayerWeights Loader::layer(int64_t index) {
   const TransformerConfig& c = config_;
-  const std::string block = "blk." + std::to_string(index) + ".";
+  const std::string layer = "model.layers." + std::to_string(index) + ".";
+  const std::string attention = layer + "self_attn.", mlp = layer + "mlp.";
   const int64_t q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
-  return {
-      .attention_norm_d = norm(block + "attn_norm.weight"),
-      .qkv_oi = at::cat({rotated(block + "attn_q.weight", c.heads),
-                         rotated(block + "attn_k.weight", c.kv_heads),
-                         matrix(block + "attn_v.weight", kv, c.width)}),
-      .output_oi = matrix(block + "attn_output.weight", c.width, q),
-      .mlp_norm_d = norm(block + "ffn_norm.weight"),
-      .gate_up_oi = at::cat({matrix(block + "ffn_gate.weight", c.mlp_width, c.width),
-                             matrix(block + "ffn_up.weight", c.mlp_width, c.width)}),
-      .down_oi = matrix(block + "ffn_down.weight", c.width, c.mlp_width),
-  };
+  LayerWeights w;
+  w.attention_norm_d = norm(layer + "input_layernorm", c.width);
+  w.qkv_oi = at::cat({matrix(attention + "q_proj.weight", q, c.width),
+                      matrix(attention + "k_proj.weight", kv, c.width),
+                      matrix(attention + "v_proj.weight", kv, c.width)});
+  if (c.qkv_bias) {
+    w.qkv_bias_o = at::cat({bias(attention + "q_proj.bias", q), bias(attention + "k_proj.bias", kv),
+                            bias(attention + "v_proj.bias", kv)});
+  }
+  if (c.qk_norm) {
+    w.q_norm_h = norm(attention + "q_norm", c.head_dim);
+    w.k_norm_h = norm(attention + "k_norm", c.head_dim);
+  }
+  w.output_oi = matrix(attention + "o_proj.weight", c.width, q);
+  // Where what attention adds is normed, that norm has the name of the one before the MLP.
+  if (c.post_norms) w.output_norm_d = norm(layer + "post_attention_layernorm", c.width);
+  w.mlp_norm_d = norm(
+      layer + (c.post_norms ? "pre_feedforward_layernorm" : "post_attention_layernorm"), c.width);
+  w.gate_up_oi = at::cat({matrix(mlp + "gate_proj.weight", c.mlp_width, c.width),
+                          matrix(mlp + "up_proj.weight", c.mlp_width, c.width)});
+  w.down_oi = matrix(mlp + "down_proj.weight", c.width, c.mlp_width);
+  if (c.post_norms) w.down_norm_d = norm(layer + "post_feedforward_layernorm", c.width);
+  return w;
 }
 
 Transformer::Weights Loader::load() {
   Transformer::Weights weights;
-  weights.embedding_vd = matrix("token_embd.weight", config_.vocabulary, config_.width);
-  weights.norm_d = norm("output_norm.weight");
-  weights.head_vd = config_.tied_head ? weights.embedding_vd
-                                      : matrix("output.weight", config_.vocabulary, config_.width);
+  weights.embedding_vd = matrix("model.embed_tokens.weight", config_.vocabulary, config_.width);
+  weights.norm_d = norm("model.norm", config_.width);
+  weights.head_vd =
+      config_.tied_head ? weights.embedding_vd : matrix(kHead, config_.vocabulary, config_.width);
   for (int64_t i = 0; i < config_.layers; ++i) weights.layers.push_back(layer(i));
+  refuse_left();
   return weights;
+}
+
+// A tensor that nothing reads is a part that we would leave out without a word.
+void Loader::refuse_left() const {
+  for (const std::string& name : left_) {
+    // Old checkpoints keep the frequencies; some keep a copy of the tied embedding.
+    if (name.ends_with(".rotary_emb.inv_freq") || (config_.tied_head && name == kHead)) continue;
+    fail(ErrorCode::kUnsupported, "model: " + files_.path().string() + ": tensor '" + shown(name) +
+                                      "': of a part that we don't compute");
+  }
 }
 
 }  // namespace
 
-Transformer Transformer::load(const GgufFile& file, const ModelOptions& options) {
+Transformer Transformer::load(const Checkpoint& files, const ModelOptions& options) {
   const torch::NoGradGuard no_grad;
   Transformer model;
-  model.config_ = read_config(file);
+  model.config_ = read_config(files);
   model.options_ = options;
-  Loader loader(file, model.config_, open_device(options.device), scalar_type(options.compute));
+  Loader loader(files, model.config_, open_device(options.device), scalar_type(options.compute));
   model.weights_ = std::make_shared<const Weights>(loader.load());
   return model;
 }
@@ -159,15 +163,26 @@ Transformer Transformer::random(const TransformerConfig& c, const ModelOptions& 
         .div_(std::sqrt(static_cast<double>(in)))
         .to(device, scalar_type(options.compute));
   };
-  const auto norm = [&] { return at::rand({c.width}, generator, at::kFloat).add_(0.5).to(device); };
+  const auto norm = [&](int64_t width) {
+    return at::rand({width}, generator, at::kFloat).add_(0.5).to(device);
+  };
   const int64_t q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
   Weights weights;
   weights.embedding_vd = matrix(c.vocabulary, c.width);
-  weights.norm_d = norm();
+  weights.norm_d = norm(c.width);
   weights.head_vd = c.tied_head ? weights.embedding_vd : matrix(c.vocabulary, c.width);
   for (int64_t i = 0; i < c.layers; ++i) {
-    weights.layers.push_back({norm(), matrix(q + 2 * kv, c.width), matrix(c.width, q), norm(),
-                              matrix(2 * c.mlp_width, c.width), matrix(c.width, c.mlp_width)});
+    LayerWeights w;
+    w.attention_norm_d = norm(c.width);
+    w.qkv_oi = matrix(q + 2 * kv, c.width);
+    w.output_oi = matrix(c.width, q);
+    w.mlp_norm_d = norm(c.width);
+    w.gate_up_oi = matrix(2 * c.mlp_width, c.width);
+    w.down_oi = matrix(c.width, c.mlp_width);
+    if (c.qkv_bias) w.qkv_bias_o = matrix(1, q + 2 * kv).squeeze(0);
+    if (c.qk_norm) w.q_norm_h = norm(c.head_dim), w.k_norm_h = norm(c.head_dim);
+    if (c.post_norms) w.output_norm_d = norm(c.width), w.down_norm_d = norm(c.width);
+    weights.layers.push_back(std::move(w));
   }
   Transformer model;
   model.config_ = c;

@@ -15,6 +15,7 @@ namespace {
 using testing::random_adapter;
 using testing::random_rows;
 using testing::tiny_config;
+using testing::with_all_parts;
 
 using Rows = std::vector<std::vector<int32_t>>;
 
@@ -62,13 +63,18 @@ void expect_close(const at::Tensor& a, const at::Tensor& b, double ulps, const s
 
 struct Shape {
   int64_t heads, kv_heads;
+  bool all_parts = false;
+
+  TransformerConfig config() const {
+    const TransformerConfig c = tiny_config(heads, kv_heads);
+    return all_parts ? with_all_parts(c) : c;
+  }
 };
 
 class TreeEqualsRows : public ::testing::TestWithParam<Shape> {};
 
 TEST_P(TreeEqualsRows, HiddenStates) {
-  const auto [heads, kv_heads] = GetParam();
-  const TransformerConfig config = tiny_config(heads, kv_heads);
+  const TransformerConfig config = GetParam().config();
   const Transformer model = Transformer::random(config, kFloat, 7);
   const LoraAdapter adapter = random_adapter(config, {.rank = 4, .alpha = 8}, 8);
   const torch::NoGradGuard no_grad;
@@ -86,8 +92,7 @@ TEST_P(TreeEqualsRows, HiddenStates) {
 }
 
 TEST_P(TreeEqualsRows, GradientsOfEveryAdapterMatrix) {
-  const auto [heads, kv_heads] = GetParam();
-  const TransformerConfig config = tiny_config(heads, kv_heads);
+  const TransformerConfig config = GetParam().config();
   const Transformer model = Transformer::random(config, kFloat, 17);
   const LoraAdapter adapter = random_adapter(config, {.rank = 4, .alpha = 8}, 18);
   Rng rng(19);
@@ -104,12 +109,14 @@ TEST_P(TreeEqualsRows, GradientsOfEveryAdapterMatrix) {
 
 INSTANTIATE_TEST_SUITE_P(Shapes, TreeEqualsRows,
                          ::testing::Values(Shape{6, 6}, Shape{6, 1}, Shape{9, 3}, Shape{5, 5},
-                                           Shape{7, 1}));
+                                           Shape{7, 1}, Shape{6, 2, true}, Shape{5, 1, true}));
 
 // A transformer layer by layer in double precision from torch's own operators would be a second
 // implementation; finite differences need none.
-TEST(Transformer, GradientsAreThoseOfFiniteDifferences) {
-  const TransformerConfig config = tiny_config(4, 2);
+class FiniteDifferences : public ::testing::TestWithParam<TransformerConfig> {};
+
+TEST_P(FiniteDifferences, AreTheGradients) {
+  const TransformerConfig config = GetParam();
   const Transformer model = Transformer::random(config, kFloat, 27);
   const LoraAdapter adapter = random_adapter(config, {.rank = 4, .alpha = 8}, 28);
   Rng rng(29);
@@ -134,6 +141,9 @@ TEST(Transformer, GradientsAreThoseOfFiniteDifferences) {
   }
 }
 
+INSTANTIATE_TEST_SUITE_P(Parts, FiniteDifferences,
+                         ::testing::Values(tiny_config(4, 2), with_all_parts(tiny_config(4, 2))));
+
 TEST(Transformer, ANewAdapterChangesNothing) {
   const TransformerConfig config = tiny_config(6, 3);
   const Transformer model = Transformer::random(config, kFloat, 37);
@@ -156,8 +166,10 @@ TEST(Transformer, TheSameInputGivesTheSameBits) {
 }
 
 // bfloat16 keeps 8 bits of a number: the gradient stays within a few of its ulps.
-TEST(Transformer, Bfloat16GradientsAreNearThoseOfFloat32) {
-  const TransformerConfig config = tiny_config(6, 3);
+class Bfloat16 : public ::testing::TestWithParam<TransformerConfig> {};
+
+TEST_P(Bfloat16, GradientsAreNearThoseOfFloat32) {
+  const TransformerConfig config = GetParam();
   const Transformer narrow = Transformer::random(config, {}, 57);
   const Transformer wide = Transformer::random(config, kFloat, 57);
   const LoraAdapter adapter = random_adapter(config, {.rank = 4, .alpha = 8}, 58);
@@ -170,6 +182,9 @@ TEST(Transformer, Bfloat16GradientsAreNearThoseOfFloat32) {
     expect_close(a[i], b[i], 0.08 / kEpsilon, adapter.pairs()[i / 2].module);
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Parts, Bfloat16,
+                         ::testing::Values(tiny_config(6, 3), with_all_parts(tiny_config(6, 3))));
 
 class Head : public ::testing::TestWithParam<double> {};
 

@@ -1,6 +1,7 @@
 // The frozen weights behind a Transformer. Private to this module.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "model/decoder_layer.h"
@@ -16,5 +17,8 @@ struct Transformer::Weights {
 };
 
 at::ScalarType scalar_type(ComputeType type);
+
+// The embedding's rows times `scale`, [ids, d]. Aborts on an id that it does not have.
+at::Tensor embed(const at::Tensor& embedding_vd, std::span<const int32_t> ids, double scale);
 
 }  // namespace l2a

@@ -20,16 +20,20 @@ at::Tensor gather(const at::Tensor& x_knh, const AttentionTask& task) {
 
 // True where query i of the task may not see key j, [m, 1, keys].
 at::Tensor hidden_keys(const AttentionTask& task, at::Device device) {
-  const auto start = at::tensor(task.own_start, at::kInt).to(device).unsqueeze(1);
+  const auto column = [&](const std::vector<int32_t>& values) {
+    return at::tensor(values, at::kInt).to(device).unsqueeze(1);
+  };
+  const auto start = column(task.own_start);
+  const auto prefix_start = column(task.prefix_start) - task.prefix_tokens;
   const auto i = at::arange(task.queries(), start.options()).unsqueeze(1);
   const auto j = at::arange(-task.prefix_tokens, task.queries(), start.options()).unsqueeze(0);
-  return ((j > i) | ((j >= 0) & (j < start))).unsqueeze(1);
+  return ((j > i) | ((j >= 0) & (j < start)) | ((j < 0) & (j < prefix_start))).unsqueeze(1);
 }
 
 // Scaled scores of the task's queries, float32 [k, m * g, keys].
-at::Tensor scores(const at::Tensor& q, const at::Tensor& k, const AttentionTask& task, int64_t g) {
+at::Tensor scores(const at::Tensor& q, const at::Tensor& k, const AttentionTask& task, int64_t g,
+                  double scale) {
   const auto s = at::bmm(q, k.transpose(1, 2)).to(at::kFloat);
-  const double scale = 1 / std::sqrt(static_cast<double>(q.size(2)));
   return (s * scale)
       .view({q.size(0), task.queries(), g, task.keys()})
       .masked_fill_(hidden_keys(task, q.device()), -INFINITY)
@@ -42,25 +46,28 @@ at::Tensor task_queries(const at::Tensor& q_kngh, const AttentionTask& task) {
 
 }  // namespace
 
-AttentionOutput tree_attention(const AttentionInput& in, const std::vector<AttentionTask>& tasks) {
-  return in.q_kngh.is_cpu() ? cpu_tree_attention(in, tasks) : composed_tree_attention(in, tasks);
+AttentionOutput tree_attention(const AttentionInput& in, const std::vector<AttentionTask>& tasks,
+                               double scale) {
+  return in.q_kngh.is_cpu() ? cpu_tree_attention(in, tasks, scale)
+                            : composed_tree_attention(in, tasks, scale);
 }
 
 AttentionInput tree_attention_backward(const at::Tensor& grad_out_nkgh, const AttentionInput& in,
                                        const AttentionOutput& out,
-                                       const std::vector<AttentionTask>& tasks) {
-  return in.q_kngh.is_cpu() ? cpu_tree_attention_backward(grad_out_nkgh, in, out, tasks)
-                            : composed_tree_attention_backward(grad_out_nkgh, in, out, tasks);
+                                       const std::vector<AttentionTask>& tasks, double scale) {
+  return in.q_kngh.is_cpu()
+             ? cpu_tree_attention_backward(grad_out_nkgh, in, out, tasks, scale)
+             : composed_tree_attention_backward(grad_out_nkgh, in, out, tasks, scale);
 }
 
 AttentionOutput composed_tree_attention(const AttentionInput& in,
-                                        const std::vector<AttentionTask>& tasks) {
+                                        const std::vector<AttentionTask>& tasks, double scale) {
   const int64_t kv = in.q_kngh.size(0), n = in.q_kngh.size(1), g = in.q_kngh.size(2);
   AttentionOutput out{at::empty({n, kv, g, in.q_kngh.size(3)}, in.q_kngh.options()),
                       at::empty({kv, n, g}, in.q_kngh.options().dtype(at::kFloat))};
   for (const AttentionTask& task : tasks) {
     const auto q = task_queries(in.q_kngh, task);
-    const auto s = scores(q, gather(in.k_knh, task), task, g);
+    const auto s = scores(q, gather(in.k_knh, task), task, g, scale);
     const auto p = at::softmax(s, -1).to(q.scalar_type());
     const auto o = at::bmm(p, gather(in.v_knh, task));
     out.out_nkgh.slice(0, task.begin, task.end)
@@ -74,9 +81,9 @@ AttentionOutput composed_tree_attention(const AttentionInput& in,
 AttentionInput composed_tree_attention_backward(const at::Tensor& grad_out_nkgh,
                                                 const AttentionInput& in,
                                                 const AttentionOutput& out,
-                                                const std::vector<AttentionTask>& tasks) {
+                                                const std::vector<AttentionTask>& tasks,
+                                                double scale) {
   const int64_t g = in.q_kngh.size(2);
-  const double scale = 1 / std::sqrt(static_cast<double>(in.q_kngh.size(3)));
   const auto type = in.q_kngh.scalar_type();
   const auto wide = in.q_kngh.options().dtype(at::kFloat);
   const AttentionInput grad{at::empty_like(in.q_kngh), at::zeros(in.k_knh.sizes(), wide),
@@ -90,7 +97,7 @@ AttentionInput composed_tree_attention_backward(const at::Tensor& grad_out_nkgh,
     const auto q = task_queries(in.q_kngh, task);
     const auto k = gather(in.k_knh, task), v = gather(in.v_knh, task);
     const auto go = task_queries(grad_out_nkgh.transpose(0, 1), task);
-    const auto p = (scores(q, k, task, g) - rows(out.lse_kng)).exp();
+    const auto p = (scores(q, k, task, g, scale) - rows(out.lse_kng)).exp();
     const auto gp = at::bmm(go, v.transpose(1, 2)).to(at::kFloat);
     const auto gs = (p * (gp - rows(delta_kng)) * scale).to(type);
     grad.q_kngh.slice(1, task.begin, task.end)

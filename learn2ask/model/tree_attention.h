@@ -22,20 +22,22 @@ struct AttentionOutput {
   at::Tensor lse_kng;   // log of the softmax's denominator, float32; the backward pass needs it
 };
 
-// softmax(q k' / sqrt h) v; scores and softmax in float32.
-AttentionOutput tree_attention(const AttentionInput& in, const std::vector<AttentionTask>& tasks);
+// softmax(scale q k') v; scores and softmax in float32.
+AttentionOutput tree_attention(const AttentionInput& in, const std::vector<AttentionTask>& tasks,
+                               double scale);
 
 // Gradients of q, k and v, given that of out.
 AttentionInput tree_attention_backward(const at::Tensor& grad_out_nkgh, const AttentionInput& in,
                                        const AttentionOutput& out,
-                                       const std::vector<AttentionTask>& tasks);
+                                       const std::vector<AttentionTask>& tasks, double scale);
 
 // The same from torch's operators, on any device.
 AttentionOutput composed_tree_attention(const AttentionInput& in,
-                                        const std::vector<AttentionTask>& tasks);
+                                        const std::vector<AttentionTask>& tasks, double scale);
 AttentionInput composed_tree_attention_backward(const at::Tensor& grad_out_nkgh,
                                                 const AttentionInput& in,
                                                 const AttentionOutput& out,
-                                                const std::vector<AttentionTask>& tasks);
+                                                const std::vector<AttentionTask>& tasks,
+                                                double scale);
 
 }  // namespace l2a

@@ -60,6 +60,7 @@ class Planner {
     AttentionTask& task = tasks_.back();
     const auto start = static_cast<int32_t>(segment.begin - task.begin);
     task.own_start.insert(task.own_start.end(), segment.end - segment.begin, start);
+    task.prefix_start.resize(task.own_start.size(), 0);
     task.end = segment.end;
   }
 
@@ -82,6 +83,7 @@ class Planner {
     task.begin = segment.begin + from;
     task.end = segment.begin + to;
     task.own_start.assign(to - from, 0);
+    task.prefix_start.assign(to - from, 0);
     tasks_.push_back(std::move(task));
   }
 
@@ -91,10 +93,41 @@ class Planner {
   int64_t open_parent_ = kNone;  // siblings under it may join the last task
 };
 
+// Leaves out the first `count` tokens of the prefix.
+void drop_first(AttentionTask& task, int64_t count) {
+  task.prefix_tokens -= count;
+  size_t gone = 0;
+  for (TokenRange& range : task.prefix) {
+    const int64_t cut = std::min(count, range.end - range.begin);
+    range.begin += cut;
+    count -= cut;
+    gone += range.begin == range.end;
+  }
+  task.prefix.erase(task.prefix.begin(), task.prefix.begin() + static_cast<int64_t>(gone));
+}
+
+// Query i stands prefix_tokens + i - own_start[i] tokens down its path.
+void apply_window(AttentionTask& task, int64_t window) {
+  int64_t unseen = task.prefix_tokens;
+  for (int64_t i = 0; i < task.queries(); ++i) {
+    const int64_t first = task.prefix_tokens + i - task.own_start[i] - window + 1;
+    task.prefix_start[i] = static_cast<int32_t>(std::clamp<int64_t>(first, 0, task.prefix_tokens));
+    task.own_start[i] = std::max(task.own_start[i], static_cast<int32_t>(i - window + 1));
+    unseen = std::min<int64_t>(unseen, task.prefix_start[i]);
+  }
+  drop_first(task, unseen);
+  for (int32_t& start : task.prefix_start) start -= static_cast<int32_t>(unseen);
+}
+
 }  // namespace
 
-std::vector<AttentionTask> plan_attention(const TokenTree& tree, int64_t max_queries) {
-  return Planner(tree, max_queries).plan();
+std::vector<AttentionTask> plan_attention(const TokenTree& tree, int64_t window,
+                                          int64_t max_queries) {
+  std::vector<AttentionTask> tasks = Planner(tree, max_queries).plan();
+  if (window > 0) {
+    for (AttentionTask& task : tasks) apply_window(task, window);
+  }
+  return tasks;
 }
 
 std::vector<int64_t> token_positions(const TokenTree& tree) {

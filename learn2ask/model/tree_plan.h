@@ -11,21 +11,24 @@
 
 namespace l2a {
 
-// The queries are the packed tokens [begin, end). Each attends to all tokens of `prefix` and,
-// among the task's own, to those from own_start up to and including itself.
+// The queries are the packed tokens [begin, end). Each attends to the tokens of `prefix` from
+// prefix_start on and, among the task's own, to those from own_start up to and including itself.
 struct AttentionTask {
   std::vector<TokenRange> prefix;
   int64_t prefix_tokens = 0;
   int64_t begin = 0, end = 0;
-  std::vector<int32_t> own_start;  // for each query, counted from `begin`
+  std::vector<int32_t> prefix_start;  // for each query, counted along the prefix
+  std::vector<int32_t> own_start;     // for each query, counted from `begin`; ascending
 
   int64_t queries() const { return end - begin; }
   int64_t keys() const { return prefix_tokens + queries(); }
 };
 
 // The tasks cover the tree's tokens in packed order. Long segments are cut and neighbouring
-// siblings put together at about `max_queries` tokens.
-std::vector<AttentionTask> plan_attention(const TokenTree& tree, int64_t max_queries = 128);
+// siblings put together at about `max_queries` tokens. With a `window` above 0 a token sees the
+// last so many tokens of its path only, itself included.
+std::vector<AttentionTask> plan_attention(const TokenTree& tree, int64_t window = 0,
+                                          int64_t max_queries = 128);
 
 // Position id of each packed token.
 std::vector<int64_t> token_positions(const TokenTree& tree);

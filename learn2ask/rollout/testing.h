@@ -35,7 +35,6 @@ inline BpeTokenizer byte_tokenizer() {
   v.merges = {"t h"};
   v.is_special.assign(v.tokens.size(), false);
   v.is_special[257] = v.is_special[258] = true;
-  v.pre_tokenizer = "gpt-2";
   return BpeTokenizer(std::move(v));
 }
 

@@ -1,12 +1,15 @@
 #include "tokenizer/bpe.h"
 
+#include <algorithm>
 #include <array>
+#include <functional>
 #include <limits>
+#include <map>
 #include <queue>
 #include <unordered_map>
 
 #include "base/utf8.h"
-#include "tokenizer/pre_tokenizer.h"
+#include "tokenizer/compose.h"
 
 namespace l2a {
 namespace {
@@ -71,10 +74,16 @@ struct BpeTokenizer::Impl {
   std::unordered_map<std::string, int32_t> special_ids;
   std::array<int32_t, 256> byte_ids;  // kNone: the vocabulary lacks the byte
   std::unordered_map<uint64_t, Merge> merges;
+  PreTokenizer pre_tokenizer;
+  bool compose;
+  std::unordered_map<std::string, int32_t> whole_pieces;  // bytes -> id; empty: not looked up
+  std::map<std::string, int32_t, std::greater<>> added;   // longer ones before their prefixes
 
   void add_tokens(const BpeVocabulary& vocabulary, std::unordered_map<std::string, int32_t>& ids);
   void add_merges(const std::vector<std::string>& lines,
                   const std::unordered_map<std::string, int32_t>& ids);
+  std::pair<size_t, int32_t> added_at(std::string_view text) const;
+  void encode_plain(std::string_view text, std::vector<int32_t>& out) const;
   void encode_piece(std::string_view piece, std::vector<int32_t>& out) const;
 };
 
@@ -105,13 +114,21 @@ void BpeTokenizer::Impl::add_tokens(const BpeVocabulary& vocabulary,
   for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
     const std::string& token = vocabulary.tokens[id];
     const auto number = static_cast<int32_t>(id);
+    if (token.empty()) {
+      if (!vocabulary.is_special[id]) refuse("token " + std::to_string(id) + ": empty");
+      bytes.emplace_back();
+      continue;
+    }
     if (vocabulary.is_special[id]) {
       bytes.push_back(token);
       special_ids.emplace(token, number);
+    } else if (std::find(vocabulary.added.begin(), vocabulary.added.end(), number) !=
+               vocabulary.added.end()) {
+      bytes.push_back(token);
+      added.emplace(token, number);
     } else {
       bytes.push_back(token_bytes(token, id));
     }
-    if (token.empty()) refuse("token " + std::to_string(id) + ": empty");
     if (!ids.emplace(token, number).second) {
       refuse("token " + std::to_string(id) + " '" + shown(token) + "': given twice");
     }
@@ -144,9 +161,28 @@ void BpeTokenizer::Impl::add_merges(const std::vector<std::string>& lines,
   }
 }
 
+// The longest added token that `text` starts with; length 0 when there is none.
+std::pair<size_t, int32_t> BpeTokenizer::Impl::added_at(std::string_view text) const {
+  // In descending order a token comes after the longer ones that it is a prefix of.
+  for (const auto& [token, id] : added) {
+    if (text.starts_with(token)) return {token.size(), id};
+  }
+  return {0, kNone};
+}
+
+void BpeTokenizer::Impl::encode_plain(std::string_view text, std::vector<int32_t>& out) const {
+  const std::string composed = compose ? compose_unicode9(text) : std::string();
+  split_pieces(pre_tokenizer, compose ? std::string_view(composed) : text,
+               [&](std::string_view piece) { encode_piece(piece, out); });
+}
+
 // Merges the best pair until none is left. A heap of candidates keeps this at O(n log n) for a
 // piece of any length; a candidate whose symbols have changed meanwhile is passed over.
 void BpeTokenizer::Impl::encode_piece(std::string_view piece, std::vector<int32_t>& out) const {
+  if (!whole_pieces.empty()) {
+    const auto whole = whole_pieces.find(std::string(piece));
+    if (whole != whole_pieces.end()) return out.push_back(whole->second);
+  }
   std::vector<Symbol> symbols;
   symbols.reserve(piece.size());
   for (const char c : piece) {
@@ -192,17 +228,19 @@ BpeTokenizer::BpeTokenizer(BpeVocabulary vocabulary) {
            std::to_string(vocabulary.tokens.size()) + " tokens");
   }
   if (vocabulary.merges.empty()) refuse("no merges: a byte-level BPE tokenizer cannot do without");
-  // "smollm" would also cut at every digit; transformers does not (docs/tokenizer.md), and we
-  // follow it.
-  if (vocabulary.pre_tokenizer != "smollm" && vocabulary.pre_tokenizer != "gpt-2") {
-    fail(ErrorCode::kUnsupported, "tokenizer: unknown pre-tokenizer '" +
-                                      shown(vocabulary.pre_tokenizer) + "' (known: smollm, gpt-2)");
-  }
   auto impl = std::make_unique<Impl>();
   std::unordered_map<std::string, int32_t> ids;
   impl->add_tokens(vocabulary, ids);
   impl->add_merges(vocabulary.merges, ids);
   impl->special = std::move(vocabulary.is_special);
+  impl->pre_tokenizer = vocabulary.pre_tokenizer;
+  impl->compose = vocabulary.compose;
+  if (vocabulary.whole_pieces_first) {
+    for (size_t id = 0; id < impl->bytes.size(); ++id) {
+      if (!impl->special[id] && !impl->bytes[id].empty())
+        impl->whole_pieces.emplace(impl->bytes[id], static_cast<int32_t>(id));
+    }
+  }
   impl_ = std::move(impl);
 }
 
@@ -215,7 +253,18 @@ Result<std::vector<int32_t>> BpeTokenizer::encode(std::string_view text) const {
                  "text: byte " + std::to_string(*bad + 1) + ": invalid UTF-8"};
   }
   std::vector<int32_t> ids;
-  split_gpt2(text, [&](std::string_view piece) { impl_->encode_piece(piece, ids); });
+  size_t done = 0;
+  for (size_t at = 0; at < text.size() && !impl_->added.empty();) {
+    const auto [length, id] = impl_->added_at(text.substr(at));
+    if (length == 0) {
+      ++at;
+      continue;
+    }
+    impl_->encode_plain(text.substr(done, at - done), ids);
+    ids.push_back(id);
+    done = at += length;
+  }
+  impl_->encode_plain(text.substr(done), ids);
   return ids;
 }
 

@@ -1,4 +1,4 @@
-// Byte-level BPE (GPT-2 family): text to token ids and back.
+// Byte-level BPE (GPT-2, Llama 3, Qwen2): text to token ids and back.
 #pragma once
 
 #include <cstdint>
@@ -9,22 +9,30 @@
 #include <vector>
 
 #include "base/error.h"
+#include "tokenizer/pre_tokenizer.h"
 
 namespace l2a {
 
 // What a tokenizer is made of, from whichever file it came.
 struct BpeVocabulary {
-  std::vector<std::string> tokens;  // in the byte-to-unicode alphabet, index = id
+  // In the byte-to-unicode alphabet, index = id. Empty where no token has the id: such an id is
+  // special, and decodes to nothing.
+  std::vector<std::string> tokens;
   std::vector<std::string> merges;  // "left right", best first
   std::vector<bool> is_special;     // control tokens: never produced from text
-  std::string pre_tokenizer;        // GGUF name: "smollm", "gpt-2"
+  PreTokenizer pre_tokenizer = PreTokenizer::kGpt2;
+  bool compose = false;             // text is brought into Unicode's form NFC first (compose.h)
+  bool whole_pieces_first = false;  // a piece that is a token is not put together from merges
+  // Tokens in plain text (not in the byte alphabet) that are found in text before anything else,
+  // the longest at the first place that has one. None of them special.
+  std::vector<int32_t> added;
 };
 
 // Thread-safe once made.
 class BpeTokenizer {
  public:
   // Throws Failure: no merges, a merge of tokens that are not in the vocabulary, a token given
-  // twice or outside the byte alphabet, an unknown pre-tokenizer; each says which.
+  // twice or outside the byte alphabet; each says which.
   explicit BpeTokenizer(BpeVocabulary vocabulary);
   ~BpeTokenizer();
   BpeTokenizer(BpeTokenizer&&) noexcept;

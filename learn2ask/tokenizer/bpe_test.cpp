@@ -33,7 +33,6 @@ BpeVocabulary tiny_vocabulary() {
   v.merges = {"a b", "ab c"};
   v.is_special.assign(v.tokens.size(), false);
   v.is_special.back() = true;
-  v.pre_tokenizer = "gpt-2";
   return v;
 }
 
@@ -96,8 +95,6 @@ TEST(BpeTokenizer, SaysWhatIsWrongWithAVocabulary) {
             "tokenizer: no merges: a byte-level BPE tokenizer cannot do without");
   EXPECT_EQ(with([](auto& v) { v.is_special.pop_back(); }),
             "tokenizer: 258 token types for 259 tokens");
-  EXPECT_EQ(with([](auto& v) { v.pre_tokenizer = "llama-bpe"; }),
-            "tokenizer: unknown pre-tokenizer 'llama-bpe' (known: smollm, gpt-2)");
   EXPECT_EQ(with([](auto& v) { v.merges[1] = "ab d"; }),
             "tokenizer: merge 1 'ab d': no token 'abd'");
   EXPECT_EQ(with([](auto& v) { v.merges[1] = "abc "; }), "tokenizer: merge 1 'abc ': no token ''");

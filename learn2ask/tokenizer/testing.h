@@ -76,7 +76,6 @@ inline const SmolLm& smollm() {
     result.vocabulary.tokens = json["tokens"].get<std::vector<std::string>>();
     result.vocabulary.merges = json["merges"].get<std::vector<std::string>>();
     for (const auto& type : json["types"]) result.vocabulary.is_special.push_back(type == 3);
-    result.vocabulary.pre_tokenizer = "smollm";
     result.chat_template = json["template"];
     return result;
   }();
@@ -205,6 +204,12 @@ inline std::vector<std::string> made_texts(size_t count) {
                                                   "https://a.b/c?d=e",
                                                   "x@y.org",
                                                   "<|im_start|>",
+                                                  "<tool_call>",
+                                                  "<tool_call>s",
+                                                  "\n\n\n",
+                                                  "'\u017F",
+                                                  "'T",
+                                                  " \r\n ",
                                                   "<|im_end|>",
                                                   "<|endoftext|>",
                                                   "<repo_name>",

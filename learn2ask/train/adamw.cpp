@@ -71,12 +71,12 @@ void AdamW::zero_grad() {
 
 void AdamW::save(const std::filesystem::path& path) const {
   std::vector<at::Tensor> kept;  // holds the bytes while they are written
-  std::vector<SafetensorsTensor> tensors;
+  std::vector<StoredTensor> tensors;
   const auto add = [&](const char* name, size_t i, const at::Tensor& t) {
     kept.push_back(t.cpu().contiguous());
     const auto* bytes = static_cast<const std::byte*>(kept.back().data_ptr());
     tensors.push_back({.name = fmt::format("{}.{}", name, i),
-                       .type = SafetensorsType::kF32,
+                       .type = ElementType::kF32,
                        .shape = t.sizes().vec(),
                        .data = {bytes, kept.back().nbytes()}});
   };
@@ -96,7 +96,7 @@ void AdamW::load(const std::filesystem::path& path) {
     const auto key = fmt::format("{}.{}", name, i);
     const auto* tensor = file.find(key);
     if (tensor == nullptr) refuse(fmt::format("'{}': missing", key));
-    if (tensor->type != SafetensorsType::kF32 || tensor->shape != into.sizes().vec()) {
+    if (tensor->type != ElementType::kF32 || tensor->shape != into.sizes().vec()) {
       refuse(fmt::format("'{}': not of the parameter's shape and type", key));
     }
     auto host = at::empty(into.sizes(), at::kFloat);

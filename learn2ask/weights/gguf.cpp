@@ -5,7 +5,7 @@
 #include <unordered_map>
 
 #include "base/utf8.h"
-#include "weights/ggml_blocks.h"
+#include "weights/element_layout.h"
 #include "weights/gguf_reader.h"
 #include "weights/mapped_file.h"
 
@@ -16,7 +16,7 @@ struct GgufFile::Impl {
 
   MappedFile file;
   std::map<std::string, GgufValue> metadata;
-  std::vector<GgufTensor> tensors;
+  std::vector<StoredTensor> tensors;
   std::unordered_map<std::string, size_t> index;  // tensor name -> place in `tensors`
   std::string where;                              // "model: FILE: "
 };
@@ -76,7 +76,7 @@ uint64_t read_alignment(GgufReader& in, const std::map<std::string, GgufValue>& 
 
 // A tensor as the file describes it; its bytes are looked up once the data's start is known.
 struct TensorInfo {
-  GgufTensor tensor;
+  StoredTensor tensor;
   uint64_t offset = 0, bytes = 0;
 };
 
@@ -107,10 +107,10 @@ TensorInfo read_tensor_info(GgufReader& in, uint64_t number, const std::string& 
   if (info.tensor.name.empty()) in.refuse("an empty name");
   info.tensor.shape = read_shape(in);
   const auto type = in.number<uint32_t>();
-  const GgmlLayout* layout = find_layout(type);
+  const ElementLayout* layout = find_layout(type);
   if (!layout) {
     fail(ErrorCode::kUnsupported, where + name + ": element type " + std::to_string(type) +
-                                      " where F32, F16, BF16, Q4_0, Q4_1 and Q8_0 are known");
+                                      " where " + layout_names() + " are known");
   }
   info.tensor.type = layout->type;
   const auto row = static_cast<uint64_t>(info.tensor.shape.back());
@@ -186,9 +186,9 @@ GgufFile GgufFile::open(const std::filesystem::path& path) {
 }
 
 const std::map<std::string, GgufValue>& GgufFile::metadata() const { return impl_->metadata; }
-const std::vector<GgufTensor>& GgufFile::tensors() const { return impl_->tensors; }
+const std::vector<StoredTensor>& GgufFile::tensors() const { return impl_->tensors; }
 
-const GgufTensor* GgufFile::find(const std::string& name) const {
+const StoredTensor* GgufFile::find(const std::string& name) const {
   const auto found = impl_->index.find(name);
   return found == impl_->index.end() ? nullptr : &impl_->tensors[found->second];
 }

@@ -7,25 +7,14 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "base/error.h"
+#include "weights/stored_tensor.h"
 
 namespace l2a {
-
-// Element types that we read; the numbers are the file format's.
-enum class GgmlType : uint32_t { kF32 = 0, kF16 = 1, kQ4_0 = 2, kQ4_1 = 3, kQ8_0 = 8, kBf16 = 30 };
-const char* ggml_type_name(GgmlType type);
-
-struct GgufTensor {
-  std::string name;
-  GgmlType type = GgmlType::kF32;
-  std::vector<int64_t> shape;       // row-major, outermost first (the file's order reversed)
-  std::span<const std::byte> data;  // into the mapping; lives as long as the GgufFile
-};
 
 using GgufValue = std::variant<uint64_t, int64_t, double, bool, std::string, std::vector<uint64_t>,
                                std::vector<int64_t>, std::vector<double>, std::vector<bool>,
@@ -39,8 +28,8 @@ class GgufFile {
   static GgufFile open(const std::filesystem::path& path);
 
   const std::map<std::string, GgufValue>& metadata() const;
-  const std::vector<GgufTensor>& tensors() const;
-  const GgufTensor* find(const std::string& name) const;  // nullptr when absent
+  const std::vector<StoredTensor>& tensors() const;
+  const StoredTensor* find(const std::string& name) const;  // nullptr when absent
 
   // A metadata value of the asked type. Throws Failure naming the key when absent or of
   // another type. get_int takes either signedness.
@@ -56,9 +45,5 @@ class GgufFile {
   struct Impl;
   std::shared_ptr<const Impl> impl_;
 };
-
-// The tensor's values as float, bit-identical to the `gguf` Python package's. Out has as many
-// elements as the tensor.
-void dequantize(const GgufTensor& tensor, std::span<float> out);
 
 }  // namespace l2a

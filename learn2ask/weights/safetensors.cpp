@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/utf8.h"
+#include "weights/element_layout.h"
 #include "weights/mapped_file.h"
 
 namespace l2a {
@@ -21,7 +22,7 @@ struct SafetensorsFile::Impl {
 
   MappedFile file;
   std::map<std::string, std::string> metadata;
-  std::vector<SafetensorsTensor> tensors;         // in the order of their data
+  std::vector<StoredTensor> tensors;              // in the order of their data
   std::unordered_map<std::string, size_t> index;  // tensor name -> place in `tensors`
 };
 
@@ -30,20 +31,9 @@ namespace {
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // as the reference implementation
 constexpr char kMetadataKey[] = "__metadata__";
 
-struct TypeInfo {
-  SafetensorsType type;
-  const char* name;
-  uint64_t bytes;
-};
-
-constexpr TypeInfo kTypes[] = {
-    {SafetensorsType::kF32, "F32", 4},
-    {SafetensorsType::kF16, "F16", 2},
-    {SafetensorsType::kBf16, "BF16", 2},
-    {SafetensorsType::kI64, "I64", 8},
-};
-
-const TypeInfo& type_info(SafetensorsType type) { return kTypes[static_cast<size_t>(type)]; }
+// The types of safetensors that we read and write; their names are those of the layouts.
+constexpr ElementType kTypes[] = {ElementType::kF32, ElementType::kF16, ElementType::kBf16,
+                                  ElementType::kI64};
 
 // Whole and not negative; nullopt otherwise.
 std::optional<uint64_t> as_count(const Json& value) {
@@ -80,25 +70,25 @@ std::map<std::string, std::string> read_metadata(const Json& value, const std::s
 }
 
 // One entry of the header. `where` names the file and the tensor; `data` is what offsets refer to.
-SafetensorsTensor read_tensor(std::string name, const Json& entry, std::span<const std::byte> data,
-                              const std::string& where) {
+StoredTensor read_tensor(std::string name, const Json& entry, std::span<const std::byte> data,
+                         const std::string& where) {
   if (!entry.is_object()) fail_input(where + "expected an object");
-  SafetensorsTensor tensor;
+  StoredTensor tensor;
   tensor.name = std::move(name);
 
   const auto dtype = get_string(entry, "dtype");
   if (!dtype) fail_input(where + dtype.error().message);
   const auto* known = std::find_if(std::begin(kTypes), std::end(kTypes),
-                                   [&](const TypeInfo& type) { return type.name == *dtype; });
+                                   [&](ElementType type) { return element_name(type) == *dtype; });
   if (known == std::end(kTypes)) {
     fail(ErrorCode::kUnsupported,
          where + "dtype '" + shown(*dtype) + "' where F32, F16, BF16 and I64 are known");
   }
-  tensor.type = known->type;
+  tensor.type = *known;
 
   const auto shape = entry.find("shape");
   if (shape == entry.end() || !shape->is_array()) fail_input(where + "'shape': expected an array");
-  uint64_t size = known->bytes;
+  uint64_t size = layout_of(*known).block_bytes;
   for (const auto& length : *shape) {
     const auto count = as_count(length);
     if (!count || *count > INT64_MAX) fail_input(where + "'shape': expected whole numbers");
@@ -128,9 +118,9 @@ SafetensorsTensor read_tensor(std::string name, const Json& entry, std::span<con
 
 // Sorts the tensors by where their data lies, and refuses data that is shared or of no tensor:
 // such bytes could hide anything.
-void refuse_overlaps_and_holes(std::vector<SafetensorsTensor>& tensors,
-                               std::span<const std::byte> data, const std::string& where) {
-  const auto end_of = [](const SafetensorsTensor& t) { return t.data.data() + t.data.size(); };
+void refuse_overlaps_and_holes(std::vector<StoredTensor>& tensors, std::span<const std::byte> data,
+                               const std::string& where) {
+  const auto end_of = [](const StoredTensor& t) { return t.data.data() + t.data.size(); };
   std::stable_sort(tensors.begin(), tensors.end(), [&](const auto& a, const auto& b) {
     return std::pair(a.data.data(), end_of(a)) < std::pair(b.data.data(), end_of(b));
   });
@@ -176,9 +166,9 @@ SafetensorsFile SafetensorsFile::open(const std::filesystem::path& path) {
   return file;
 }
 
-const std::vector<SafetensorsTensor>& SafetensorsFile::tensors() const { return impl_->tensors; }
+const std::vector<StoredTensor>& SafetensorsFile::tensors() const { return impl_->tensors; }
 
-const SafetensorsTensor* SafetensorsFile::find(const std::string& name) const {
+const StoredTensor* SafetensorsFile::find(const std::string& name) const {
   const auto found = impl_->index.find(name);
   return found == impl_->index.end() ? nullptr : &impl_->tensors[found->second];
 }
@@ -187,20 +177,21 @@ const std::map<std::string, std::string>& SafetensorsFile::metadata() const {
   return impl_->metadata;
 }
 
-void write_safetensors(const std::filesystem::path& path,
-                       std::span<const SafetensorsTensor> tensors,
+void write_safetensors(const std::filesystem::path& path, std::span<const StoredTensor> tensors,
                        const std::map<std::string, std::string>& metadata) {
   Json header = Json::object();
   if (!metadata.empty()) header[kMetadataKey] = metadata;
   uint64_t offset = 0;
   for (const auto& tensor : tensors) {
-    const auto& type = type_info(tensor.type);
-    uint64_t size = type.bytes;
-    for (int64_t dimension : tensor.shape) size *= static_cast<uint64_t>(dimension);
+    check(std::count(std::begin(kTypes), std::end(kTypes), tensor.type) == 1,
+          "write_safetensors: a type that the format lacks");
+    const auto size =
+        static_cast<uint64_t>(element_count(tensor)) * layout_of(tensor.type).block_bytes;
     check(tensor.data.size() == size, "write_safetensors: data of another size than the shape");
     check(!header.contains(tensor.name), "write_safetensors: a name given twice");
-    header[tensor.name] = {
-        {"dtype", type.name}, {"shape", tensor.shape}, {"data_offsets", {offset, offset + size}}};
+    header[tensor.name] = {{"dtype", element_name(tensor.type)},
+                           {"shape", tensor.shape},
+                           {"data_offsets", {offset, offset + size}}};
     offset += size;
   }
   std::string text = dump_json(header);

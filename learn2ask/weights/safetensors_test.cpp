@@ -48,11 +48,11 @@ TEST(SafetensorsFile, ReadsBackWhatWasWritten) {
   const TemporaryFolder folder;
   const auto data = some_bytes(64);
   const std::span<const std::byte> bytes = data;
-  const std::vector<SafetensorsTensor> tensors = {
-      {"w.2", SafetensorsType::kI64, {2, 2}, bytes.first(32)},
-      {"w.1", SafetensorsType::kF32, {3}, bytes.subspan(32, 12)},
-      {"\u00FC", SafetensorsType::kF16, {1, 4}, bytes.subspan(44, 8)},
-      {"none", SafetensorsType::kBf16, {0}, {}}};
+  const std::vector<StoredTensor> tensors = {
+      {"w.2", ElementType::kI64, {2, 2}, bytes.first(32)},
+      {"w.1", ElementType::kF32, {3}, bytes.subspan(32, 12)},
+      {"\u00FC", ElementType::kF16, {1, 4}, bytes.subspan(44, 8)},
+      {"none", ElementType::kBf16, {0}, {}}};
   for (const std::map<std::string, std::string>& metadata :
        {std::map<std::string, std::string>{}, {{"format", "pt"}, {"r", "16"}}}) {
     write_safetensors(folder / "file", tensors, metadata);
@@ -77,10 +77,9 @@ TEST(SafetensorsFile, AgreesWithTheSafetensorsPackage) {
   const TemporaryFolder folder;
   const auto data = some_bytes(24);
   const std::span<const std::byte> bytes = data;
-  const std::vector<SafetensorsTensor> tensors = {
-      {"f32", SafetensorsType::kF32, {1, 2}, bytes.first(8)},
-      {"f16", SafetensorsType::kF16, {4}, bytes.subspan(8, 8)},
-      {"i64", SafetensorsType::kI64, {}, bytes.subspan(16, 8)}};
+  const std::vector<StoredTensor> tensors = {{"f32", ElementType::kF32, {1, 2}, bytes.first(8)},
+                                             {"f16", ElementType::kF16, {4}, bytes.subspan(8, 8)},
+                                             {"i64", ElementType::kI64, {}, bytes.subspan(16, 8)}};
   write_safetensors(folder / "ours", tensors, {{"format", "pt"}});
   const std::string command = L2A_PYTHON " " L2A_SOURCE_DIR
                                          "/tests/reference/gguf_values.py reread " +
@@ -177,7 +176,7 @@ TEST(SafetensorsFile, SaysWhatIsWrong) {
 
 TEST(WriteSafetensors, LeavesNoFileWhereItCannotWrite) {
   const auto data = some_bytes(4);
-  const std::vector<SafetensorsTensor> tensors = {{"t", SafetensorsType::kF32, {1}, data}};
+  const std::vector<StoredTensor> tensors = {{"t", ElementType::kF32, {1}, data}};
   EXPECT_THROW(write_safetensors("/nonexistent/folder/file", tensors, {}), Failure);
 }
 

@@ -6,7 +6,8 @@ from program import ProgramTest, contents, run
 from tiny_policy import write_tiny_policy
 
 COMMANDS = ("generate", "import", "label", "inspect", "train sft", "train grpo", "eval", "chat",
-            "model", "model info", "model tokenize", "model template", "demo")
+            "model", "model info", "model check", "model tokenize", "model template",
+            "model logits", "model generate", "demo")
 
 
 class UsageTest(ProgramTest):
@@ -25,8 +26,8 @@ class UsageTest(ProgramTest):
 
     def test_bad_input_is_exit_code_1_and_one_line(self):
         labels = self.inputs / "labels" / "train.jsonl"
-        padded = self.inputs / "padded.gguf"
-        write_tiny_policy(padded, rows_too_many=2)
+        cut = self.inputs / "cut.gguf"
+        write_tiny_policy(cut, rows_missing=2)
         for line, message in (
             ("label - --out out", "read: -: No such file or directory"),
             ("inspect none.jsonl", "none.jsonl: no such file"),
@@ -49,8 +50,8 @@ class UsageTest(ProgramTest):
              "read: none.yaml: No such file or directory"),
             (f"train grpo {labels} --out out --set reward.grader=mach",
              "--set: 'reward.grader': expected one of match, words, got 'mach'"),
-            (f"train sft {labels} --out out --set policy.model={padded}",
-             f"model: {padded}: its tokenizer has 259 tokens, its embedding 261 rows"),
+            (f"train sft {labels} --out out --set policy.model={cut}",
+             f"tokenizer: {cut}: 259 tokens where the embedding has 257 rows"),
             ("demo --recipe none.yaml", "read: none.yaml: No such file or directory"),
         ):
             with self.subTest(line):

@@ -34,7 +34,7 @@ def shapes(vocabulary):
         yield f"{name}ffn_down.weight", (WIDTH, MLP_WIDTH)
 
 
-def write_tiny_policy(path, rows_too_many=0):
+def write_tiny_policy(path, rows_missing=0):
     tokens = [*byte_symbols(), "th", *SPECIALS]
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_context_length(POSITIONS)
@@ -52,7 +52,7 @@ def write_tiny_policy(path, rows_too_many=0):
     writer.add_token_merges(["t h"])
     writer.add_chat_template(CHATML)
     random = np.random.default_rng(0)
-    for name, shape in shapes(len(tokens) + rows_too_many):
+    for name, shape in shapes(len(tokens) - rows_missing):
         values = random.normal(0, 0.1, shape) if len(shape) == 2 else np.ones(shape)
         writer.add_tensor(name, values.astype(np.float32))
     writer.write_header_to_file()

@@ -14,7 +14,9 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-TYPES = [gguf.GGMLQuantizationType[name] for name in ("F32", "F16", "BF16", "Q4_0", "Q4_1", "Q8_0")]
+NAMES = "F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K"
+np.seterr(all="ignore")  # scales that are no numbers are among the bit patterns
+TYPES = [gguf.GGMLQuantizationType[name] for name in NAMES.split()]
 
 
 def blocks(rng, kind, rows, columns):
@@ -37,9 +39,9 @@ def small(folder):
     halves = halves[~np.isnan(halves)].reshape(2, -1)
     values = {"every.half": (halves, gguf.GGMLQuantizationType.F16)}
     for kind in TYPES:
-        data = blocks(rng, kind, 48, 64)
+        data = blocks(rng, kind, 48, 512)
         if kind in (gguf.GGMLQuantizationType.F32, gguf.GGMLQuantizationType.F16):
-            data = rng.standard_normal((48, 64)).astype(np.float32 if kind == TYPES[0] else np.float16)
+            data = rng.standard_normal((48, 512)).astype(np.float32 if kind == TYPES[0] else np.float16)
         values["t." + kind.name.lower()] = (data, kind)
     expected = {}
     for name, (data, kind) in values.items():

@@ -1,7 +1,10 @@
 """What Hugging Face makes of texts: the reference that the tokenizer's tests compare with.
 
 usage: tokenizer_ids.py vocabulary GGUF OUT          {"tokens", "merges", "types", "template"}
-       tokenizer_ids.py bpe GGUF IN OUT              a JSON string a line -> its ids
+       tokenizer_ids.py train FOLDER IN OUT          trains a tokenizer of each kind on the texts of
+                                                     IN: FOLDER/KIND/tokenizer.json; OUT stays empty
+       tokenizer_ids.py bpe MODEL IN OUT             a JSON string a line -> its ids, by a GGUF file
+                                                     or a folder
        tokenizer_ids.py wordpiece FOLDER IN OUT      the same for a BERT folder, with [CLS] and [SEP]
        tokenizer_ids.py chat GGUF IN OUT             OpenAI messages a line -> {"text", "ids"}
 
@@ -34,6 +37,44 @@ def vocabulary(path, out):
                "types": field("ggml.token_type"), "template": field("chat_template")}, out)
 
 
+CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+WORD = r"|[^\r\n\p{L}\p{N}]?\p{L}+"
+
+
+def train(folder, lines):
+    from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    def pattern(numbers):
+        regex = Regex(CONTRACTIONS + WORD + numbers + REST)
+        return pre_tokenizers.Sequence([
+            pre_tokenizers.Split(regex, "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+
+    own = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    digits = pre_tokenizers.Digits(individual_digits=True)
+    kinds = {
+        "gpt2": (own, None, False),
+        "smollm": (pre_tokenizers.Sequence([digits, own]), None, False),
+        "llama3": (pattern(r"|\p{N}{1,3}"), None, True),
+        "qwen2": (pattern(r"|\p{N}"), normalizers.NFC(), False),
+    }
+    texts = [json.loads(line) for line in lines]
+    for name, (pre_tokenizer, normalizer, ignore_merges) in kinds.items():
+        tokenizer = Tokenizer(models.BPE(ignore_merges=ignore_merges))
+        tokenizer.pre_tokenizer = pre_tokenizer
+        if normalizer:
+            tokenizer.normalizer = normalizer
+        tokenizer.train_from_iterator(texts, trainers.BpeTrainer(
+            vocab_size=3000, show_progress=False,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+        tokenizer.add_special_tokens(["<|im_start|>", "<|im_end|>"])
+        tokenizer.add_tokens([AddedToken(text, normalized=False)
+                              for text in ("<tool_call>", "<tool_call>s", "\n\n\n")])
+        PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(folder + "/" + name)
+
+
 def encode(path, lines, out, **options):
     tokenizer = load(path)
     texts = [json.loads(line) for line in lines]
@@ -57,7 +98,9 @@ def main():
             vocabulary(model, out)
             return
         with open(files[0], encoding="utf-8") as lines:
-            if what == "bpe":
+            if what == "train":
+                train(model, lines)
+            elif what == "bpe":
                 encode(model, lines, out, add_special_tokens=False)
             elif what == "wordpiece":
                 encode(model, lines, out, truncation=True, max_length=256, padding=False)

@@ -1,0 +1,175 @@
+// Small random models of every architecture, live against transformers and peft
+// (tests/reference/tiny_models.py).
+
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/rng.h"
+#include "model/decode_batch.h"
+#include "model/testing.h"
+#include "model/transformer.h"
+#include "weights/checkpoint.h"
+#include "weights/safetensors.h"
+
+namespace l2a {
+namespace {
+
+namespace fs = std::filesystem;
+
+using Rows = std::vector<std::vector<int32_t>>;
+
+constexpr int64_t kGreedyTokens = 64;
+// Rounding of sums grows like the root of their terms and of the layers: ulps of the norm.
+constexpr double kTolerance = 64 * std::numeric_limits<float>::epsilon();
+constexpr double kGradientTolerance = 256 * std::numeric_limits<float>::epsilon();
+
+bool has_python() { return fs::exists(L2A_SOURCE_DIR "/.deps/venv/bin/python"); }
+
+// The models with adapters, and what the reference makes of them; written once.
+class Architectures : public ::testing::TestWithParam<const char*> {
+ protected:
+  static void SetUpTestSuite() {
+    if (!has_python()) return;
+    folder_ = fs::temp_directory_path() / ("l2a_architectures_" + std::to_string(getpid()));
+    fs::create_directories(folder_);
+    reference("write " + folder_.string());
+    Rng rng(3);
+    // Long enough to cross every window many times, and past the length of llama3's scaling.
+    while (rows_.size() < 4) {
+      for (auto& row : testing::random_rows(rng, 4, 90, 101)) {
+        if (row.size() > 30 && rows_.size() < 4) rows_.push_back(row);
+      }
+    }
+    write_file_atomic(folder_ / "rows.json", Json(rows_).dump());
+    uint64_t seed = 0;
+    for (const auto& entry : fs::directory_iterator(folder_)) {
+      if (!entry.is_directory()) continue;
+      const auto config = load(entry.path()).config();
+      testing::random_adapter(config, {.rank = 3, .alpha = 5}, ++seed)
+          .save(entry.path() / "adapter", "tiny");
+    }
+    reference("run " + folder_.string() + " " + (folder_ / "rows.json").string());
+  }
+  static void TearDownTestSuite() { fs::remove_all(folder_); }
+  void SetUp() override {
+    if (!has_python()) GTEST_SKIP() << "no private Python environment (tools/dev)";
+  }
+
+  static void reference(const std::string& arguments) {
+    const std::string command = "OMP_WAIT_POLICY=passive " L2A_PYTHON " " L2A_SOURCE_DIR
+                                "/tests/reference/tiny_models.py " +
+                                arguments + " >" + (folder_ / "log").string() + " 2>&1";
+    if (std::system(command.c_str()) != 0) {
+      fail(ErrorCode::kUnavailable, "reference: " + read_file(folder_ / "log"));
+    }
+  }
+  static Transformer load(const fs::path& path) {
+    return Transformer::load(Checkpoint::open(path),
+                             {.compute = ComputeType::kFloat32, .device = "cpu"});
+  }
+  static at::Tensor read(const SafetensorsFile& file, const std::string& name) {
+    const StoredTensor* stored = file.find(name);
+    if (!stored) fail_input("reference: " + name + ": missing");
+    auto values =
+        at::empty(stored->shape, stored->type == ElementType::kI64 ? at::kLong : at::kFloat);
+    std::memcpy(values.data_ptr(), stored->data.data(), stored->data.size());
+    return values;
+  }
+
+  void SetUpModel() {
+    path_ = folder_ / GetParam();
+    expected_ =
+        std::make_unique<SafetensorsFile>(SafetensorsFile::open(path_ / "expected.safetensors"));
+    model_ = std::make_unique<Transformer>(load(path_));
+    adapter_ =
+        std::make_unique<LoraAdapter>(LoraAdapter::load(path_ / "adapter", model_->config()));
+  }
+  at::Tensor expected(const std::string& name) const { return read(*expected_, name); }
+
+  static inline fs::path folder_;
+  static inline Rows rows_;
+  fs::path path_;
+  std::unique_ptr<SafetensorsFile> expected_;
+  std::unique_ptr<Transformer> model_;
+  std::unique_ptr<LoraAdapter> adapter_;
+};
+
+TEST_P(Architectures, HaveTheLogitsAndGradientsOfTransformersAndPeft) {
+  SetUpModel();
+  const TokenTree tree = build_token_tree(rows_);
+  const auto hidden = model_->hidden(tree, adapter_.get());
+  auto nll = at::zeros({});
+  size_t count = 0;
+  for (size_t r = 0; r < rows_.size(); ++r) {
+    const auto places = row_tokens(tree, r, 0, tree.row_length[r]);
+    const auto row = hidden.index_select(0, at::tensor(places));
+    const auto want = expected("logits." + std::to_string(r));
+    EXPECT_LE((model_->logits(row.detach()) - want).norm().item<double>(),
+              kTolerance * want.norm().item<double>())
+        << "row " << r;
+    const std::vector<int64_t> targets(rows_[r].begin() + 1, rows_[r].end());
+    nll =
+        nll - model_->head(row.slice(0, 0, row.size(0) - 1), at::tensor(targets)).log_prob_n.sum();
+    count += targets.size();
+  }
+  const auto grads =
+      torch::autograd::grad({nll / static_cast<double>(count)}, adapter_->parameters());
+  for (size_t i = 0; i < grads.size(); ++i) {
+    const std::string name = "base_model.model." + adapter_->pairs()[i / 2].module +
+                             (i % 2 == 0 ? ".lora_A.weight" : ".lora_B.weight");
+    const auto want = expected(name);
+    EXPECT_LE((grads[i] - want).norm().item<double>(),
+              kGradientTolerance * want.norm().item<double>())
+        << name;
+  }
+}
+
+TEST_P(Architectures, ContinueGreedilyAsTransformersDoes) {
+  SetUpModel();
+  const auto cache =
+      std::make_shared<const TreeCache>(model_->prefill(build_token_tree(rows_), nullptr));
+  DecodeBatch batch(*model_, nullptr, kGreedyTokens);
+  for (size_t r = 0; r < rows_.size(); ++r) batch.add(cache, static_cast<int64_t>(r));
+  std::vector<at::Tensor> chosen;
+  at::Tensor logits = batch.first();
+  for (int64_t step = 0; step < kGreedyTokens; ++step) {
+    chosen.push_back(logits.argmax(1));
+    const auto ids = chosen.back().to(at::kInt).contiguous();
+    logits = batch.step({ids.const_data_ptr<int32_t>(), rows_.size()});
+  }
+  const auto ids = at::stack(chosen, 1);
+  for (size_t r = 0; r < rows_.size(); ++r) {
+    EXPECT_TRUE(at::equal(ids[static_cast<int64_t>(r)], expected("greedy." + std::to_string(r))))
+        << "row " << r;
+  }
+}
+
+TEST_P(Architectures, AreTheSameInAGgufFile) {
+  const fs::path file = folder_ / (std::string(GetParam()) + ".gguf");
+  if (!fs::exists(file)) GTEST_SKIP() << "GGUF cannot say all of this model";
+  const torch::NoGradGuard no_grad;
+  const TokenTree tree = build_token_tree(rows_);
+  const Transformer folder = load(folder_ / GetParam()), gguf = load(file);
+  const auto want = folder.logits(folder.hidden(tree, nullptr));
+  EXPECT_LE((gguf.logits(gguf.hidden(tree, nullptr)) - want).norm().item<double>(),
+            kTolerance * want.norm().item<double>());
+}
+
+INSTANTIATE_TEST_SUITE_P(Tiny, Architectures,
+                         ::testing::Values("llama", "llama-odd", "llama3-long", "llama-linear",
+                                           "mistral", "mistral-window", "qwen2", "qwen2-window",
+                                           "qwen3", "qwen3-gqa", "gemma3", "gemma3-cap"),
+                         [](const auto& model) {
+                           std::string name = model.param;
+                           std::erase(name, '-');
+                           return name;
+                         });
+
+}  // namespace
+}  // namespace l2a

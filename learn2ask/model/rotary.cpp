@@ -1,0 +1,42 @@
+#include "model/rotary.h"
+
+#include <numbers>
+
+#include <torch/torch.h>
+
+#include "base/error.h"
+
+namespace l2a {
+namespace {
+
+// Long wavelengths are stretched, short ones kept, those between mixed.
+at::Tensor llama3_frequencies(const at::Tensor& f, const RotaryConfig& c) {
+  const auto wavelength = 2 * std::numbers::pi / f;
+  const auto stretched = f / c.factor;
+  const auto share =
+      (c.original_positions / wavelength - c.low_factor) / (c.high_factor - c.low_factor);
+  const auto mixed = (1 - share) * stretched + share * f;
+  return at::where(wavelength > c.original_positions / c.low_factor, stretched,
+                   at::where(wavelength < c.original_positions / c.high_factor, f, mixed));
+}
+
+}  // namespace
+
+at::Tensor rotary_frequencies(const RotaryConfig& c, int64_t head_dim) {
+  const auto exponent = at::arange(0, head_dim, 2, at::kFloat) / static_cast<double>(head_dim);
+  auto f = at::pow(c.theta, exponent).reciprocal();
+  if (c.scaling == RotaryScaling::kLinear) f = f / c.factor;
+  if (c.scaling == RotaryScaling::kLlama3) f = llama3_frequencies(f, c);
+  if (c.divisors.empty()) return f;
+  check(static_cast<int64_t>(c.divisors.size()) == f.numel(), "rotary: one divisor a frequency");
+  return f / at::tensor(c.divisors);
+}
+
+RotaryTable rotary_table(const at::Tensor& position_n, const RotaryConfig& rotary,
+                         int64_t head_dim) {
+  const auto frequency_f = rotary_frequencies(rotary, head_dim).to(position_n.device());
+  const auto angle_nf = position_n.to(at::kFloat).unsqueeze(1) * frequency_f;
+  return {angle_nf.cos(), angle_nf.sin()};
+}
+
+}  // namespace l2a

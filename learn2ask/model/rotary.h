@@ -1,0 +1,24 @@
+// Rotary position embedding: the angles by which queries and keys are turned.
+// Source: arXiv 2104.09864; scaling as transformers' modeling_rope_utils has it.
+// Private to this module.
+//
+// Shape suffixes: n tokens, f half a head dim.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "model/config.h"
+
+namespace l2a {
+
+// Radians a position, float32 [f], on the CPU.
+at::Tensor rotary_frequencies(const RotaryConfig& rotary, int64_t head_dim);
+
+// cos and sin of position times frequency, float32 [n, f], where the positions are.
+struct RotaryTable {
+  at::Tensor cos_nf, sin_nf;
+};
+RotaryTable rotary_table(const at::Tensor& position_n, const RotaryConfig& rotary,
+                         int64_t head_dim);
+
+}  // namespace l2a

@@ -1,0 +1,63 @@
+"""Logits and LoRA gradients of a model by transformers and peft, in float32.
+
+logits.py MODEL ROWS.json OUT.safetensors [--adapter DIR]
+
+MODEL is a GGUF file or a folder. ROWS.json is a list of lists of token ids. OUT holds "logits.I"
+[tokens, vocabulary] for row I; with an adapter, also the gradient of the mean over all rows' tokens
+of -log p(next token) by each adapter matrix, under its name in the adapter's file.
+"""
+
+import argparse
+import json
+import pathlib
+
+import torch
+import transformers
+from safetensors.torch import save_file
+
+
+def load(path):
+    path = pathlib.Path(path)
+    options = {"dtype": torch.float32}
+    if not path.is_dir():
+        options["gguf_file"] = path.name
+        path = path.parent
+    return transformers.AutoModelForCausalLM.from_pretrained(str(path), **options).eval()
+
+
+def outputs(model, rows, adapter=None):
+    if adapter:
+        import peft
+
+        model = peft.PeftModel.from_pretrained(model, adapter, is_trainable=True).eval()
+    out = {}
+    nll, count = 0.0, 0
+    with torch.set_grad_enabled(adapter is not None):
+        for i, row in enumerate(rows):
+            ids = torch.tensor([row])
+            logits = model(input_ids=ids).logits[0]
+            out[f"logits.{i}"] = logits.detach().clone().contiguous()
+            nll = nll + torch.nn.functional.cross_entropy(logits[:-1], ids[0, 1:], reduction="sum")
+            count += len(row) - 1
+    if adapter:
+        (nll / count).backward()
+        for name, parameter in model.named_parameters():
+            if parameter.grad is not None:
+                out[name.replace(".default.", ".")] = parameter.grad.contiguous()
+    return out
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model")
+    parser.add_argument("rows")
+    parser.add_argument("out")
+    parser.add_argument("--adapter")
+    args = parser.parse_args()
+    torch.set_num_threads(2)
+    rows = json.loads(pathlib.Path(args.rows).read_text())
+    save_file(outputs(load(args.model), rows, args.adapter), args.out)
+
+
+if __name__ == "__main__":
+    main()
