@@ -1,8 +1,6 @@
 // Small random models of every architecture, live against transformers and peft
 // (tests/reference/tiny_models.py).
 
-#include <cstdlib>
-#include <cstring>
 #include <filesystem>
 
 #include <gtest/gtest.h>
@@ -62,26 +60,12 @@ class Architectures : public ::testing::TestWithParam<const char*> {
   }
 
   static void reference(const std::string& arguments) {
-    const std::string command = "OMP_WAIT_POLICY=passive " L2A_PYTHON " " L2A_SOURCE_DIR
-                                "/tests/reference/tiny_models.py " +
-                                arguments + " >" + (folder_ / "log").string() + " 2>&1";
-    if (std::system(command.c_str()) != 0) {
-      fail(ErrorCode::kUnavailable, "reference: " + read_file(folder_ / "log"));
-    }
+    testing::run_reference("tiny_models.py", arguments, folder_ / "log");
   }
   static Transformer load(const fs::path& path) {
     return Transformer::load(Checkpoint::open(path),
                              {.compute = ComputeType::kFloat32, .device = "cpu"});
   }
-  static at::Tensor read(const SafetensorsFile& file, const std::string& name) {
-    const StoredTensor* stored = file.find(name);
-    if (!stored) fail_input("reference: " + name + ": missing");
-    auto values =
-        at::empty(stored->shape, stored->type == ElementType::kI64 ? at::kLong : at::kFloat);
-    std::memcpy(values.data_ptr(), stored->data.data(), stored->data.size());
-    return values;
-  }
-
   void SetUpModel() {
     path_ = folder_ / GetParam();
     expected_ =
@@ -90,7 +74,9 @@ class Architectures : public ::testing::TestWithParam<const char*> {
     adapter_ =
         std::make_unique<LoraAdapter>(LoraAdapter::load(path_ / "adapter", model_->config()));
   }
-  at::Tensor expected(const std::string& name) const { return read(*expected_, name); }
+  at::Tensor expected(const std::string& name) const {
+    return testing::tensor_of(*expected_, name);
+  }
 
   static inline fs::path folder_;
   static inline Rows rows_;

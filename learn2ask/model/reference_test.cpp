@@ -1,7 +1,5 @@
 // The embedded model, live against transformers and peft (tests/reference/logits.py).
 
-#include <cstdlib>
-#include <cstring>
 #include <filesystem>
 
 #include <gtest/gtest.h>
@@ -28,14 +26,6 @@ fs::path model_file() {
     if (fs::exists(file)) return file;
   }
   return {};
-}
-
-at::Tensor to_tensor(const SafetensorsFile& file, const std::string& name) {
-  const StoredTensor* stored = file.find(name);
-  if (!stored) fail_input("reference: " + name + ": missing");
-  auto values = at::empty(stored->shape, at::kFloat);
-  std::memcpy(values.data_ptr(), stored->data.data(), stored->data.size());
-  return values;
 }
 
 // A transcript with replies hanging off it, and a row that shares nothing.
@@ -78,13 +68,10 @@ class EmbeddedModel : public ::testing::Test {
   SafetensorsFile reference(const std::string& options) const {
     write_file_atomic(directory_ / "rows.json", Json(rows_).dump());
     const std::string out = (directory_ / "out.safetensors").string();
-    const std::string command =
-        "OMP_WAIT_POLICY=passive " L2A_PYTHON " " L2A_SOURCE_DIR "/tests/reference/logits.py " +
-        model_file().string() + " " + (directory_ / "rows.json").string() + " " + out + " " +
-        options + " >" + (directory_ / "log").string() + " 2>&1";
-    if (std::system(command.c_str()) != 0) {
-      fail(ErrorCode::kUnavailable, "reference: " + read_file(directory_ / "log"));
-    }
+    testing::run_reference("logits.py",
+                           model_file().string() + " " + (directory_ / "rows.json").string() + " " +
+                               out + " " + options,
+                           directory_ / "log");
     return SafetensorsFile::open(out);
   }
   at::Tensor row_logits(const Transformer& model, const TokenTree& tree, const at::Tensor& hidden,
@@ -105,7 +92,7 @@ TEST_F(EmbeddedModel, LogitsAreThoseOfTransformers) {
   const auto wide_hidden = wide.hidden(tree, nullptr), narrow_hidden = narrow.hidden(tree, nullptr);
   double worst = 0, regret = 0, agreeing = 0, tokens = 0;
   for (size_t r = 0; r < rows_.size(); ++r) {
-    const auto expected = to_tensor(reference_file, "logits." + std::to_string(r));
+    const auto expected = testing::tensor_of(reference_file, "logits." + std::to_string(r));
     const auto logits = row_logits(wide, tree, wide_hidden, r);
     worst = std::max(worst, (logits - expected).abs().max().item<double>());
     const auto top = row_logits(narrow, tree, narrow_hidden, r).argmax(1);
@@ -133,7 +120,7 @@ TEST_F(EmbeddedModel, PeftLoadsOurAdapterAndHasItsLogitsAndGradients) {
   auto nll = at::zeros({});
   size_t count = 0;
   for (size_t r = 0; r < rows_.size(); ++r) {
-    const auto expected = to_tensor(file, "logits." + std::to_string(r));
+    const auto expected = testing::tensor_of(file, "logits." + std::to_string(r));
     const auto logits = row_logits(model, tree, hidden.detach(), r);
     EXPECT_LE((logits - expected).abs().max().item<double>(), 1e-3) << "row " << r;
     const auto places = row_tokens(tree, r, 0, tree.row_length[r] - 1);
@@ -147,7 +134,7 @@ TEST_F(EmbeddedModel, PeftLoadsOurAdapterAndHasItsLogitsAndGradients) {
   for (size_t i = 0; i < grads.size(); ++i) {
     const std::string name = "base_model.model." + adapter.pairs()[i / 2].module +
                              (i % 2 == 0 ? ".lora_A.weight" : ".lora_B.weight");
-    const auto expected = to_tensor(file, name);
+    const auto expected = testing::tensor_of(file, name);
     EXPECT_LE((grads[i] - expected).norm().item<double>(), 1e-4 * expected.norm().item<double>())
         << name;
   }

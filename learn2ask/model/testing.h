@@ -1,13 +1,20 @@
 // Small random models, adapters and token rows for tests.
 #pragma once
 
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <string>
 #include <vector>
 
 #include <torch/torch.h>
 
+#include "base/error.h"
+#include "base/file.h"
 #include "base/rng.h"
 #include "model/lora.h"
 #include "model/transformer.h"
+#include "weights/safetensors.h"
 
 namespace l2a::testing {
 
@@ -62,6 +69,28 @@ inline std::vector<std::vector<int32_t>> random_rows(Rng& rng, size_t count, siz
     if (!row.empty()) rows.push_back(row);
   }
   return rows;
+}
+
+// A tensor of what a reference wrote: float32 or int64.
+inline at::Tensor tensor_of(const SafetensorsFile& file, const std::string& name) {
+  const StoredTensor* stored = file.find(name);
+  if (!stored) fail_input("reference: " + name + ": missing");
+  const bool whole = stored->type == ElementType::kI64;
+  auto values = at::empty(stored->shape, whole ? at::kLong : at::kFloat);
+  std::memcpy(values.data_ptr(), stored->data.data(), stored->data.size());
+  return values;
+}
+
+// Runs `python tests/reference/SCRIPT ARGUMENTS`. Throws Failure with what it printed, which goes
+// to `log` meanwhile.
+inline void run_reference(const std::string& script, const std::string& arguments,
+                          const std::filesystem::path& log) {
+  const std::string command = "OMP_WAIT_POLICY=passive " L2A_PYTHON " " L2A_SOURCE_DIR
+                              "/tests/reference/" +
+                              script + " " + arguments + " >" + log.string() + " 2>&1";
+  if (std::system(command.c_str()) != 0) {
+    fail(ErrorCode::kUnavailable, "reference: " + read_file(log));
+  }
 }
 
 }  // namespace l2a::testing
