@@ -84,46 +84,25 @@ void unpack_bits(const std::byte* in, int* out) {
   }
 }
 
-// Half scale, then 16 bytes of nibbles, less 8.
-void from_q4_0(const std::byte* in, float* out) {
+// Half scale, half minimum, the fifth bits (value i's is bit i of four bytes), 16 bytes of nibbles.
+// Without a minimum the values are centred: less half their range.
+template <bool has_minimum, bool has_fifth>
+void from_nibbles(const std::byte* in, float* out) {
   const float scale = half_to_float(load<uint16_t>(in));
+  const std::byte* const fifths = in + (has_minimum ? 4 : 2);
   int q[kBlock];
-  unpack_nibbles(in + 2, kBlock / 2, q);
-  for (size_t i = 0; i < kBlock; ++i) out[i] = scale * static_cast<float>(q[i] - 8);
-}
-
-// Half scale, half minimum, then nibbles.
-void from_q4_1(const std::byte* in, float* out) {
-  const float scale = half_to_float(load<uint16_t>(in));
-  const float minimum = half_to_float(load<uint16_t>(in + 2));
-  int q[kBlock];
-  unpack_nibbles(in + 4, kBlock / 2, q);
-  for (size_t i = 0; i < kBlock; ++i) out[i] = scale * static_cast<float>(q[i]) + minimum;
-}
-
-// Adds 16 to the values whose bit is set: value i's is bit i of four bytes.
-void add_fifth_bits(const std::byte* in, int* q) {
-  const auto bits = load<uint32_t>(in);
-  for (size_t i = 0; i < kBlock; ++i) q[i] += static_cast<int>(bits >> i & 1) << 4;
-}
-
-// Half scale, the fifth bits, then nibbles; less 16.
-void from_q5_0(const std::byte* in, float* out) {
-  const float scale = half_to_float(load<uint16_t>(in));
-  int q[kBlock];
-  unpack_nibbles(in + 6, kBlock / 2, q);
-  add_fifth_bits(in + 2, q);
-  for (size_t i = 0; i < kBlock; ++i) out[i] = scale * static_cast<float>(q[i] - 16);
-}
-
-// Half scale, half minimum, the fifth bits, then nibbles.
-void from_q5_1(const std::byte* in, float* out) {
-  const float scale = half_to_float(load<uint16_t>(in));
-  const float minimum = half_to_float(load<uint16_t>(in + 2));
-  int q[kBlock];
-  unpack_nibbles(in + 8, kBlock / 2, q);
-  add_fifth_bits(in + 4, q);
-  for (size_t i = 0; i < kBlock; ++i) out[i] = scale * static_cast<float>(q[i]) + minimum;
+  unpack_nibbles(fifths + (has_fifth ? 4 : 0), kBlock / 2, q);
+  if constexpr (has_fifth) {
+    const auto bits = load<uint32_t>(fifths);
+    for (size_t i = 0; i < kBlock; ++i) q[i] += static_cast<int>(bits >> i & 1) << 4;
+  }
+  if constexpr (has_minimum) {
+    const float minimum = half_to_float(load<uint16_t>(in + 2));
+    for (size_t i = 0; i < kBlock; ++i) out[i] = scale * static_cast<float>(q[i]) + minimum;
+  } else {
+    constexpr int kCentre = has_fifth ? 16 : 8;
+    for (size_t i = 0; i < kBlock; ++i) out[i] = scale * static_cast<float>(q[i] - kCentre);
+  }
 }
 
 // Half scale, then 32 signed bytes.
@@ -243,10 +222,10 @@ constexpr ElementLayout kLayouts[] = {
     {ElementType::kF16, "F16", 1, 2, from_f16},
     {ElementType::kBf16, "BF16", 1, 2, from_bf16},
     {ElementType::kI64, "I64", 1, 8, from_i64},
-    plain<from_q4_0, 18>(ElementType::kQ4_0, "Q4_0"),
-    plain<from_q4_1, 20>(ElementType::kQ4_1, "Q4_1"),
-    plain<from_q5_0, 22>(ElementType::kQ5_0, "Q5_0"),
-    plain<from_q5_1, 24>(ElementType::kQ5_1, "Q5_1"),
+    plain<from_nibbles<false, false>, 18>(ElementType::kQ4_0, "Q4_0"),
+    plain<from_nibbles<true, false>, 20>(ElementType::kQ4_1, "Q4_1"),
+    plain<from_nibbles<false, true>, 22>(ElementType::kQ5_0, "Q5_0"),
+    plain<from_nibbles<true, true>, 24>(ElementType::kQ5_1, "Q5_1"),
     plain<from_q8_0, 34>(ElementType::kQ8_0, "Q8_0"),
     super<from_q2_k, 84>(ElementType::kQ2_K, "Q2_K"),
     super<from_q3_k, 110>(ElementType::kQ3_K, "Q3_K"),
