@@ -1,12 +1,12 @@
 #include "tokenizer/bpe.h"
 
-#include <algorithm>
 #include <array>
 #include <functional>
 #include <limits>
 #include <map>
 #include <queue>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "base/utf8.h"
 #include "tokenizer/compose.h"
@@ -77,7 +77,8 @@ struct BpeTokenizer::Impl {
   PreTokenizer pre_tokenizer;
   bool compose;
   std::unordered_map<std::string, int32_t> whole_pieces;  // bytes -> id; empty: not looked up
-  std::map<std::string, int32_t, std::greater<>> added;   // longer ones before their prefixes
+  // By their first byte; longer ones before their prefixes.
+  std::array<std::map<std::string, int32_t, std::greater<>>, 256> added;
 
   void add_tokens(const BpeVocabulary& vocabulary, std::unordered_map<std::string, int32_t>& ids);
   void add_merges(const std::vector<std::string>& lines,
@@ -111,6 +112,7 @@ std::string token_bytes(const std::string& token, size_t id) {
 
 void BpeTokenizer::Impl::add_tokens(const BpeVocabulary& vocabulary,
                                     std::unordered_map<std::string, int32_t>& ids) {
+  const std::unordered_set<int32_t> plain(vocabulary.added.begin(), vocabulary.added.end());
   for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
     const std::string& token = vocabulary.tokens[id];
     const auto number = static_cast<int32_t>(id);
@@ -122,10 +124,9 @@ void BpeTokenizer::Impl::add_tokens(const BpeVocabulary& vocabulary,
     if (vocabulary.is_special[id]) {
       bytes.push_back(token);
       special_ids.emplace(token, number);
-    } else if (std::find(vocabulary.added.begin(), vocabulary.added.end(), number) !=
-               vocabulary.added.end()) {
+    } else if (plain.contains(number)) {
       bytes.push_back(token);
-      added.emplace(token, number);
+      added[static_cast<unsigned char>(token[0])].emplace(token, number);
     } else {
       bytes.push_back(token_bytes(token, id));
     }
@@ -164,7 +165,7 @@ void BpeTokenizer::Impl::add_merges(const std::vector<std::string>& lines,
 // The longest added token that `text` starts with; length 0 when there is none.
 std::pair<size_t, int32_t> BpeTokenizer::Impl::added_at(std::string_view text) const {
   // In descending order a token comes after the longer ones that it is a prefix of.
-  for (const auto& [token, id] : added) {
+  for (const auto& [token, id] : added[static_cast<unsigned char>(text[0])]) {
     if (text.starts_with(token)) return {token.size(), id};
   }
   return {0, kNone};
@@ -254,7 +255,7 @@ Result<std::vector<int32_t>> BpeTokenizer::encode(std::string_view text) const {
   }
   std::vector<int32_t> ids;
   size_t done = 0;
-  for (size_t at = 0; at < text.size() && !impl_->added.empty();) {
+  for (size_t at = 0; at < text.size();) {
     const auto [length, id] = impl_->added_at(text.substr(at));
     if (length == 0) {
       ++at;

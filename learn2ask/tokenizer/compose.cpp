@@ -1,20 +1,16 @@
 #include "tokenizer/compose.h"
 
 #include <algorithm>
-#include <iterator>
 
 #include "base/utf8.h"
+#include "tokenizer/code_ranges.h"
 
 namespace l2a {
 namespace {
 
-struct CodePoints {
-  char32_t first, last;
-};
-
 // Characters of Unicode 10 to 15 that reorder or compose in newer tables (UnicodeData.txt,
 // combining classes and decompositions).
-constexpr CodePoints kLater[] = {
+constexpr CodeRange kLater[] = {
     {0x7FD, 0x7FD},     {0x898, 0x89F},     {0x8CA, 0x8D3},     {0x9FE, 0x9FE},
     {0xC3C, 0xC3C},     {0xD3B, 0xD3C},     {0xEBA, 0xEBA},     {0xECE, 0xECE},
     {0x1715, 0x1715},   {0x1ABF, 0x1ACE},   {0x1DF6, 0x1DFA},   {0xA82C, 0xA82C},
@@ -27,11 +23,7 @@ constexpr CodePoints kLater[] = {
     {0x1E2EC, 0x1E2EF}, {0x1E4EC, 0x1E4EF},
 };
 
-bool is_later(char32_t c) {
-  const auto* range = std::lower_bound(std::begin(kLater), std::end(kLater), c,
-                                       [](const CodePoints& r, char32_t x) { return r.last < x; });
-  return range != std::end(kLater) && c >= range->first;
-}
+bool is_later(char32_t c) { return in_ranges(c, kLater); }
 
 }  // namespace
 

@@ -2,28 +2,17 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <iterator>
 #include <memory>
 
 #include <utf8proc.h>
 
 #include "base/utf8.h"
+#include "tokenizer/code_ranges.h"
 
 namespace l2a {
 namespace {
 
 constexpr size_t kMaxWordCharacters = 100;  // a longer word is unknown as a whole
-
-struct CodeRange {
-  char32_t first, last;
-};
-
-template <size_t n>
-bool in_ranges(char32_t c, const CodeRange (&ranges)[n]) {
-  const auto* after = std::upper_bound(std::begin(ranges), std::end(ranges), c,
-                                       [](char32_t x, const CodeRange& r) { return x < r.first; });
-  return after != std::begin(ranges) && c <= std::prev(after)->last;
-}
 
 // The reference takes categories from Unicode 8 and knows no later control, mark or punctuation.
 // Every such character that Unicode 9 to 15 brought lies in one of these ranges, and nothing
