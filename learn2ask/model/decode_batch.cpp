@@ -110,7 +110,8 @@ at::Tensor DecodeBatch::step(std::span<const int32_t> ids) {
   }
   const auto position = at::tensor(positions).to(device);
   const RotaryTable rotary = rotary_table(position, c.rotary, c.head_dim);
-  const RotaryTable local = rotary_table(position, c.local_rotary, c.head_dim);
+  const RotaryTable local =
+      c.window > 0 ? rotary_table(position, c.local_rotary, c.head_dim) : RotaryTable{};
   auto x_rd = embed(d.weights.embedding_vd, ids, c.embedding_scale);
   for (size_t i = 0; i < d.weights.layers.size(); ++i) {
     const LayerWeights& w = d.weights.layers[i];
