@@ -160,10 +160,6 @@ void add_model_argument(CLI::App& action, std::string& path) {
       "GGUF file or Hugging Face folder (default: the embedded SmolLM2-135M-Instruct)");
 }
 
-Checkpoint open_model(const std::string& path) {
-  return Checkpoint::open(path.empty() ? embedded_policy_model() : path);
-}
-
 void add_model_run_actions(CLI::App& command) {
   add_logits_action(command);
   add_generate_action(command);

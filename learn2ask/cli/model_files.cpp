@@ -55,6 +55,10 @@ std::string find_model(const ModelPlace& place) {
 std::string embedded_policy_model() { return find_model(kPolicyModel); }
 std::string embedded_sentence_encoder() { return find_model(kSentenceEncoder); }
 
+Checkpoint open_model(const std::string& path) {
+  return Checkpoint::open(path.empty() ? embedded_policy_model() : path);
+}
+
 namespace {
 
 // A GGUF file's name of a pre-tokenizer, and what else it stands for.

@@ -18,6 +18,9 @@ namespace l2a {
 std::string embedded_policy_model();
 std::string embedded_sentence_encoder();
 
+// The model at `path`; the embedded policy model where that is empty. Throws Failure.
+Checkpoint open_model(const std::string& path);
+
 // From a GGUF file's tokenizer.ggml.* metadata, or from a folder's tokenizer.json. Has an id for
 // each row of the embedding. Throws Failure: something is missing or does not fit together; an id
 // past the embedding; kUnsupported for a tokenizer that is not byte-level BPE.

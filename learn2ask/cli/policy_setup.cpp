@@ -26,17 +26,19 @@ Transformer load_model(const PolicyOptions& options, const Checkpoint& files) {
   return Transformer::load(files, model);
 }
 
-std::string model_file(const PolicyOptions& options) {
-  return options.model.empty() ? embedded_policy_model() : options.model;
+// A GGUF file's name less its ending; a folder's whole name, which may have dots in it.
+std::string name_of(const Checkpoint& files) {
+  const auto path = std::filesystem::absolute(files.path() / ".").lexically_normal().parent_path();
+  return files.gguf() ? files.path().stem().string() : path.filename().string();
 }
 
 }  // namespace
 
 PolicySetup::PolicySetup(const PolicyOptions& options, Fusion fusion)
-    : PolicySetup(options, fusion, Checkpoint::open(model_file(options))) {}
+    : PolicySetup(options, fusion, open_model(options.model)) {}
 
 PolicySetup::PolicySetup(const PolicyOptions& options, Fusion fusion, const Checkpoint& files)
-    : model_name(std::filesystem::path(model_file(options)).stem().string()),
+    : model_name(name_of(files)),
       format(reply_format_from_name(options.reply_format).value_or_throw()),
       prompt_name(std::filesystem::path(prompt_file(options, fusion)).filename().string()),
       prompt(trim(read_file(prompt_file(options, fusion)))),
