@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include "base/testing.h"
@@ -27,10 +28,18 @@ class Terminal {
     close(saved_);
     close(screen_);
   }
-  std::string shown() const {
-    char bytes[4096];
-    const ssize_t got = read(screen_, bytes, sizeof bytes);
-    return {bytes, static_cast<size_t>(std::max<ssize_t>(got, 0))};
+  // What was written since the last call, once it is `length` bytes; less of it if nothing more
+  // comes for a while. The kernel may hand over one write in several parts.
+  std::string shown(size_t length) const {
+    constexpr int kPatienceMs = 2000;
+    std::string text;
+    pollfd ready = {screen_, POLLIN, 0};
+    while (text.size() < length && poll(&ready, 1, kPatienceMs) > 0) {
+      char bytes[4096];
+      const ssize_t got = read(screen_, bytes, sizeof bytes);
+      text.append(bytes, static_cast<size_t>(std::max<ssize_t>(got, 0)));
+    }
+    return text;
   }
 
  private:
@@ -109,10 +118,12 @@ TEST(Progress, OnATerminalItDrawsABarAndErasesIt) {
     progress.advance();  // too soon to draw again
     clock.pass(milliseconds(1950));
     progress.advance();
-    EXPECT_EQ(terminal.shown(),
-              "\r\x1b[Ktrain: [============            ] 2/4 steps, 1.00/s, 2.0 s left");
+    const std::string bar =
+        "\r\x1b[Ktrain: [============            ] 2/4 steps, 1.00/s, 2.0 s left";
+    EXPECT_EQ(terminal.shown(bar.size()), bar);
   }
-  EXPECT_EQ(terminal.shown(), "\r\x1b[K");
+  const std::string erased = "\r\x1b[K";
+  EXPECT_EQ(terminal.shown(erased.size()), erased);
 }
 
 }  // namespace
