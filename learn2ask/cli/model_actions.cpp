@@ -79,14 +79,17 @@ void write_logits(const RunOptions& options, const std::string& ids_file, const 
 }
 
 void generate(const RunOptions& options, const std::string& messages,
-              const DecodingOptions& decoding) {
+              const std::string& chat_template, const DecodingOptions& decoding) {
   const LoadedModel loaded(options);
   const BpeTokenizer tokenizer = load_tokenizer(loaded.files);
-  const ChatTemplate chat = load_chat_template(loaded.files, tokenizer);
+  const ChatTemplate chat = load_chat_template(loaded.files, tokenizer, chat_template);
   uint64_t row = 0;
   for_each_json_line(messages, [&](const Json& line) -> std::optional<Error> {
     const auto dialogue = dialogue_from_json(line);
     if (!dialogue) return dialogue.error();
+    if (const auto why = chat.refusal(dialogue->system, dialogue->turns)) {
+      return Error{ErrorCode::kInvalidInput, *why};
+    }
     const std::vector<RolloutSession> sessions = {
         {.contexts = {chat.context_ids(dialogue->system, dialogue->turns)}, .keys = {row++}}};
     const auto replies =
@@ -133,13 +136,14 @@ void add_generate_action(CLI::App& command) {
       "\"truncated\"} a line out");
   struct Arguments {
     RunOptions run;
-    std::string messages;
+    std::string messages, chat_template;
     DecodingOptions decoding;
   };
   auto arguments = std::make_shared<Arguments>();
   add_run_options(*action, arguments->run);
   action->add_option("--messages", arguments->messages, "File of dialogues; -: standard input")
       ->required();
+  add_chat_template_option(*action, arguments->chat_template);
   DecodingOptions& decoding = arguments->decoding;
   action->add_option("--max-tokens", decoding.max_reply_tokens, "A longer reply is cut")
       ->check(CLI::Range(1, 1 << 20))
@@ -148,8 +152,9 @@ void add_generate_action(CLI::App& command) {
       ->check(CLI::Range(0.0, 10.0))
       ->capture_default_str();
   action->add_option("--seed", decoding.seed, "Of the sampling")->capture_default_str();
-  action->callback(
-      [arguments] { generate(arguments->run, arguments->messages, arguments->decoding); });
+  action->callback([arguments] {
+    generate(arguments->run, arguments->messages, arguments->chat_template, arguments->decoding);
+  });
 }
 
 }  // namespace
@@ -158,6 +163,12 @@ void add_model_argument(CLI::App& action, std::string& path) {
   action.add_option(
       "MODEL", path,
       "GGUF file or Hugging Face folder (default: the embedded SmolLM2-135M-Instruct)");
+}
+
+void add_chat_template_option(CLI::App& action, std::string& name) {
+  action.add_option("--chat-template", name,
+                    "Chat format: chatml, llama3, gemma3, ... (default: the one that the model's "
+                    "own template is)");
 }
 
 void add_model_run_actions(CLI::App& command) {

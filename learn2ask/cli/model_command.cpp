@@ -63,7 +63,7 @@ void show_info(const std::string& path) {
   }
 }
 
-void check_model(const std::string& path) {
+void check_model(const std::string& path, const std::string& chat_template) {
   const Checkpoint files = open_model(path);
   // Loading reads every tensor, holds its shape against the settings and refuses what is not
   // finite.
@@ -71,8 +71,9 @@ void check_model(const std::string& path) {
   std::printf("tensors        %zu: all there, of the right shape, finite\n", files.names().size());
   const BpeTokenizer tokenizer = load_tokenizer(files);
   std::printf("tokenizer      %d tokens\n", tokenizer.size());
-  const ChatTemplate chat = load_chat_template(files, tokenizer);
+  const ChatTemplate chat = load_chat_template(files, tokenizer, chat_template);
   std::printf("chat template  %s\n", chat.name().c_str());
+  if (const auto gap = chat.prefix_gap()) std::printf("               %s\n", gap->c_str());
 }
 
 void print_line(const Json& value) { std::printf("%s\n", dump_json(value).c_str()); }
@@ -88,13 +89,16 @@ void tokenize(const std::string& path) {
   });
 }
 
-void apply_template(const std::string& path) {
+void apply_template(const std::string& path, const std::string& chat_template) {
   const Checkpoint files = open_model(path);
   const BpeTokenizer tokenizer = load_tokenizer(files);
-  const ChatTemplate chat = load_chat_template(files, tokenizer);
+  const ChatTemplate chat = load_chat_template(files, tokenizer, chat_template);
   for_each_json_line("-", [&](const Json& line) -> std::optional<Error> {
     const auto dialogue = dialogue_from_json(line);
     if (!dialogue) return dialogue.error();
+    if (const auto why = chat.refusal(dialogue->system, dialogue->turns)) {
+      return Error{ErrorCode::kInvalidInput, *why};
+    }
     print_line({{"text", chat.render(dialogue->system, dialogue->turns, true)},
                 {"ids", chat.context_ids(dialogue->system, dialogue->turns)}});
     return std::nullopt;
@@ -102,11 +106,20 @@ void apply_template(const std::string& path) {
 }
 
 void add_action(CLI::App& command, const char* name, const char* description,
-                void (*run)(const std::string&)) {
+                void (*run)(const std::string& path)) {
   auto* action = command.add_subcommand(name, description);
   auto path = std::make_shared<std::string>();
   add_model_argument(*action, *path);
   action->callback([path, run] { run(*path); });
+}
+
+void add_chat_action(CLI::App& command, const char* name, const char* description,
+                     void (*run)(const std::string& path, const std::string& chat_template)) {
+  auto* action = command.add_subcommand(name, description);
+  auto path = std::make_shared<std::string>(), chat_template = std::make_shared<std::string>();
+  add_model_argument(*action, *path);
+  add_chat_template_option(*action, *chat_template);
+  action->callback([path, chat_template, run] { run(*path, *chat_template); });
 }
 
 }  // namespace
@@ -115,14 +128,15 @@ void add_model_command(CLI::App& app) {
   auto* command = app.add_subcommand("model", "Look into a model file and its tokenizer");
   command->require_subcommand(1);
   add_action(*command, "info", "Sizes, tensors and metadata of the model", show_info);
-  add_action(*command, "check", "Whether everything that the model needs is there and sound",
-             check_model);
+  add_chat_action(*command, "check", "Whether everything that the model needs is there and sound",
+                  check_model);
   add_action(*command, "tokenize",
              "Token ids of text: a JSON string a line in, an array of ids a line out", tokenize);
-  add_action(*command, "template",
-             "A dialogue as the model reads it: an array of {\"role\", \"content\"} a line in, "
-             "{\"text\", \"ids\"} a line out",
-             apply_template);
+  add_chat_action(
+      *command, "template",
+      "A dialogue as the model reads it: an array of {\"role\", \"content\"} a line in, "
+      "{\"text\", \"ids\"} a line out",
+      apply_template);
   add_model_run_actions(*command);
 }
 

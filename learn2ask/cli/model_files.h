@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,13 +24,20 @@ Checkpoint open_model(const std::string& path);
 
 // From a GGUF file's tokenizer.ggml.* metadata, or from a folder's tokenizer.json. Has an id for
 // each row of the embedding. Throws Failure: something is missing or does not fit together; an id
-// past the embedding; kUnsupported for a tokenizer that is not byte-level BPE.
+// past the embedding; kUnsupported for a tokenizer that is not BPE.
 BpeTokenizer load_tokenizer(const Checkpoint& files);
+BpeVocabulary load_vocabulary(const Checkpoint& files);  // what it is made of
 
-// From a GGUF file's tokenizer.chat_template, or from a folder's chat_template.jinja or
-// tokenizer_config.json. `tokenizer` must outlive the result. Throws Failure: missing, or not one
-// that we know.
-ChatTemplate load_chat_template(const Checkpoint& files, const BpeTokenizer& tokenizer);
+// The tokens that the model calls by these names. Throws Failure.
+BosEos load_bos_eos(const Checkpoint& files);
+// The Jinja text of the model's chat template; nullopt where it has none. Throws Failure.
+std::optional<std::string> load_chat_template_text(const Checkpoint& files);
+
+// The chat format of that name; where it is empty, the one that the model's own template is: a GGUF
+// file's tokenizer.chat_template, a folder's chat_template.jinja or tokenizer_config.json.
+// `tokenizer` must outlive the result. Throws Failure: missing, or not one that we know.
+ChatTemplate load_chat_template(const Checkpoint& files, const BpeTokenizer& tokenizer,
+                                const std::string& format = "");
 
 // All files that the model, its tokenizer and its template were read from.
 std::vector<std::filesystem::path> model_files(const Checkpoint& files);

@@ -96,26 +96,35 @@ TEST(LoadTokenizer, HasAnIdForEachRowOfTheEmbedding) {
 }
 
 TEST(LoadTokenizer, SaysWhatIsMissingOrDoesNotFit) {
-  for (const char* key :
-       {"tokenizer.ggml.model", "tokenizer.ggml.pre", "tokenizer.ggml.tokens",
-        "tokenizer.ggml.token_type", "tokenizer.ggml.merges", "tokenizer.chat_template"}) {
+  for (const char* key : {"tokenizer.ggml.model", "tokenizer.ggml.pre", "tokenizer.ggml.tokens",
+                          "tokenizer.ggml.token_type", "tokenizer.ggml.merges"}) {
     EXPECT_EQ(refusal([&](auto& m) { m.erase(key); }),
               "metadata '" + std::string(key) + "': missing");
   }
-  EXPECT_EQ(refusal([](auto& m) { m["tokenizer.ggml.model"] = text_value("llama"); }),
-            "tokenizer: kind 'llama' where gpt2 (byte-level BPE) is known");
+  EXPECT_EQ(refusal([](auto& m) { m.erase("tokenizer.chat_template"); }),
+            "the model brings none along (policy.chat_template or --chat-template names one)");
+  EXPECT_EQ(refusal([](auto& m) { m["tokenizer.ggml.model"] = text_value("t5"); }),
+            "tokenizer: kind 't5' where gpt2 (byte-level BPE) and llama (SentencePiece's BPE) are "
+            "known");
   EXPECT_EQ(refusal([](auto& m) { m["tokenizer.ggml.pre"] = text_value("tekken"); }),
             "tokenizer: unknown pre-tokenizer 'tekken' (known: gpt-2, smollm, llama-bpe, qwen2)");
   EXPECT_EQ(refusal([](auto& m) { m["tokenizer.ggml.token_type"] = types_value({1, 3}); }),
             "tokenizer: 2 token types for 5 tokens");
   EXPECT_EQ(refusal([](auto& m) { m["tokenizer.ggml.merges"] = texts_value({}); }),
-            "tokenizer: no merges: a byte-level BPE tokenizer cannot do without");
+            "tokenizer: no merges: a BPE tokenizer cannot do without");
+  for (const char* merge : {"ab", "a b c"}) {
+    EXPECT_EQ(refusal([&](auto& m) { m["tokenizer.ggml.merges"] = texts_value({merge}); }),
+              "tokenizer: merge 0 '" + std::string(merge) + "': expected two tokens and one space");
+  }
   EXPECT_EQ(refusal([](auto& m) { m["tokenizer.ggml.merges"] = texts_value({"b a"}); }),
             "tokenizer: merge 0 'b a': no token 'ba'");
   EXPECT_EQ(refusal([](auto& m) { m["tokenizer.ggml.merges"] = types_value({1}); }),
             "metadata 'tokenizer.ggml.merges': expected an array of texts");
   EXPECT_EQ(refusal([](auto&) {}),
-            "chat template: '{{ bos_token }}': not one of the known ones (chatml)");
+            "chat template: '{{ bos_token }}': it writes none of the known formats (known: chatml, "
+            "qwen3, llama3, llama3.1, gemma, gemma3, zephyr, mistral-v0.1, mistral-v0.2, "
+            "mistral-v1, mistral-v3, mistral-v3-tekken, mistral-v7, mistral-v7-tekken; "
+            "policy.chat_template or --chat-template names one)");
 }
 
 TEST(EmbeddedModels, AreFoundFromABuildOfTheSources) {

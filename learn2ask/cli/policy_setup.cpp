@@ -1,5 +1,6 @@
 #include "cli/policy_setup.h"
 
+#include <cstdio>
 #include <filesystem>
 
 #include <ATen/Parallel.h>
@@ -43,16 +44,23 @@ PolicySetup::PolicySetup(const PolicyOptions& options, Fusion fusion, const Chec
       prompt_name(std::filesystem::path(prompt_file(options, fusion)).filename().string()),
       prompt(trim(read_file(prompt_file(options, fusion)))),
       tokenizer(load_tokenizer(files)),
-      chat(load_chat_template(files, tokenizer)),
+      chat(load_chat_template(files, tokenizer, options.chat_template)),
       model(load_model(options, files)),
       model_files_(model_files(files)),
-      cut_oldest_turns_(options.cut_oldest_turns) {}
+      user_opens_(options.user_opens),
+      cut_oldest_turns_(options.cut_oldest_turns) {
+  if (const auto gap = chat.prefix_gap()) {
+    std::fprintf(stderr, "chat template %s: %s; session trees share what is alike\n",
+                 chat.name().c_str(), gap->c_str());
+  }
+}
 
 ContextWindow PolicySetup::window() const {
   return {chat,
           {.system_prompt = prompt,
            .max_positions = model.config().max_positions,
-           .cut_oldest_turns = cut_oldest_turns_}};
+           .cut_oldest_turns = cut_oldest_turns_,
+           .user_opens = user_opens_}};
 }
 
 std::pair<std::string, std::string> PolicySetup::prompt_hash() const {

@@ -20,7 +20,9 @@ struct PolicyOptions {
   std::string compute = "bfloat16";  // 2.4 times as fast as float32 where the processor has it
   std::string device = "cpu";
   std::string reply_format = "plain";
-  std::string prompt;  // empty: the shipped one of the reply format
+  std::string prompt;         // empty: the shipped one of the reply format
+  std::string chat_template;  // empty: what the model's own is recognised as
+  std::string user_opens;
   bool cut_oldest_turns = false;
   int64_t threads = 0;
 
@@ -32,6 +34,11 @@ struct PolicyOptions {
     v("device", device, "where the model runs: cpu, cuda, cuda:1");
     v.choice("reply_format", reply_format, {"plain", "tuple"}, "how a reply says stop or continue");
     v("prompt", prompt, "file of the system prompt; empty: the shipped one");
+    v("chat_template", chat_template,
+      "chat format: chatml, llama3, gemma3, ...; empty: the one that the model's own template is");
+    v("user_opens", user_opens,
+      "what the user says before a dialogue that the expert opens, for models that want the user "
+      "to speak first; empty: nothing");
     v("cut_oldest_turns", cut_oldest_turns,
       "leave out the oldest turns of a dialogue that the model cannot hold; else it is an error");
     v("threads", threads, Range{0, 1024}, "threads of the model's arithmetic; 0: one a core");
@@ -61,6 +68,7 @@ class PolicySetup {
 
  private:
   std::vector<std::filesystem::path> model_files_;
+  std::string user_opens_;
   bool cut_oldest_turns_;
   PolicySetup(const PolicyOptions& options, Fusion fusion, const Checkpoint& files);
 };

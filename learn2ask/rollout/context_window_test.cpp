@@ -81,5 +81,49 @@ TEST(ContextWindow, RefusesWhatDoesNotFit) {
             "too long: leave it out)");
 }
 
+// A chat format that wants the user to speak first, and puts the prompt into those words.
+class UserFirst : public ::testing::Test {
+ protected:
+  ContextWindow window(std::string user_opens, int64_t positions = 512) const {
+    return {chat_,
+            {.system_prompt = "Ask.",
+             .max_positions = positions,
+             .cut_oldest_turns = true,
+             .user_opens = std::move(user_opens)}};
+  }
+
+  const BpeTokenizer tokenizer_ = testing::byte_tokenizer();
+  const ChatTemplate chat_ =
+      ChatTemplate::named("mistral-v1", {"<|im_start|>", "<|im_end|>"}, tokenizer_)
+          .value_or_throw();
+};
+
+TEST_F(UserFirst, RefusesADialogueThatTheExpertOpensUnlessTheUserIsToSpeakBefore) {
+  const std::vector<Turn> turns = {{.role = Role::kAssistant, .text = "Hello?"},
+                                   {.role = Role::kUser, .text = "hi"}};
+  for (const size_t count : {0, 2}) {
+    const auto refused = window("").view(std::span(turns).first(count), kReply);
+    ASSERT_FALSE(refused);
+    EXPECT_TRUE(refused.error().message.starts_with("chat template mistral-v1: it "));
+    EXPECT_NE(refused.error().message.find("set policy.user_opens to"), std::string::npos);
+
+    auto view = window("(comes in)").view(std::span(turns).first(count), kReply);
+    std::vector<Turn> opened = {{.role = Role::kUser, .text = "(comes in)"}};
+    opened.insert(opened.end(), turns.begin(), turns.begin() + static_cast<std::ptrdiff_t>(count));
+    EXPECT_EQ(std::move(view).value_or_throw().ids, chat_.context_ids("Ask.", opened));
+  }
+}
+
+TEST_F(UserFirst, CutsTurnsSoThatTheUserStillSpeaksFirst) {
+  Rng rng(4);
+  for (int trial = 0; trial < 20; ++trial) {
+    const auto turns = random_turns(rng, 41, 30);
+    const auto view = window("", 400).view(turns, kReply).value_or_throw();
+    EXPECT_EQ(turns.at(view.turns_cut).role, Role::kUser);
+    EXPECT_LE(view.ids.size(), 400u - kReply);
+    EXPECT_EQ(view.ids, chat_.context_ids("Ask.", std::span(turns).subspan(view.turns_cut)));
+  }
+}
+
 }  // namespace
 }  // namespace l2a

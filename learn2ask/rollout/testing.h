@@ -32,7 +32,7 @@ inline BpeTokenizer byte_tokenizer() {
   BpeVocabulary v;
   for (int b = 0; b < 256; ++b) v.tokens.push_back(byte_symbol(b));
   v.tokens.insert(v.tokens.end(), {"th", "<|im_start|>", "<|im_end|>"});
-  v.merges = {"t h"};
+  v.merges = {{"t", "h"}};
   v.is_special.assign(v.tokens.size(), false);
   v.is_special[257] = v.is_special[258] = true;
   return BpeTokenizer(std::move(v));
@@ -41,13 +41,7 @@ inline BpeTokenizer byte_tokenizer() {
 struct TinyChat {
   explicit TinyChat(uint64_t seed = 3)
       : tokenizer(byte_tokenizer()),
-        chat(ChatTemplate::recognise(
-                 "{% for message in messages %}"
-                 "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + "
-                 "'\n'}}{% endfor %}"
-                 "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}",
-                 tokenizer)
-                 .value_or_throw()),
+        chat(ChatTemplate::named("chatml", {}, tokenizer).value_or_throw()),
         model(Transformer::random(config(), {.compute = ComputeType::kFloat32, .device = "cpu"},
                                   seed)) {
     at::set_num_threads(1);  // for matrices this small, threads mostly wait for each other

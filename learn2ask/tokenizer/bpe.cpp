@@ -1,5 +1,6 @@
 #include "tokenizer/bpe.h"
 
+#include <algorithm>
 #include <array>
 #include <functional>
 #include <limits>
@@ -10,6 +11,7 @@
 
 #include "base/utf8.h"
 #include "tokenizer/compose.h"
+#include "tokenizer/patterns.h"
 
 namespace l2a {
 namespace {
@@ -51,8 +53,8 @@ uint64_t pair_key(int32_t left, int32_t right) {
 
 // A token of a piece in the making; the tokens of a piece form a list.
 struct Symbol {
-  int32_t id, previous, next;  // neighbours as places in the piece; -1 for none
-  bool gone = false;           // merged into its left neighbour
+  int32_t id, previous = -1, next = -1;  // neighbours as places in the piece; -1 for none
+  bool gone = false;                     // merged into its left neighbour
 };
 
 // A possible merge of the symbol at `place` with its right neighbour.
@@ -66,26 +68,52 @@ struct Candidate {
 
 constexpr int32_t kNone = -1;
 
+// Tokens by their first byte; longer ones before their prefixes.
+class TokenTable {
+ public:
+  void add(const std::string& token, int32_t id) {
+    by_first_[static_cast<unsigned char>(token.at(0))].emplace(token, id);
+  }
+  std::optional<BpeTokenizer::Found> at_start_of(std::string_view text) const {
+    if (text.empty()) return std::nullopt;
+    // In descending order a token comes after the longer ones that it is a prefix of.
+    for (const auto& [token, id] : by_first_[static_cast<unsigned char>(text[0])]) {
+      if (text.starts_with(token)) return BpeTokenizer::Found{token.size(), id};
+    }
+    return std::nullopt;
+  }
+
+ private:
+  std::array<std::map<std::string, int32_t, std::greater<>>, 256> by_first_;
+};
+
 }  // namespace
 
 struct BpeTokenizer::Impl {
   std::vector<std::string> bytes;  // what each id decodes to
   std::vector<bool> special;
   std::unordered_map<std::string, int32_t> special_ids;
-  std::array<int32_t, 256> byte_ids;  // kNone: the vocabulary lacks the byte
+  std::array<int32_t, 256> byte_ids;                       // kNone: the vocabulary lacks the byte
+  std::unordered_map<std::string, int32_t> character_ids;  // kCharacters: tokens of one
   std::unordered_map<uint64_t, Merge> merges;
+  TokenAlphabet alphabet;
   PreTokenizer pre_tokenizer;
   bool compose;
+  SpacePrefix space_prefix;
+  int32_t unknown;
   std::unordered_map<std::string, int32_t> whole_pieces;  // bytes -> id; empty: not looked up
-  // By their first byte; longer ones before their prefixes.
-  std::array<std::map<std::string, int32_t, std::greater<>>, 256> added;
+  TokenTable added, specials;
 
-  void add_tokens(const BpeVocabulary& vocabulary, std::unordered_map<std::string, int32_t>& ids);
-  void add_merges(const std::vector<std::string>& lines,
-                  const std::unordered_map<std::string, int32_t>& ids);
-  std::pair<size_t, int32_t> added_at(std::string_view text) const;
-  void encode_plain(std::string_view text, std::vector<int32_t>& out) const;
+  using Ids = std::unordered_map<std::string, int32_t>;
+  void add_tokens(const BpeVocabulary& vocabulary, Ids& ids);
+  void find_bytes(const Ids& ids);
+  void add_merges(const BpeVocabulary& vocabulary, const Ids& ids);
+  void encode_plain(std::string_view text, TextPlace place, std::vector<int32_t>& out) const;
+  std::string with_space_marks(std::string_view text, TextPlace place) const;
   void encode_piece(std::string_view piece, std::vector<int32_t>& out) const;
+  std::vector<Symbol> byte_symbols(std::string_view piece) const;
+  std::vector<Symbol> character_symbols(std::string_view piece) const;
+  void merge_symbols(std::vector<Symbol>& symbols) const;
 };
 
 namespace {
@@ -108,10 +136,25 @@ std::string token_bytes(const std::string& token, size_t id) {
   return bytes;
 }
 
+// The name of a byte among the tokens of kCharacters.
+std::string byte_token(size_t byte) {
+  constexpr char kDigits[] = "0123456789ABCDEF";
+  return std::string("<0x") + kDigits[byte / 16] + kDigits[byte % 16] + ">";
+}
+
+std::string replaced(std::string_view text, std::string_view from, std::string_view to) {
+  std::string result;
+  for (size_t at = 0; at < text.size();) {
+    const bool found = text.substr(at).starts_with(from);
+    result += found ? to : text.substr(at, 1);
+    at += found ? from.size() : 1;
+  }
+  return result;
+}
+
 }  // namespace
 
-void BpeTokenizer::Impl::add_tokens(const BpeVocabulary& vocabulary,
-                                    std::unordered_map<std::string, int32_t>& ids) {
+void BpeTokenizer::Impl::add_tokens(const BpeVocabulary& vocabulary, Ids& ids) {
   const std::unordered_set<int32_t> plain(vocabulary.added.begin(), vocabulary.added.end());
   for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
     const std::string& token = vocabulary.tokens[id];
@@ -124,76 +167,133 @@ void BpeTokenizer::Impl::add_tokens(const BpeVocabulary& vocabulary,
     if (vocabulary.is_special[id]) {
       bytes.push_back(token);
       special_ids.emplace(token, number);
+      specials.add(token, number);
     } else if (plain.contains(number)) {
       bytes.push_back(token);
-      added[static_cast<unsigned char>(token[0])].emplace(token, number);
-    } else {
+      added.add(token, number);
+    } else if (vocabulary.alphabet == TokenAlphabet::kBytes) {
       bytes.push_back(token_bytes(token, id));
+    } else {
+      bytes.push_back(replaced(token, kSpaceMark, " "));
+      const auto characters = decode_utf8(token);
+      if (!characters) refuse("token " + std::to_string(id) + ": " + characters.error().message);
+      if (characters->size() == 1) character_ids.emplace(token, number);
     }
     if (!ids.emplace(token, number).second) {
       refuse("token " + std::to_string(id) + " '" + shown(token) + "': given twice");
     }
   }
+}
+
+void BpeTokenizer::Impl::find_bytes(const Ids& ids) {
   for (size_t b = 0; b < 256; ++b) {
-    const auto found = ids.find(encode_utf8(std::u32string_view(&kByteAlphabet[b], 1)));
+    const std::string name = alphabet == TokenAlphabet::kBytes
+                                 ? encode_utf8(std::u32string_view(&kByteAlphabet[b], 1))
+                                 : byte_token(b);
+    const auto found = ids.find(name);
     byte_ids[b] = found == ids.end() ? kNone : found->second;
+    if (found != ids.end() && alphabet == TokenAlphabet::kCharacters) {
+      bytes[static_cast<size_t>(found->second)] = static_cast<char>(b);
+    }
   }
 }
 
-void BpeTokenizer::Impl::add_merges(const std::vector<std::string>& lines,
-                                    const std::unordered_map<std::string, int32_t>& ids) {
-  for (size_t rank = 0; rank < lines.size(); ++rank) {
-    const std::string& line = lines[rank];
-    const std::string where = "merge " + std::to_string(rank) + " '" + shown(line) + "': ";
-    const size_t space = line.find(' ');
-    if (space == line.npos || line.find(' ', space + 1) != line.npos) {
-      refuse(where + "expected two tokens and one space");
-    }
+void BpeTokenizer::Impl::add_merges(const BpeVocabulary& vocabulary, const Ids& ids) {
+  for (size_t rank = 0; rank < vocabulary.merges.size(); ++rank) {
+    const auto& [left, right] = vocabulary.merges[rank];
+    const std::string where =
+        "merge " + std::to_string(rank) + " '" + shown(left) + " " + shown(right) + "': ";
     const auto id_of = [&](const std::string& token) {
       const auto found = ids.find(token);
       if (found == ids.end()) refuse(where + "no token '" + shown(token) + "'");
       return found->second;
     };
-    const std::string left = line.substr(0, space), right = line.substr(space + 1);
     const Merge merge{static_cast<int32_t>(rank), id_of(left + right)};
+    if (vocabulary.is_special[static_cast<size_t>(merge.result)]) continue;
     if (!merges.emplace(pair_key(id_of(left), id_of(right)), merge).second) {
       refuse(where + "given twice");
     }
   }
 }
 
-// The longest added token that `text` starts with; length 0 when there is none.
-std::pair<size_t, int32_t> BpeTokenizer::Impl::added_at(std::string_view text) const {
-  // In descending order a token comes after the longer ones that it is a prefix of.
-  for (const auto& [token, id] : added[static_cast<unsigned char>(text[0])]) {
-    if (text.starts_with(token)) return {token.size(), id};
+void BpeTokenizer::Impl::encode_plain(std::string_view text, TextPlace place,
+                                      std::vector<int32_t>& out) const {
+  if (text.empty()) return;
+  if (alphabet == TokenAlphabet::kCharacters) {
+    return encode_piece(with_space_marks(text, place), out);
   }
-  return {0, kNone};
-}
-
-void BpeTokenizer::Impl::encode_plain(std::string_view text, std::vector<int32_t>& out) const {
   const std::string composed = compose ? compose_unicode9(text) : std::string();
   split_pieces(pre_tokenizer, compose ? std::string_view(composed) : text,
                [&](std::string_view piece) { encode_piece(piece, out); });
 }
 
-// Merges the best pair until none is left. A heap of candidates keeps this at O(n log n) for a
-// piece of any length; a candidate whose symbols have changed meanwhile is passed over.
+std::string BpeTokenizer::Impl::with_space_marks(std::string_view text, TextPlace place) const {
+  std::string marked = replaced(text, " ", kSpaceMark);
+  const bool has_one = marked.starts_with(kSpaceMark);
+  const bool starts = place == TextPlace::kStart;
+  const bool gets_one = place != TextPlace::kInside &&
+                        (space_prefix == SpacePrefix::kEach ||
+                         (space_prefix == SpacePrefix::kEachUnlessSpace && !has_one) ||
+                         (space_prefix == SpacePrefix::kStartUnlessSpace && !has_one && starts));
+  return gets_one ? std::string(kSpaceMark) + marked : marked;
+}
+
 void BpeTokenizer::Impl::encode_piece(std::string_view piece, std::vector<int32_t>& out) const {
   if (!whole_pieces.empty()) {
     const auto whole = whole_pieces.find(std::string(piece));
     if (whole != whole_pieces.end()) return out.push_back(whole->second);
   }
+  std::vector<Symbol> symbols =
+      alphabet == TokenAlphabet::kBytes ? byte_symbols(piece) : character_symbols(piece);
+  if (symbols.empty()) return;
+  for (size_t i = 0; i < symbols.size(); ++i) {
+    symbols[i].previous = static_cast<int32_t>(i) - 1;
+    symbols[i].next = i + 1 < symbols.size() ? static_cast<int32_t>(i) + 1 : kNone;
+  }
+  merge_symbols(symbols);
+  for (int32_t i = 0; i != kNone; i = symbols[static_cast<size_t>(i)].next) {
+    out.push_back(symbols[static_cast<size_t>(i)].id);
+  }
+}
+
+std::vector<Symbol> BpeTokenizer::Impl::byte_symbols(std::string_view piece) const {
   std::vector<Symbol> symbols;
   symbols.reserve(piece.size());
   for (const char c : piece) {
     const int32_t id = byte_ids[static_cast<unsigned char>(c)];
-    const auto place = static_cast<int32_t>(symbols.size());
-    if (id != kNone) symbols.push_back({id, place - 1, place + 1});
+    if (id != kNone) symbols.push_back({id});
   }
-  if (symbols.empty()) return;
-  symbols.back().next = kNone;
+  return symbols;
+}
 
+std::vector<Symbol> BpeTokenizer::Impl::character_symbols(std::string_view piece) const {
+  std::vector<Symbol> symbols;
+  symbols.reserve(piece.size());
+  bool after_unknown = false;
+  for (size_t at = 0; at < piece.size();) {
+    size_t end = at + 1;
+    while (end < piece.size() && (piece[end] & 0xC0) == 0x80) ++end;
+    const std::string character(piece.substr(at, end - at));
+    at = end;
+    const auto known = character_ids.find(character);
+    const bool has_bytes = std::all_of(character.begin(), character.end(), [&](char c) {
+      return byte_ids[static_cast<unsigned char>(c)] != kNone;
+    });
+    if (known != character_ids.end()) {
+      symbols.push_back({known->second});
+    } else if (has_bytes) {
+      for (const char c : character) symbols.push_back({byte_ids[static_cast<unsigned char>(c)]});
+    } else if (unknown != kNone && !after_unknown) {
+      symbols.push_back({unknown});
+    }
+    after_unknown = known == character_ids.end() && !has_bytes;
+  }
+  return symbols;
+}
+
+// Merges the best pair until none is left. A heap of candidates keeps this at O(n log n) for a
+// piece of any length; a candidate whose symbols have changed meanwhile is passed over.
+void BpeTokenizer::Impl::merge_symbols(std::vector<Symbol>& symbols) const {
   std::priority_queue<Candidate> queue;
   const auto consider = [&](int32_t place) {
     if (place == kNone || symbols[place].next == kNone) return;
@@ -218,7 +318,6 @@ void BpeTokenizer::Impl::encode_piece(std::string_view piece, std::vector<int32_
     consider(left.previous);
     consider(best.place);
   }
-  for (int32_t i = 0; i != kNone; i = symbols[i].next) out.push_back(symbols[i].id);
 }
 
 BpeTokenizer::BpeTokenizer(BpeVocabulary vocabulary) {
@@ -228,11 +327,15 @@ BpeTokenizer::BpeTokenizer(BpeVocabulary vocabulary) {
     refuse(std::to_string(vocabulary.is_special.size()) + " token types for " +
            std::to_string(vocabulary.tokens.size()) + " tokens");
   }
-  if (vocabulary.merges.empty()) refuse("no merges: a byte-level BPE tokenizer cannot do without");
+  if (vocabulary.merges.empty()) refuse("no merges: a BPE tokenizer cannot do without");
   auto impl = std::make_unique<Impl>();
-  std::unordered_map<std::string, int32_t> ids;
+  impl->alphabet = vocabulary.alphabet;
+  impl->space_prefix = vocabulary.space_prefix;
+  impl->unknown = vocabulary.unknown.value_or(kNone);
+  Impl::Ids ids;
   impl->add_tokens(vocabulary, ids);
-  impl->add_merges(vocabulary.merges, ids);
+  impl->find_bytes(ids);
+  impl->add_merges(vocabulary, ids);
   impl->special = std::move(vocabulary.is_special);
   impl->pre_tokenizer = vocabulary.pre_tokenizer;
   impl->compose = vocabulary.compose;
@@ -248,7 +351,7 @@ BpeTokenizer::BpeTokenizer(BpeVocabulary vocabulary) {
 BpeTokenizer::~BpeTokenizer() = default;
 BpeTokenizer::BpeTokenizer(BpeTokenizer&&) noexcept = default;
 
-Result<std::vector<int32_t>> BpeTokenizer::encode(std::string_view text) const {
+Result<std::vector<int32_t>> BpeTokenizer::encode(std::string_view text, TextPlace place) const {
   if (const auto bad = find_bad_utf8(text)) {
     return Error{ErrorCode::kInvalidInput,
                  "text: byte " + std::to_string(*bad + 1) + ": invalid UTF-8"};
@@ -256,17 +359,22 @@ Result<std::vector<int32_t>> BpeTokenizer::encode(std::string_view text) const {
   std::vector<int32_t> ids;
   size_t done = 0;
   for (size_t at = 0; at < text.size();) {
-    const auto [length, id] = impl_->added_at(text.substr(at));
-    if (length == 0) {
+    const auto found = impl_->added.at_start_of(text.substr(at));
+    if (!found) {
       ++at;
       continue;
     }
-    impl_->encode_plain(text.substr(done, at - done), ids);
-    ids.push_back(id);
-    done = at += length;
+    impl_->encode_plain(text.substr(done, at - done), place, ids);
+    ids.push_back(found->id);
+    done = at += found->length;
+    place = TextPlace::kAfterSpecial;
   }
-  impl_->encode_plain(text.substr(done), ids);
+  impl_->encode_plain(text.substr(done), place, ids);
   return ids;
+}
+
+std::optional<BpeTokenizer::Found> BpeTokenizer::special_at(std::string_view text) const {
+  return impl_->specials.at_start_of(text);
 }
 
 std::string BpeTokenizer::decode(std::span<const int32_t> ids) const {

@@ -63,6 +63,27 @@ inline std::vector<Json> reference(const std::string& what, const std::string& m
   return result;
 }
 
+inline bool has_python() {
+  return std::filesystem::exists(L2A_SOURCE_DIR "/.deps/venv/bin/python");
+}
+
+inline std::vector<std::string> made_texts(size_t count);
+
+// Folder of tokenizers of every kind, trained by the tokenizers library on made texts, once.
+inline const std::string& trained_tokenizers() {
+  struct Trained {
+    Trained() {
+      std::filesystem::create_directories(folder);
+      const auto texts = made_texts(1000);
+      reference("train", folder, {texts.begin(), texts.end()});
+    }
+    ~Trained() { std::filesystem::remove_all(folder); }
+    std::string folder = ::testing::TempDir() + "tokenizers-" + std::to_string(::getpid());
+  };
+  static const Trained trained;
+  return trained.folder;
+}
+
 // SmolLM2's tokenizer and its chat template, as the gguf package reads them.
 struct SmolLm {
   BpeVocabulary vocabulary;
@@ -74,7 +95,10 @@ inline const SmolLm& smollm() {
     const Json json = reference("vocabulary", embedded_gguf()).at(0);
     SmolLm result;
     result.vocabulary.tokens = json["tokens"].get<std::vector<std::string>>();
-    result.vocabulary.merges = json["merges"].get<std::vector<std::string>>();
+    for (const std::string line : json["merges"]) {
+      const size_t space = line.find(' ');
+      result.vocabulary.merges.emplace_back(line.substr(0, space), line.substr(space + 1));
+    }
     for (const auto& type : json["types"]) result.vocabulary.is_special.push_back(type == 3);
     result.chat_template = json["template"];
     return result;

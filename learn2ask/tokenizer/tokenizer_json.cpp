@@ -6,16 +6,10 @@
 
 #include "base/error.h"
 #include "base/utf8.h"
+#include "tokenizer/patterns.h"
 
 namespace l2a {
 namespace {
-
-constexpr std::string_view kLlama3Pattern =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*)"
-    R"(|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr std::string_view kQwen2Pattern =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*)"
-    R"(|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
 class Reader {
  public:
@@ -47,11 +41,14 @@ class Reader {
   }
 
   void read_model();
+  void read_unknown(const Json& model);
+  std::pair<std::string, std::string> two_tokens(const std::string& merge, size_t i) const;
   void read_merges(const Json& merges);
   void put_token(const Json& id, const std::string& name, const std::string& part);
   void read_added_token(const Json& token, const std::string& part);
   void read_normalizer();
   std::optional<PreTokenizer> pre_tokenizer() const;
+  std::optional<SpacePrefix> space_prefix() const;
 
   const Json& json_;
   const std::string& where_;
@@ -69,6 +66,16 @@ BpeVocabulary Reader::read() {
   for (size_t id = 0; id < result_.tokens.size(); ++id) {
     if (result_.tokens[id].empty()) result_.is_special[id] = true;
   }
+  if (result_.alphabet == TokenAlphabet::kCharacters) {
+    const auto prefix = space_prefix();
+    if (!prefix) {
+      unsupported("'normalizer' and 'pre_tokenizer'",
+                  {member(json_, "normalizer"), member(json_, "pre_tokenizer")},
+                  "that of Llama 2, Mistral or Gemma");
+    }
+    result_.space_prefix = *prefix;
+    return std::move(result_);
+  }
   read_normalizer();
   const auto pattern = pre_tokenizer();
   if (!pattern) {
@@ -83,9 +90,6 @@ void Reader::read_model() {
   const Json& model = member(json_, "model");
   if (!model.is_object()) refuse("'model'", "expected an object");
   if (!is_type(model, "BPE")) unsupported("'model' 'type'", member(model, "type"), "BPE");
-  if (is_true(model, "byte_fallback", false)) {
-    unsupported("'model' 'byte_fallback'", true, "byte-level BPE");
-  }
   for (const char* affix : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     const Json& value = member(model, affix);
     if (!value.is_null() && value != "") {
@@ -99,6 +103,27 @@ void Reader::read_model() {
     put_token(id, name, "'model' 'vocab' '" + shown(name) + "'");
   }
   read_merges(member(model, "merges"));
+  if (is_true(model, "byte_fallback", false)) read_unknown(model);
+}
+
+// SentencePiece's BPE: tokens are text, and bytes stand in for characters that are none.
+void Reader::read_unknown(const Json& model) {
+  result_.alphabet = TokenAlphabet::kCharacters;
+  const Json& unknown = member(model, "unk_token");
+  if (unknown.is_null()) return;
+  if (!is_true(model, "fuse_unk", false)) unsupported("'model' 'fuse_unk'", false, "true");
+  const Json& id =
+      member(member(model, "vocab"), unknown.is_string() ? unknown.get<std::string>().c_str() : "");
+  if (!id.is_number_integer()) refuse("'model' 'unk_token'", "no token of the vocabulary");
+  result_.unknown = id.get<int32_t>();
+}
+
+std::pair<std::string, std::string> Reader::two_tokens(const std::string& merge, size_t i) const {
+  const size_t space = merge.find(' ');
+  if (space == merge.npos || merge.find(' ', space + 1) != merge.npos) {
+    refuse("'model' 'merges' " + std::to_string(i), "expected two tokens and one space");
+  }
+  return {merge.substr(0, space), merge.substr(space + 1)};
 }
 
 // Each is "left right" or ["left", "right"].
@@ -107,10 +132,10 @@ void Reader::read_merges(const Json& merges) {
   for (size_t i = 0; i < merges.size(); ++i) {
     const Json& merge = merges[i];
     if (merge.is_string()) {
-      result_.merges.push_back(merge.get<std::string>());
+      result_.merges.push_back(two_tokens(merge.get<std::string>(), i));
     } else if (merge.is_array() && merge.size() == 2 && merge[0].is_string() &&
                merge[1].is_string()) {
-      result_.merges.push_back(merge[0].get<std::string>() + " " + merge[1].get<std::string>());
+      result_.merges.emplace_back(merge[0].get<std::string>(), merge[1].get<std::string>());
     } else {
       refuse("'model' 'merges' " + std::to_string(i), "expected two tokens");
     }
@@ -185,6 +210,36 @@ std::optional<PreTokenizer> Reader::pre_tokenizer() const {
   const std::string pattern = regex.is_string() ? regex.get<std::string>() : "";
   if (pattern == kLlama3Pattern) return PreTokenizer::kLlama3;
   if (pattern == kQwen2Pattern) return PreTokenizer::kQwen2;
+  return std::nullopt;
+}
+
+// SentencePiece's: spaces become U+2581 by a normaliser or by Metaspace, and either may put one
+// before a text. Cutting at spaces after that finds none.
+std::optional<SpacePrefix> Reader::space_prefix() const {
+  const Json& normalizer = member(json_, "normalizer");
+  const Json& pre_tokenizer = member(json_, "pre_tokenizer");
+  const auto marks_spaces = [](const Json& step) {
+    return is_type(step, "Replace") && member(member(step, "pattern"), "String") == " " &&
+           member(step, "content") == kSpaceMark;
+  };
+  const Json& steps = member(normalizer, "normalizers");
+  const bool is_pair = is_type(normalizer, "Sequence") && steps.is_array() && steps.size() == 2 &&
+                       is_type(steps[0], "Prepend") && member(steps[0], "prepend") == kSpaceMark &&
+                       marks_spaces(steps[1]);
+  const bool cuts_at_spaces =
+      is_type(pre_tokenizer, "Split") && member(member(pre_tokenizer, "pattern"), "String") == " ";
+  if (is_pair && pre_tokenizer.is_null()) return SpacePrefix::kEach;
+  if (marks_spaces(normalizer) && (pre_tokenizer.is_null() || cuts_at_spaces)) {
+    return SpacePrefix::kNone;
+  }
+  if (!normalizer.is_null() || !is_type(pre_tokenizer, "Metaspace") ||
+      member(pre_tokenizer, "replacement") != kSpaceMark || is_true(pre_tokenizer, "split", true)) {
+    return std::nullopt;
+  }
+  const Json& scheme = member(pre_tokenizer, "prepend_scheme");
+  if (scheme == "always") return SpacePrefix::kEachUnlessSpace;
+  if (scheme == "first") return SpacePrefix::kStartUnlessSpace;
+  if (scheme == "never") return SpacePrefix::kNone;
   return std::nullopt;
 }
 

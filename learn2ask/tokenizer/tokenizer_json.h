@@ -1,4 +1,4 @@
-// Hugging Face's tokenizer.json: what the byte-level BPE tokenizer in it is made of.
+// Hugging Face's tokenizer.json: what the BPE tokenizer in it is made of.
 #pragma once
 
 #include <string>

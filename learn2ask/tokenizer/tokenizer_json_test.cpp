@@ -1,9 +1,6 @@
 #include "tokenizer/tokenizer_json.h"
 
-#include <filesystem>
-
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "tokenizer/testing.h"
 
@@ -12,27 +9,15 @@ namespace {
 
 using testing::reference;
 
-bool has_python() { return std::filesystem::exists(L2A_SOURCE_DIR "/.deps/venv/bin/python"); }
-
-// Tokenizers of every kind, trained by the tokenizers library on texts of the tests, once.
 class TokenizerJson : public ::testing::TestWithParam<const char*> {
  protected:
-  static void SetUpTestSuite() {
-    if (!has_python()) return;
-    folder_ = ::testing::TempDir() + "tokenizers-" + std::to_string(::getpid());
-    std::filesystem::create_directories(folder_);
-    const auto texts = testing::made_texts(1000);
-    reference("train", folder_, {texts.begin(), texts.end()});
-  }
-  static void TearDownTestSuite() { std::filesystem::remove_all(folder_); }
   void SetUp() override {
-    if (!has_python()) GTEST_SKIP() << "no private Python environment (tools/dev)";
+    if (!testing::has_python()) GTEST_SKIP() << "no private Python environment (tools/dev)";
   }
-  static inline std::string folder_;
 };
 
 TEST_P(TokenizerJson, GivesTheIdsOfHuggingFace) {
-  const std::string folder = folder_ + "/" + GetParam();
+  const std::string folder = testing::trained_tokenizers() + "/" + GetParam();
   const Json json = parse_json(read_file(folder + "/tokenizer.json")).value_or_throw();
   const BpeTokenizer tokenizer(bpe_from_tokenizer_json(json, ""));
   auto texts = testing::made_texts(10'000);
@@ -45,7 +30,8 @@ TEST_P(TokenizerJson, GivesTheIdsOfHuggingFace) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, TokenizerJson,
-                         ::testing::Values("gpt2", "smollm", "llama3", "qwen2"));
+                         ::testing::Values("gpt2", "smollm", "llama3", "qwen2", "llama2", "mistral",
+                                           "always", "gemma", "no-bytes"));
 
 Json small() {
   return parse_json(R"({
@@ -63,6 +49,46 @@ TEST(TokenizerJsonFile, LeavesHolesWhereNoTokenHasTheId) {
   EXPECT_EQ(*tokenizer.encode("aba<|end|>"), (std::vector<int32_t>{2, 0}));
   EXPECT_EQ(tokenizer.decode(std::vector<int32_t>{2, 3, 4}), "ab<|end|>");
   EXPECT_EQ(tokenizer.special_id("<|end|>"), 4);
+}
+
+// SentencePiece's BPE with two words, a byte and no more.
+Json small_pieces() {
+  return parse_json(R"({
+    "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"},
+    "model": {"type": "BPE", "byte_fallback": true, "unk_token": "?", "fuse_unk": true,
+              "vocab": {"?": 0, "a": 1, "\u2581": 2, "\u2581a": 3, "<0x0A>": 4},
+              "merges": [["\u2581", "a"]]}
+  })")
+      .value_or_throw();
+}
+
+TEST(TokenizerJsonFile, TakesUnknownCharactersByBytesOrTogether) {
+  const BpeTokenizer tokenizer(bpe_from_tokenizer_json(small_pieces(), ""));
+  using Ids = std::vector<int32_t>;
+  EXPECT_EQ(*tokenizer.encode(" a\n"), (Ids{3, 4}));
+  EXPECT_EQ(*tokenizer.encode("\u4E2D\u6587 aa<0x0A>"), (Ids{0, 3, 1, 0}));
+  EXPECT_EQ(tokenizer.decode(Ids{3, 4, 1}), " a\na");
+}
+
+TEST(TokenizerJsonFile, SaysWhatIsWrongWithSentencePieces) {
+  const auto refusal = [](auto change) -> std::string {
+    Json json = small_pieces();
+    change(json);
+    try {
+      bpe_from_tokenizer_json(json, "t: ");
+    } catch (const Failure& e) {
+      return e.error.message;
+    }
+    return "";
+  };
+  EXPECT_EQ(refusal([](Json&) {}), "");
+  EXPECT_EQ(refusal([](Json& j) { j["model"]["unk_token"] = "!"; }),
+            "t: 'model' 'unk_token': no token of the vocabulary");
+  EXPECT_EQ(refusal([](Json& j) { j["model"]["fuse_unk"] = false; }),
+            "t: 'model' 'fuse_unk': false where true is known");
+  EXPECT_EQ(refusal([](Json& j) { j["normalizer"] = nullptr; }),
+            "t: 'normalizer' and 'pre_tokenizer': [null,null] where that of Llama 2, Mistral or "
+            "Gemma is known");
 }
 
 TEST(TokenizerJsonFile, SaysWhatIsWrong) {

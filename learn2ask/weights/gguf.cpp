@@ -219,6 +219,16 @@ std::optional<std::string> GgufFile::find_string(const std::string& key) const {
   return value ? std::optional(*value) : std::nullopt;
 }
 
+std::optional<bool> GgufFile::find_bool(const std::string& key) const {
+  const auto* value = find_value<bool>(*this, impl_->where, key, "true or false");
+  return value ? std::optional(*value) : std::nullopt;
+}
+
+const std::vector<double>& GgufFile::get_floats(const std::string& key) const {
+  return present(find_value<std::vector<double>>(*this, impl_->where, key, "an array of numbers"),
+                 impl_->where, key);
+}
+
 const std::string& GgufFile::get_string(const std::string& key) const {
   return present(find_value<std::string>(*this, impl_->where, key, "a text"), impl_->where, key);
 }
