@@ -21,6 +21,7 @@ void add_train_command(CLI::App& app);
 void add_eval_command(CLI::App& app);
 void add_chat_command(CLI::App& app);
 void add_model_command(CLI::App& app);
+void add_export_command(CLI::App& app);
 void add_demo_command(CLI::App& app);
 
 // Adds --config FILE (repeatable) and --set KEY=VALUE (repeatable), with the keys of `Options` as

@@ -32,6 +32,10 @@ at::Tensor rotary_frequencies(const RotaryConfig& c, int64_t head_dim) {
   return f / at::tensor(c.divisors);
 }
 
+at::Tensor rotary_divisors(const RotaryConfig& c, int64_t head_dim) {
+  return rotary_frequencies({.theta = c.theta}, head_dim) / rotary_frequencies(c, head_dim);
+}
+
 RotaryTable rotary_table(const at::Tensor& position_n, const RotaryConfig& rotary,
                          int64_t head_dim) {
   const auto frequency_f = rotary_frequencies(rotary, head_dim).to(position_n.device());

@@ -1,6 +1,5 @@
 // Rotary position embedding: the angles by which queries and keys are turned.
 // Source: arXiv 2104.09864; scaling as transformers' modeling_rope_utils has it.
-// Private to this module.
 //
 // Shape suffixes: n tokens, f half a head dim.
 #pragma once
@@ -13,6 +12,9 @@ namespace l2a {
 
 // Radians a position, float32 [f], on the CPU.
 at::Tensor rotary_frequencies(const RotaryConfig& rotary, int64_t head_dim);
+
+// By how much scaling divides each frequency, float32 [f]: GGUF's "rope_freqs.weight".
+at::Tensor rotary_divisors(const RotaryConfig& rotary, int64_t head_dim);
 
 // cos and sin of position times frequency, float32 [n, f], where the positions are.
 struct RotaryTable {

@@ -45,6 +45,8 @@ class Transformer {
   // Throws Failure naming the tensor or key that is missing, of the wrong shape, or of a part that
   // we don't compute.
   static Transformer load(const Checkpoint& files, const ModelOptions& options);
+  // Shape and parts alone, without reading weights. Throws Failure likewise.
+  static TransformerConfig read_config(const Checkpoint& files);
   // For tests: weights drawn from `seed`.
   static Transformer random(const TransformerConfig& config, const ModelOptions& options,
                             uint64_t seed);

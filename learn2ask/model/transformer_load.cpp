@@ -35,17 +35,6 @@ void check_shape(const Checkpoint& files, const std::string& name,
                       at::IntArrayRef(shape), ", expected ", at::IntArrayRef(expected)));
 }
 
-TransformerConfig read_config(const Checkpoint& files) {
-  const auto file = files.gguf() ? files.path() : files.path() / "config.json";
-  TransformerConfig config = config_from_json(files.config(), "model: " + file.string() + ": ");
-  if (files.has(kRotaryDivisors)) {
-    check_shape(files, kRotaryDivisors, {config.head_dim / 2});
-    config.rotary.divisors.resize(static_cast<size_t>(config.head_dim / 2));
-    files.read(kRotaryDivisors, config.rotary.divisors);
-  }
-  return config;
-}
-
 // Reads each tensor by its name, and knows in the end which were left.
 class Loader {
  public:
@@ -142,6 +131,17 @@ void Loader::refuse_left() const {
 }
 
 }  // namespace
+
+TransformerConfig Transformer::read_config(const Checkpoint& files) {
+  const auto file = files.gguf() ? files.path() : files.path() / "config.json";
+  TransformerConfig config = config_from_json(files.config(), "model: " + file.string() + ": ");
+  if (files.has(kRotaryDivisors)) {
+    check_shape(files, kRotaryDivisors, {config.head_dim / 2});
+    config.rotary.divisors.resize(static_cast<size_t>(config.head_dim / 2));
+    files.read(kRotaryDivisors, config.rotary.divisors);
+  }
+  return config;
+}
 
 Transformer Transformer::load(const Checkpoint& files, const ModelOptions& options) {
   const torch::NoGradGuard no_grad;

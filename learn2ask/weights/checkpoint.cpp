@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/utf8.h"
 #include "weights/gguf_names.h"
+#include "weights/head_pairs.h"
 #include "weights/safetensors.h"
 
 namespace l2a {
@@ -137,24 +138,6 @@ const GgufFile* Checkpoint::gguf() const { return impl_->gguf ? &*impl_->gguf : 
 
 bool Checkpoint::has(const std::string& name) const { return impl_->sources.contains(name); }
 
-namespace {
-
-// Rows 0, h/2, 1, h/2 + 1, ... of each head become 0, 1, 2, ... again.
-void separate_pairs(std::span<float> values, int64_t heads, int64_t rows) {
-  const auto columns = static_cast<int64_t>(values.size()) / rows, h = rows / heads;
-  std::vector<float> head(static_cast<size_t>(h * columns));
-  for (int64_t first = 0; first < rows; first += h) {
-    float* const at = values.data() + first * columns;
-    std::copy_n(at, h * columns, head.data());
-    for (int64_t row = 0; row < h; ++row) {
-      const int64_t to = row % 2 * (h / 2) + row / 2;
-      std::copy_n(head.data() + row * columns, columns, at + to * columns);
-    }
-  }
-}
-
-}  // namespace
-
 const StoredTensor& Checkpoint::stored(const std::string& name) const {
   const auto found = impl_->sources.find(name);
   if (found == impl_->sources.end()) {
@@ -178,7 +161,7 @@ void Checkpoint::read(const std::string& name, std::span<float> out) const {
       fail_input(where + std::to_string(rows) + " rows are no pairs of " +
                  std::to_string(source.paired_heads) + " heads");
     }
-    separate_pairs(out, source.paired_heads, rows);
+    halves_from_neighbours(out, source.paired_heads, rows);
   }
   if (source.offset != 0) {
     for (float& value : out) value += static_cast<float>(source.offset);

@@ -50,11 +50,39 @@ constexpr NamePair kGemmaNormNames[] = {
     {"post_ffw_norm.weight", "post_feedforward_layernorm.weight"},
 };
 
-std::optional<std::string> find_name(std::span<const NamePair> pairs, std::string_view gguf) {
+// The other name of a pair; `from` and `to` say in which direction.
+std::optional<std::string> find_name(std::span<const NamePair> pairs,
+                                     std::string_view NamePair::* from,
+                                     std::string_view NamePair::* to, std::string_view name) {
   for (const auto& pair : pairs) {
-    if (pair.gguf == gguf) return std::string(pair.hugging_face);
+    if (pair.*from == name) return std::string(pair.*to);
   }
   return std::nullopt;
+}
+
+// The same of a tensor of whichever layer, "blk.N." or "model.layers.N." before its own name.
+std::optional<std::string> translate(const GgufArchitecture& architecture, std::string_view name,
+                                     std::string_view NamePair::* from,
+                                     std::string_view NamePair::* to) {
+  const bool from_gguf = from == &NamePair::gguf;
+  const std::string_view gguf_layer = "blk.", their_layer = "model.layers.";
+  const std::string_view opens = from_gguf ? gguf_layer : their_layer;
+  if (!name.starts_with(opens)) return find_name(kModelNames, from, to, name);
+  const std::string_view rest = name.substr(opens.size());
+  const size_t dot = rest.find('.');
+  if (dot == rest.npos || dot == 0 ||
+      rest.substr(0, dot).find_first_not_of("0123456789") != rest.npos) {
+    return std::nullopt;
+  }
+  const std::string_view part = rest.substr(dot + 1);
+  auto other = find_name(kLayerNames, from, to, part);
+  if (!other) {
+    other = architecture.gemma_norms ? find_name(kGemmaNormNames, from, to, part)
+                                     : find_name(kNormNames, from, to, part);
+  }
+  if (!other) return std::nullopt;
+  return std::string(from_gguf ? their_layer : gguf_layer) + std::string(rest.substr(0, dot)) +
+         "." + *other;
 }
 
 // Reads an architecture's settings one by one into a config.json.
@@ -120,24 +148,24 @@ const GgufArchitecture& architecture_of(const GgufFile& file) {
        "model: architecture '" + shown(name) + "': not one of the known ones (" + known + ")");
 }
 
+const GgufArchitecture& architecture_for(const std::string& model_type) {
+  // A Mistral model is one of Llama with windows.
+  const std::string name = model_type == "mistral" ? "llama" : model_type;
+  for (const auto& architecture : kArchitectures) {
+    if (name == architecture.model_type) return architecture;
+  }
+  fail(ErrorCode::kUnsupported,
+       "model: 'model_type': '" + shown(model_type) + "' where GGUF has no architecture for it");
+}
+
 std::optional<std::string> hugging_face_name(const GgufArchitecture& architecture,
                                              std::string_view gguf_name) {
-  constexpr std::string_view kLayer = "blk.";
-  if (!gguf_name.starts_with(kLayer)) return find_name(kModelNames, gguf_name);
-  const std::string_view rest = gguf_name.substr(kLayer.size());
-  const size_t dot = rest.find('.');
-  if (dot == rest.npos || dot == 0 ||
-      rest.substr(0, dot).find_first_not_of("0123456789") != rest.npos) {
-    return std::nullopt;
-  }
-  const std::string_view part = rest.substr(dot + 1);
-  auto name = find_name(kLayerNames, part);
-  if (!name) {
-    name =
-        architecture.gemma_norms ? find_name(kGemmaNormNames, part) : find_name(kNormNames, part);
-  }
-  if (!name) return std::nullopt;
-  return "model.layers." + std::string(rest.substr(0, dot)) + "." + *name;
+  return translate(architecture, gguf_name, &NamePair::gguf, &NamePair::hugging_face);
+}
+
+std::optional<std::string> gguf_name(const GgufArchitecture& architecture,
+                                     std::string_view hugging_face_name) {
+  return translate(architecture, hugging_face_name, &NamePair::hugging_face, &NamePair::gguf);
 }
 
 Json config_from_gguf(const GgufFile& file) {

@@ -1,5 +1,5 @@
 // What GGUF files call the tensors and settings of Hugging Face's decoder models, and how they
-// store some of them otherwise. Private to this module.
+// store some of them otherwise.
 #pragma once
 
 #include <optional>
@@ -25,10 +25,17 @@ struct GgufArchitecture {
 // The architecture of a file. Throws Failure (kUnsupported) naming it when it is none that we know.
 const GgufArchitecture& architecture_of(const GgufFile& file);
 
+// The architecture of a config.json's model_type. Throws Failure (kUnsupported) likewise.
+const GgufArchitecture& architecture_for(const std::string& model_type);
+
 // "blk.3.attn_q.weight" -> "model.layers.3.self_attn.q_proj.weight"; nullopt for a name that the
 // architecture does not have.
 std::optional<std::string> hugging_face_name(const GgufArchitecture& architecture,
                                              std::string_view gguf_name);
+
+// The inverse.
+std::optional<std::string> gguf_name(const GgufArchitecture& architecture,
+                                     std::string_view hugging_face_name);
 
 // The file's metadata as a config.json. Throws Failure naming the key that is missing or out of
 // range.

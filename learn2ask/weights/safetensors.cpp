@@ -177,7 +177,8 @@ const std::map<std::string, std::string>& SafetensorsFile::metadata() const {
   return impl_->metadata;
 }
 
-void write_safetensors(const std::filesystem::path& path, std::span<const StoredTensor> tensors,
+void write_safetensors(const std::filesystem::path& path, std::span<const PlannedTensor> tensors,
+                       const TensorBytes& bytes,
                        const std::map<std::string, std::string>& metadata) {
   Json header = Json::object();
   if (!metadata.empty()) header[kMetadataKey] = metadata;
@@ -185,10 +186,8 @@ void write_safetensors(const std::filesystem::path& path, std::span<const Stored
   for (const auto& tensor : tensors) {
     check(std::count(std::begin(kTypes), std::end(kTypes), tensor.type) == 1,
           "write_safetensors: a type that the format lacks");
-    const auto size =
-        static_cast<uint64_t>(element_count(tensor)) * layout_of(tensor.type).block_bytes;
-    check(tensor.data.size() == size, "write_safetensors: data of another size than the shape");
     check(!header.contains(tensor.name), "write_safetensors: a name given twice");
+    const uint64_t size = planned_bytes(tensor);
     header[tensor.name] = {{"dtype", element_name(tensor.type)},
                            {"shape", tensor.shape},
                            {"data_offsets", {offset, offset + size}}};
@@ -201,10 +200,24 @@ void write_safetensors(const std::filesystem::path& path, std::span<const Stored
   AtomicFile file(path);
   file.write({reinterpret_cast<const char*>(&length), sizeof length});
   file.write(text);
-  for (const auto& tensor : tensors) {
-    file.write({reinterpret_cast<const char*>(tensor.data.data()), tensor.data.size()});
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const std::vector<std::byte> data = bytes(i);
+    check(data.size() == planned_bytes(tensors[i]),
+          "write_safetensors: data of another size than the shape");
+    file.write({reinterpret_cast<const char*>(data.data()), data.size()});
   }
   file.commit();
+}
+
+void write_safetensors(const std::filesystem::path& path, std::span<const StoredTensor> tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  std::vector<PlannedTensor> plan;
+  for (const StoredTensor& tensor : tensors)
+    plan.push_back({tensor.name, tensor.type, tensor.shape});
+  const auto bytes = [&](size_t i) {
+    return std::vector<std::byte>(tensors[i].data.begin(), tensors[i].data.end());
+  };
+  write_safetensors(path, plan, bytes, metadata);
 }
 
 }  // namespace l2a

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "weights/planned_tensor.h"
 #include "weights/stored_tensor.h"
 
 namespace l2a {
@@ -30,6 +31,11 @@ class SafetensorsFile {
 
 // Writes the tensors in the order given. Throws Failure (kIo).
 void write_safetensors(const std::filesystem::path& path, std::span<const StoredTensor> tensors,
+                       const std::map<std::string, std::string>& metadata);
+
+// The same for tensors that are made one by one. Throws Failure (kIo), or what `bytes` throws.
+void write_safetensors(const std::filesystem::path& path, std::span<const PlannedTensor> tensors,
+                       const TensorBytes& bytes,
                        const std::map<std::string, std::string>& metadata);
 
 }  // namespace l2a

@@ -4,9 +4,13 @@ usage: gguf_values.py small FOLDER    small.gguf with every element type, and it
                                       small.safetensors
        gguf_values.py hashes GGUF     a line "NAME SHA256-of-the-float-values" a tensor
        gguf_values.py reread FILE OUT reads safetensors FILE and writes it again
+       gguf_values.py quantize FILE OUT  the tensor "x" of safetensors FILE in each type that we
+                                      write, in GGUF file OUT
+       gguf_values.py metadata GGUF   a line "KEY JSON" a metadata value
 """
 
 import hashlib
+import json
 import sys
 
 import gguf
@@ -66,4 +70,22 @@ def reread(path, out):
     save_file(load_file(path), out, metadata)
 
 
-{"small": small, "hashes": hashes, "reread": reread}[sys.argv[1]](*sys.argv[2:])
+def quantize(path, out):
+    writer = gguf.GGUFWriter(out, "llama")
+    values = load_file(path)["x"]
+    for name in ("F32", "F16", "BF16", "Q8_0"):
+        kind = gguf.GGMLQuantizationType[name]
+        writer.add_tensor(name, gguf.quantize(values, kind), raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def metadata(path):
+    for name, field in gguf.GGUFReader(path).fields.items():
+        kinds = "/".join(kind.name for kind in field.types)
+        print(name, kinds, json.dumps(field.contents()))
+
+
+{"small": small, "hashes": hashes, "reread": reread, "quantize": quantize, "metadata": metadata}[sys.argv[1]](*sys.argv[2:])
