@@ -53,8 +53,8 @@ class Lexer {
   void lex_text() {
     const size_t start = at_;
     while (at_ < text_.size() && !opens_tag(std::string_view(text_).substr(at_))) ++at_;
-    std::string_view text = std::string_view(text_).substr(start, at_ - start);
-    const size_t lines = static_cast<size_t>(std::count(text.begin(), text.end(), '\n'));
+    const std::string_view whole = std::string_view(text_).substr(start, at_ - start);
+    std::string_view text = whole;
     if (strip_left_) {
       while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
     } else if (after_block_ && text.starts_with('\n')) {
@@ -65,18 +65,19 @@ class Lexer {
       if (mark == '-') {
         while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
       } else if (kind != '{' && mark != '+') {
-        strip_indent(text, start);
+        text.remove_suffix(std::min(text.size(), indent_at_end(whole, start == 0)));
       }
     }
     if (!text.empty()) add(Token::Kind::kText, std::string(text));
-    line_ += lines;
+    line_ += static_cast<size_t>(std::count(whole.begin(), whole.end(), '\n'));
   }
 
   // A block that is the first thing on its line loses the white space before it.
-  static void strip_indent(std::string_view& text, size_t start) {
+  static size_t indent_at_end(std::string_view text, bool is_first) {
     size_t end = text.size();
     while (end > 0 && (text[end - 1] == ' ' || text[end - 1] == '\t')) --end;
-    if (end > 0 ? text[end - 1] == '\n' : start == 0) text.remove_suffix(text.size() - end);
+    const bool starts_line = end > 0 ? text[end - 1] == '\n' : is_first;
+    return starts_line ? text.size() - end : 0;
   }
 
   void skip_comment() {

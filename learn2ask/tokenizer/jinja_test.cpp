@@ -24,6 +24,8 @@ const std::vector<std::string> kTemplates = {
     "plain\n\n",
     "a {{ n }} b\n  {% if yes %}\n  c\n  {% endif %}\nd\n",
     "a\n   {%- if yes -%}   \n b \n {%- endif %}\n\nc",
+    "{% if yes %}\n  {% if yes %}x{% endif %}\n\t{% endif %}\n  {# c #}\n   {{ n }}  {% if yes %}y"
+    "{% endif %}",
     "  {%+ if yes %} x{% endif +%}\ny",
     "a{# comment #}\nb {#- another -#}\n  c",
     "\t{% set x = 1 %}\n{{ x }}\n\n{{- x -}}\n x",

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tokenizer/testing.h"
+#include "tokenizer/tokenizer_json_writer.h"
 
 namespace l2a {
 namespace {
@@ -29,6 +30,32 @@ TEST_P(TokenizerJson, GivesTheIdsOfHuggingFace) {
   }
 }
 
+// The file that we write of it makes the same tokenizer again, for us and for Hugging Face.
+TEST_P(TokenizerJson, IsWrittenAsItWasRead) {
+  const std::string kind = GetParam();
+  const std::string folder = testing::trained_tokenizers() + "/" + kind;
+  const Json json = parse_json(read_file(folder + "/tokenizer.json")).value_or_throw();
+  const BpeVocabulary vocabulary = bpe_from_tokenizer_json(json, "");
+  const std::string written = dump_json(tokenizer_json(vocabulary));
+  const BpeTokenizer read(vocabulary),
+      again(bpe_from_tokenizer_json(parse_json(written).value_or_throw(), ""));
+  auto texts = testing::made_texts(2000);
+  for (const auto& text : texts) ASSERT_EQ(*again.encode(text), *read.encode(text)) << text;
+  for (const char* special : {"<s>", "</s>"}) {
+    EXPECT_EQ(again.special_id(special), read.special_id(special));
+  }
+  if (kind != "llama3" && kind != "llama2") return;  // one of each alphabet: it takes its time
+
+  const std::string copy = folder + "-written";
+  std::filesystem::create_directories(copy);
+  std::filesystem::copy(folder + "/tokenizer_config.json", copy + "/tokenizer_config.json");
+  write_file_atomic(copy + "/tokenizer.json", written);
+  const auto expected = reference("bpe", copy, {texts.begin(), texts.end()});
+  for (size_t i = 0; i < texts.size(); ++i) {
+    ASSERT_EQ(*read.encode(texts[i]), expected.at(i).get<std::vector<int32_t>>()) << texts[i];
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Kinds, TokenizerJson,
                          ::testing::Values("gpt2", "smollm", "llama3", "qwen2", "llama2", "mistral",
                                            "always", "gemma", "no-bytes"));
@@ -41,6 +68,18 @@ Json small() {
     "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]]}
   })")
       .value_or_throw();
+}
+
+// The message with which `json`, changed, is refused; empty when it is taken.
+template <class Change>
+std::string refusal_of(Json json, const Change& change) {
+  change(json);
+  try {
+    bpe_from_tokenizer_json(json, "t: ");
+  } catch (const Failure& e) {
+    return e.error.message;
+  }
+  return "";
 }
 
 TEST(TokenizerJsonFile, LeavesHolesWhereNoTokenHasTheId) {
@@ -71,16 +110,7 @@ TEST(TokenizerJsonFile, TakesUnknownCharactersByBytesOrTogether) {
 }
 
 TEST(TokenizerJsonFile, SaysWhatIsWrongWithSentencePieces) {
-  const auto refusal = [](auto change) -> std::string {
-    Json json = small_pieces();
-    change(json);
-    try {
-      bpe_from_tokenizer_json(json, "t: ");
-    } catch (const Failure& e) {
-      return e.error.message;
-    }
-    return "";
-  };
+  const auto refusal = [](auto change) { return refusal_of(small_pieces(), change); };
   EXPECT_EQ(refusal([](Json&) {}), "");
   EXPECT_EQ(refusal([](Json& j) { j["model"]["unk_token"] = "!"; }),
             "t: 'model' 'unk_token': no token of the vocabulary");
@@ -92,16 +122,7 @@ TEST(TokenizerJsonFile, SaysWhatIsWrongWithSentencePieces) {
 }
 
 TEST(TokenizerJsonFile, SaysWhatIsWrong) {
-  const auto refusal = [](auto change) -> std::string {
-    Json json = small();
-    change(json);
-    try {
-      bpe_from_tokenizer_json(json, "t: ");
-    } catch (const Failure& e) {
-      return e.error.message;
-    }
-    return "";
-  };
+  const auto refusal = [](auto change) { return refusal_of(small(), change); };
   EXPECT_EQ(refusal([](Json&) {}), "");
   EXPECT_EQ(refusal([](Json& j) { j = 1; }), "t: expected an object");
   EXPECT_EQ(refusal([](Json& j) { j.erase("model"); }), "t: 'model': expected an object");

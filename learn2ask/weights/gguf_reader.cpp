@@ -1,29 +1,9 @@
 #include "weights/gguf_reader.h"
 
 #include "base/utf8.h"
+#include "weights/gguf_value_types.h"
 
 namespace l2a {
-namespace {
-
-// Value types of the metadata; the numbers are the file format's.
-enum ValueType : uint32_t {
-  kUint8 = 0,
-  kInt8 = 1,
-  kUint16 = 2,
-  kInt16 = 3,
-  kUint32 = 4,
-  kInt32 = 5,
-  kFloat32 = 6,
-  kBool = 7,
-  kString = 8,
-  kArray = 9,
-  kUint64 = 10,
-  kInt64 = 11,
-  kFloat64 = 12,
-};
-
-}  // namespace
-
 void GgufReader::need(uint64_t count, uint64_t each, const char* things) const {
   const uint64_t left = bytes_.size() - at_;
   if (count <= left / each) return;

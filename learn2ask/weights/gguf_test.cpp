@@ -21,6 +21,7 @@ namespace {
 using ::testing::HasSubstr;
 using testing::raw;
 using testing::raw_text;
+using testing::run_reference;
 using testing::TemporaryFolder;
 
 std::string embedded_gguf() {
@@ -31,12 +32,6 @@ std::string embedded_gguf() {
     if (std::filesystem::exists(path)) return path;
   }
   return "";
-}
-
-void run_reference(const std::string& arguments) {
-  const std::string command =
-      L2A_PYTHON " " L2A_SOURCE_DIR "/tests/reference/gguf_values.py " + arguments;
-  ASSERT_EQ(std::system(command.c_str()), 0) << command;
 }
 
 std::vector<float> values_of(const StoredTensor& tensor) {

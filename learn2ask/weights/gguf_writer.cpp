@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "weights/gguf_value_types.h"
 
 namespace l2a {
 namespace {
@@ -16,17 +17,6 @@ static_assert(std::endian::native == std::endian::little, "the files are little-
 
 constexpr uint32_t kVersion = 3;
 constexpr uint64_t kAlignment = 32;
-
-enum ValueType : uint32_t {
-  kUint32 = 4,
-  kInt32 = 5,
-  kFloat32 = 6,
-  kBool = 7,
-  kString = 8,
-  kArray = 9,
-  kUint64 = 10,
-  kInt64 = 11,
-};
 
 template <class T>
 std::string raw(T value) {
@@ -48,7 +38,7 @@ bool all_fit(std::span<const T> values) {
 
 // The type of some values, and their bytes.
 struct Encoded {
-  ValueType type;
+  GgufValueType type;
   std::string bytes;
 };
 

@@ -17,15 +17,8 @@
 namespace l2a {
 namespace {
 
+using testing::run_reference;
 using testing::TemporaryFolder;
-
-void run_reference(const std::string& arguments) {
-  const std::string command =
-      L2A_PYTHON " " L2A_SOURCE_DIR "/tests/reference/gguf_values.py " + arguments;
-  ASSERT_EQ(std::system(command.c_str()), 0) << command;
-}
-
-bool has_python() { return std::filesystem::exists(L2A_PYTHON); }
 
 std::vector<std::byte> bytes_of(std::span<const float> values) {
   return quantize(ElementType::kF32, values);
@@ -52,7 +45,7 @@ std::vector<float> trying_values() {
 }
 
 TEST(Quantize, GivesTheBytesOfTheGgufPackage) {
-  if (!has_python()) GTEST_SKIP() << "no private Python environment (tools/dev)";
+  if (!testing::has_python()) GTEST_SKIP() << "no private Python environment (tools/dev)";
   const TemporaryFolder folder;
   const std::vector<float> values = trying_values();
   const auto raw = bytes_of(values);
@@ -121,7 +114,7 @@ TEST(WriteGguf, IsReadBackByUsAndByTheGgufPackage) {
     const auto expected = bytes(i);
     EXPECT_TRUE(std::equal(expected.begin(), expected.end(), file.tensors()[i].data.begin()));
   }
-  if (!has_python()) GTEST_SKIP() << "no private Python environment (tools/dev)";
+  if (!testing::has_python()) GTEST_SKIP() << "no private Python environment (tools/dev)";
   run_reference("metadata " + (folder / "made.gguf") + " > " + (folder / "lines"));
   std::stringstream lines;
   lines << std::ifstream(folder / "lines").rdbuf();

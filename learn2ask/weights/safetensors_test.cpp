@@ -81,10 +81,7 @@ TEST(SafetensorsFile, AgreesWithTheSafetensorsPackage) {
                                              {"f16", ElementType::kF16, {4}, bytes.subspan(8, 8)},
                                              {"i64", ElementType::kI64, {}, bytes.subspan(16, 8)}};
   write_safetensors(folder / "ours", tensors, {{"format", "pt"}});
-  const std::string command = L2A_PYTHON " " L2A_SOURCE_DIR
-                                         "/tests/reference/gguf_values.py reread " +
-                              (folder / "ours") + " " + (folder / "theirs");
-  ASSERT_EQ(std::system(command.c_str()), 0);
+  testing::run_reference("reread " + (folder / "ours") + " " + (folder / "theirs"));
   const auto theirs = SafetensorsFile::open(folder / "theirs");
   EXPECT_EQ(theirs.metadata().at("format"), "pt");
   ASSERT_EQ(theirs.tensors().size(), tensors.size());

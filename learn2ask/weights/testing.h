@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -27,6 +28,15 @@ class TemporaryFolder {
  private:
   std::string path_;
 };
+
+inline bool has_python() { return std::filesystem::exists(L2A_PYTHON); }
+
+// Runs tests/reference/gguf_values.py.
+inline void run_reference(const std::string& arguments) {
+  const std::string command =
+      L2A_PYTHON " " L2A_SOURCE_DIR "/tests/reference/gguf_values.py " + arguments;
+  ASSERT_EQ(std::system(command.c_str()), 0) << command;
+}
 
 // The bytes of numbers and texts, as the files store them.
 template <class T>
