@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/utf8.h"
+#include "tokenizer/merge_line.h"
 #include "tokenizer/scored_merges.h"
 
 namespace l2a {
@@ -44,12 +45,12 @@ void set_pre_tokenizer(const std::string& name, BpeVocabulary& vocabulary) {
 
 void read_merges(const GgufFile& file, BpeVocabulary& vocabulary) {
   for (const std::string& line : file.get_strings("tokenizer.ggml.merges")) {
-    const size_t space = line.find(' ');
-    if (space == line.npos || line.find(' ', space + 1) != line.npos) {
+    const auto pair = split_merge(line);
+    if (!pair) {
       fail_input("tokenizer: merge " + std::to_string(vocabulary.merges.size()) + " '" +
                  shown(line) + "': expected two tokens and one space");
     }
-    vocabulary.merges.emplace_back(line.substr(0, space), line.substr(space + 1));
+    vocabulary.merges.push_back(*pair);
   }
 }
 

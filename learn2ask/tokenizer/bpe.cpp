@@ -10,37 +10,12 @@
 #include <unordered_set>
 
 #include "base/utf8.h"
+#include "tokenizer/byte_alphabet.h"
 #include "tokenizer/compose.h"
 #include "tokenizer/patterns.h"
 
 namespace l2a {
 namespace {
-
-// GPT-2 writes each byte of a token as a printable character: itself where it is one, otherwise
-// the next unused one from U+0100 on. Source: Radford et al. 2019, encoder.py.
-constexpr std::array<char32_t, 256> make_byte_alphabet() {
-  std::array<char32_t, 256> alphabet{};
-  char32_t next = 0x100;
-  for (char32_t b = 0; b < 256; ++b) {
-    const bool printable = (b >= '!' && b <= '~') || (b >= 0xA1 && b <= 0xAC) || b >= 0xAE;
-    alphabet[b] = printable ? b : next++;
-  }
-  return alphabet;
-}
-constexpr auto kByteAlphabet = make_byte_alphabet();
-
-constexpr int kNoByte = -1;
-
-// The byte that a character of the alphabet stands for, or kNoByte.
-int byte_of(char32_t c) {
-  static const auto bytes = [] {
-    std::array<int16_t, 0x144> table;
-    table.fill(kNoByte);
-    for (size_t b = 0; b < 256; ++b) table[kByteAlphabet[b]] = static_cast<int16_t>(b);
-    return table;
-  }();
-  return c < bytes.size() ? bytes[c] : kNoByte;
-}
 
 struct Merge {
   int32_t rank = 0;    // the lower, the sooner
@@ -136,12 +111,6 @@ std::string token_bytes(const std::string& token, size_t id) {
   return bytes;
 }
 
-// The name of a byte among the tokens of kCharacters.
-std::string byte_token(size_t byte) {
-  constexpr char kDigits[] = "0123456789ABCDEF";
-  return std::string("<0x") + kDigits[byte / 16] + kDigits[byte % 16] + ">";
-}
-
 std::string replaced(std::string_view text, std::string_view from, std::string_view to) {
   std::string result;
   for (size_t at = 0; at < text.size();) {
@@ -187,9 +156,7 @@ void BpeTokenizer::Impl::add_tokens(const BpeVocabulary& vocabulary, Ids& ids) {
 
 void BpeTokenizer::Impl::find_bytes(const Ids& ids) {
   for (size_t b = 0; b < 256; ++b) {
-    const std::string name = alphabet == TokenAlphabet::kBytes
-                                 ? encode_utf8(std::u32string_view(&kByteAlphabet[b], 1))
-                                 : byte_token(b);
+    const std::string name = alphabet == TokenAlphabet::kBytes ? byte_character(b) : byte_token(b);
     const auto found = ids.find(name);
     byte_ids[b] = found == ids.end() ? kNone : found->second;
     if (found != ids.end() && alphabet == TokenAlphabet::kCharacters) {

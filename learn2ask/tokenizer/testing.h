@@ -16,6 +16,7 @@
 #include "base/rng.h"
 #include "base/utf8.h"
 #include "tokenizer/bpe.h"
+#include "tokenizer/merge_line.h"
 
 namespace l2a::testing {
 
@@ -96,8 +97,7 @@ inline const SmolLm& smollm() {
     SmolLm result;
     result.vocabulary.tokens = json["tokens"].get<std::vector<std::string>>();
     for (const std::string line : json["merges"]) {
-      const size_t space = line.find(' ');
-      result.vocabulary.merges.emplace_back(line.substr(0, space), line.substr(space + 1));
+      result.vocabulary.merges.push_back(split_merge(line).value());
     }
     for (const auto& type : json["types"]) result.vocabulary.is_special.push_back(type == 3);
     result.chat_template = json["template"];

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/utf8.h"
+#include "tokenizer/merge_line.h"
 #include "tokenizer/patterns.h"
 
 namespace l2a {
@@ -42,7 +43,6 @@ class Reader {
 
   void read_model();
   void read_unknown(const Json& model);
-  std::pair<std::string, std::string> two_tokens(const std::string& merge, size_t i) const;
   void read_merges(const Json& merges);
   void put_token(const Json& id, const std::string& name, const std::string& part);
   void read_added_token(const Json& token, const std::string& part);
@@ -118,21 +118,17 @@ void Reader::read_unknown(const Json& model) {
   result_.unknown = id.get<int32_t>();
 }
 
-std::pair<std::string, std::string> Reader::two_tokens(const std::string& merge, size_t i) const {
-  const size_t space = merge.find(' ');
-  if (space == merge.npos || merge.find(' ', space + 1) != merge.npos) {
-    refuse("'model' 'merges' " + std::to_string(i), "expected two tokens and one space");
-  }
-  return {merge.substr(0, space), merge.substr(space + 1)};
-}
-
 // Each is "left right" or ["left", "right"].
 void Reader::read_merges(const Json& merges) {
   if (!merges.is_array()) refuse("'model' 'merges'", "expected an array");
   for (size_t i = 0; i < merges.size(); ++i) {
     const Json& merge = merges[i];
     if (merge.is_string()) {
-      result_.merges.push_back(two_tokens(merge.get<std::string>(), i));
+      const auto pair = split_merge(merge.get<std::string>());
+      if (!pair) {
+        refuse("'model' 'merges' " + std::to_string(i), "expected two tokens and one space");
+      }
+      result_.merges.push_back(*pair);
     } else if (merge.is_array() && merge.size() == 2 && merge[0].is_string() &&
                merge[1].is_string()) {
       result_.merges.emplace_back(merge[0].get<std::string>(), merge[1].get<std::string>());
