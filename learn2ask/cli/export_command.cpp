@@ -90,11 +90,17 @@ void verify(const Checkpoint& files, const LoraAdapter* adapter, const fs::path&
   }
 }
 
+// "model/" is the folder model, not one in it.
+std::string without_last_slashes(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
+}
+
 // Removes what is under the name unless keep() is called.
 class PartialExport {
  public:
-  explicit PartialExport(const fs::path& final_path)
-      : final_(final_path), partial_(final_path.string() + ".partial") {
+  explicit PartialExport(const std::string& out)
+      : final_(without_last_slashes(out)), partial_(final_.string() + ".partial") {
     fs::remove_all(partial_);
   }
   ~PartialExport() {

@@ -168,6 +168,25 @@ class ExportTest(ProgramTest):
         heads = b.reshape(6, 2, 4, 2).swapaxes(1, 2).reshape(48, 2)
         np.testing.assert_array_equal(tensors["blk.1.attn_q.weight.lora_b"], heads)
 
+    def test_a_folder_may_be_named_with_a_slash(self):
+        self.export(self.models / "llama", "--format", "folder", "--out", "new/model/")
+        self.assertEqual([path.name for path in (self.folder / "new").iterdir()], ["model"])
+        self.assertTrue((self.folder / "new/model/model.safetensors").is_file())
+
+    def test_what_a_killed_export_left_does_not_matter(self):
+        left = self.folder / "model.partial"
+        left.mkdir()
+        (left / "model.safetensors").write_text("half")
+        self.export(self.models / "llama", "--format", "folder", "--verify", "--out", "model")
+        self.assertEqual([path.name for path in self.folder.iterdir()], ["model"])
+
+    def test_on_a_full_disk_nothing_is_left(self):
+        for kind in ("folder", "gguf"):
+            finished = run(["export", self.models / "llama", "--format", kind, "--out", "model"],
+                           self.folder, file_bytes=40_000)
+            self.assertEqual((finished.code, list(self.folder.iterdir())), (1, []))
+            self.assertIn("File too large", finished.error())
+
     def test_nothing_is_overwritten(self):
         for out in ("there", "there.gguf"):
             (self.folder / out).write_text("mine")
