@@ -20,15 +20,19 @@ namespace {
 
 struct RunOptions {
   std::string model, adapter, type = "fp32", device = "cpu";
+  bool keep_quantized = false;
+
+  ModelOptions load_options() const {
+    return {.compute = type == "fp32" ? ComputeType::kFloat32 : ComputeType::kBfloat16,
+            .device = device,
+            .keep_quantized = keep_quantized};
+  }
 };
 
 // A model as these actions were asked to run it.
 struct LoadedModel {
   explicit LoadedModel(const RunOptions& options)
-      : files(open_model(options.model)),
-        model(Transformer::load(files, {.compute = options.type == "fp32" ? ComputeType::kFloat32
-                                                                          : ComputeType::kBfloat16,
-                                        .device = options.device})) {
+      : files(open_model(options.model)), model(Transformer::load(files, options.load_options())) {
     if (!options.adapter.empty()) adapter = LoraAdapter::load(options.adapter, model.config());
   }
   const LoraAdapter* adapter_or_null() const { return adapter ? &*adapter : nullptr; }
@@ -112,6 +116,8 @@ void add_run_options(CLI::App& action, RunOptions& options) {
       ->capture_default_str();
   action.add_option("--device", options.device, "Where the model runs: cpu, cuda, cuda:1")
       ->capture_default_str();
+  action.add_flag("--keep-quantized", options.keep_quantized,
+                  "Widen the layers' weights from the file for each pass: less memory, slower");
 }
 
 void add_logits_action(CLI::App& command) {

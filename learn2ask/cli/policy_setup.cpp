@@ -24,6 +24,7 @@ Transformer load_model(const PolicyOptions& options, const Checkpoint& files) {
   ModelOptions model;
   model.compute = options.compute == "float32" ? ComputeType::kFloat32 : ComputeType::kBfloat16;
   model.device = options.device;
+  model.keep_quantized = options.keep_quantized;
   return Transformer::load(files, model);
 }
 

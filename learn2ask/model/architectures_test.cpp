@@ -62,9 +62,10 @@ class Architectures : public ::testing::TestWithParam<const char*> {
   static void reference(const std::string& arguments) {
     testing::run_reference("tiny_models.py", arguments, folder_ / "log");
   }
-  static Transformer load(const fs::path& path) {
-    return Transformer::load(Checkpoint::open(path),
-                             {.compute = ComputeType::kFloat32, .device = "cpu"});
+  static Transformer load(const fs::path& path, bool keep_quantized = false) {
+    return Transformer::load(
+        Checkpoint::open(path),
+        {.compute = ComputeType::kFloat32, .device = "cpu", .keep_quantized = keep_quantized});
   }
   void SetUpModel() {
     path_ = folder_ / GetParam();
@@ -86,6 +87,18 @@ class Architectures : public ::testing::TestWithParam<const char*> {
   std::unique_ptr<LoraAdapter> adapter_;
 };
 
+// A logit that is off by e moves log p by 2 e at most; and the entropy by e times the logits'
+// deviation under the softmax, which is 2 ln(vocabulary) at most.
+void expect_head(const HeadOutput& out, const at::Tensor& logits, const at::Tensor& target,
+                 double tolerance) {
+  const auto log_p = logits.to(at::kDouble).log_softmax(1);
+  const auto entropy = -(log_p.exp() * log_p).sum(1);
+  const auto of_target = log_p.gather(1, target.unsqueeze(1)).squeeze(1);
+  EXPECT_LE((out.log_prob_n.detach() - of_target).norm().item<double>(), 2 * tolerance);
+  EXPECT_LE((out.entropy_n.detach() - entropy).norm().item<double>(),
+            2 * std::log(static_cast<double>(logits.size(1))) * tolerance);
+}
+
 TEST_P(Architectures, HaveTheLogitsAndGradientsOfTransformersAndPeft) {
   SetUpModel();
   const TokenTree tree = build_token_tree(rows_);
@@ -96,12 +109,13 @@ TEST_P(Architectures, HaveTheLogitsAndGradientsOfTransformersAndPeft) {
     const auto places = row_tokens(tree, r, 0, tree.row_length[r]);
     const auto row = hidden.index_select(0, at::tensor(places));
     const auto want = expected("logits." + std::to_string(r));
-    EXPECT_LE((model_->logits(row.detach()) - want).norm().item<double>(),
-              kTolerance * want.norm().item<double>())
+    const double norm = want.norm().item<double>();
+    EXPECT_LE((model_->logits(row.detach()) - want).norm().item<double>(), kTolerance * norm)
         << "row " << r;
     const std::vector<int64_t> targets(rows_[r].begin() + 1, rows_[r].end());
-    nll =
-        nll - model_->head(row.slice(0, 0, row.size(0) - 1), at::tensor(targets)).log_prob_n.sum();
+    const auto out = model_->head(row.slice(0, 0, row.size(0) - 1), at::tensor(targets));
+    expect_head(out, want.slice(0, 0, want.size(0) - 1), at::tensor(targets), kTolerance * norm);
+    nll = nll - out.log_prob_n.sum();
     count += targets.size();
   }
   const auto grads =
@@ -147,10 +161,33 @@ TEST_P(Architectures, AreTheSameInAGgufFile) {
             kTolerance * want.norm().item<double>());
 }
 
+// Kept in the file's element types and widened for each pass: the same bits everywhere.
+TEST_P(Architectures, AreTheSameWhenKeptQuantized) {
+  SetUpModel();
+  const Transformer kept = load(path_, true);
+  const TokenTree tree = build_token_tree(rows_);
+  const auto gradients = [&](const Transformer& model) {
+    const auto hidden = model.hidden(tree, adapter_.get());
+    auto grads = torch::autograd::grad({hidden.square().sum()}, adapter_->parameters());
+    grads.push_back(hidden.detach());
+    return grads;
+  };
+  const auto want = gradients(*model_), got = gradients(kept);
+  for (size_t i = 0; i < want.size(); ++i) EXPECT_TRUE(at::equal(got[i], want[i])) << i;
+
+  const auto next = [&](const Transformer& model) {
+    DecodeBatch batch(model, adapter_.get(), 2);
+    batch.add(std::make_shared<const TreeCache>(model.prefill(tree, adapter_.get())), 0);
+    return batch.step(std::vector<int32_t>{7});
+  };
+  EXPECT_TRUE(at::equal(next(kept), next(*model_)));
+}
+
 INSTANTIATE_TEST_SUITE_P(Tiny, Architectures,
                          ::testing::Values("llama", "llama-odd", "llama3-long", "llama-linear",
-                                           "mistral", "mistral-window", "qwen2", "qwen2-window",
-                                           "qwen3", "qwen3-gqa", "gemma3", "gemma3-cap"),
+                                           "mistral", "mistral-window", "qwen2",
+                                           "qwen2-window", "qwen3", "qwen3-gqa",
+                                           "gemma3", "gemma3-cap"),
                          [](const auto& model) {
                            std::string name = model.param;
                            std::erase(name, '-');

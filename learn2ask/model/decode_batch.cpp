@@ -114,7 +114,7 @@ at::Tensor DecodeBatch::step(std::span<const int32_t> ids) {
       c.window > 0 ? rotary_table(position, c.local_rotary, c.head_dim) : RotaryTable{};
   auto x_rd = embed(d.weights.embedding_vd, ids, c.embedding_scale);
   for (size_t i = 0; i < d.weights.layers.size(); ++i) {
-    const LayerWeights& w = d.weights.layers[i];
+    const LayerWeights w = d.weights.layers[i]();
     const LayerLora lora = d.lora.empty() ? LayerLora{} : d.lora[i];
     const auto now = attention_input(x_rd, w, lora, c.window_of(i) > 0 ? local : rotary, c);
     x_rd = after_attention(x_rd, d.attention->attend(i, now, d.rows), w, lora, c);

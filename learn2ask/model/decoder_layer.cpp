@@ -160,9 +160,10 @@ LinearLora cast(const LinearLora& lora, at::ScalarType type) {
 
 // Carries what is no tensor from the forward to the backward pass.
 struct Call : torch::CustomClassHolder {
-  Call(std::shared_ptr<const TreePass> p, LayerWeights w) : pass(std::move(p)), weights(w) {}
+  Call(std::shared_ptr<const TreePass> p, FrozenLayer w)
+      : pass(std::move(p)), weights(std::move(w)) {}
   std::shared_ptr<const TreePass> pass;
-  LayerWeights weights;
+  FrozenLayer weights;
 };
 
 struct AdaptedLayer : torch::autograd::Function<AdaptedLayer> {
@@ -176,7 +177,7 @@ struct AdaptedLayer : torch::autograd::Function<AdaptedLayer> {
         LayerLora{{qkv_a, qkv_b}, {output_a, output_b}, {gate_up_a, gate_up_b}, {down_a, down_b}},
         x.scalar_type());
     Kept kept;
-    const auto y = l2a::forward(x, *call->pass, call->weights, lora, kept);
+    const auto y = l2a::forward(x, *call->pass, call->weights(), lora, kept);
     variable_list saved = pack(kept);
     for (const LinearLora& l : {lora.qkv, lora.output, lora.gate_up, lora.down}) {
       saved.push_back(l.a_ri);
@@ -197,7 +198,7 @@ struct AdaptedLayer : torch::autograd::Function<AdaptedLayer> {
     const LayerLora lora{linear(0), linear(1), linear(2), linear(3)};
     LayerLora g;
     const auto grad_x =
-        l2a::backward(grads[0].contiguous(), *call->pass, call->weights, lora, unpack(v), g);
+        l2a::backward(grads[0].contiguous(), *call->pass, call->weights(), lora, unpack(v), g);
     return {grad_x,         {},
             g.qkv.a_ri,     g.qkv.b_or,
             g.output.a_ri,  g.output.b_or,
@@ -257,8 +258,7 @@ at::Tensor after_attention(const at::Tensor& x_nd, const at::Tensor& attended_no
 }
 
 at::Tensor decoder_layer(const at::Tensor& x_nd, const std::shared_ptr<const TreePass>& pass,
-                         const LayerWeights& weights, const LayerLora* lora,
-                         AttentionInput* cache) {
+                         const FrozenLayer& weights, const LayerLora* lora, AttentionInput* cache) {
   if (lora && at::GradMode::is_enabled()) {
     return AdaptedLayer::apply(x_nd, c10::make_intrusive<Call>(pass, weights), lora->qkv.a_ri,
                                lora->qkv.b_or, lora->output.a_ri, lora->output.b_or,
@@ -267,7 +267,7 @@ at::Tensor decoder_layer(const at::Tensor& x_nd, const std::shared_ptr<const Tre
   }
   Kept kept;
   const auto y =
-      forward(x_nd, *pass, weights, lora ? cast(*lora, x_nd.scalar_type()) : LayerLora{}, kept);
+      forward(x_nd, *pass, weights(), lora ? cast(*lora, x_nd.scalar_type()) : LayerLora{}, kept);
   if (cache) *cache = kept.attention;
   return y;
 }

@@ -5,6 +5,7 @@
 // Shape suffixes: n tokens, d width, o output and i input of a linear layer, r rank.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -22,6 +23,9 @@ struct LayerWeights {
   at::Tensor attention_norm_d, qkv_oi, qkv_bias_o, q_norm_h, k_norm_h, output_oi, output_norm_d;
   at::Tensor mlp_norm_d, gate_up_oi, down_oi, down_norm_d;
 };
+// Gives a layer's weights when they are needed: those that are held, or ones widened from the file
+// anew. Thread-safe. May throw Failure.
+using FrozenLayer = std::function<LayerWeights()>;
 
 // The adapter of one fused linear layer: A's stacked, B's on the diagonal, alpha / r inside B.
 struct LinearLora {
@@ -58,7 +62,7 @@ struct TreePass {
 // One layer on packed tokens. Differentiable with respect to x and the adapter when autograd is
 // on and the adapter is there. If `cache` is given it receives the rotated keys and values.
 at::Tensor decoder_layer(const at::Tensor& x_nd, const std::shared_ptr<const TreePass>& pass,
-                         const LayerWeights& weights, const LayerLora* lora,
+                         const FrozenLayer& weights, const LayerLora* lora,
                          AttentionInput* cache = nullptr);
 
 }  // namespace l2a

@@ -62,8 +62,10 @@ class EmbeddedModel : public ::testing::Test {
     if (model_file().empty()) GTEST_SKIP() << "the embedded model is not in .deps/venv";
   }
 
-  Transformer load(ComputeType compute) const {
-    return Transformer::load(Checkpoint::open(model_file()), {.compute = compute, .device = "cpu"});
+  Transformer load(ComputeType compute, bool keep_quantized = false) const {
+    return Transformer::load(
+        Checkpoint::open(model_file()),
+        {.compute = compute, .device = "cpu", .keep_quantized = keep_quantized});
   }
   SafetensorsFile reference(const std::string& options) const {
     write_file_atomic(directory_ / "rows.json", Json(rows_).dump());
@@ -107,6 +109,15 @@ TEST_F(EmbeddedModel, LogitsAreThoseOfTransformers) {
   std::printf("fp32 max difference %.2g, bf16 top-1 agreement %.4f of %.0f tokens\n", worst,
               agreeing / tokens, tokens);
   EXPECT_LE(regret, 1);  // where they differ, the two were nearly even
+}
+
+TEST_F(EmbeddedModel, IsTheSameWhenKeptQuantized) {
+  const torch::NoGradGuard no_grad;
+  const TokenTree tree = build_token_tree(rows_);
+  const auto hidden = [&](bool keep) {
+    return load(ComputeType::kBfloat16, keep).hidden(tree, nullptr);
+  };
+  EXPECT_TRUE(at::equal(hidden(true), hidden(false)));
 }
 
 TEST_F(EmbeddedModel, PeftLoadsOurAdapterAndHasItsLogitsAndGradients) {

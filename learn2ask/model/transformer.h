@@ -24,6 +24,9 @@ enum class ComputeType { kFloat32, kBfloat16 };
 struct ModelOptions {
   ComputeType compute = ComputeType::kBfloat16;
   std::string device = "cpu";  // asked for once, here
+  // The layers' matrices stay in the file's element types, mapped, and are widened one layer at a
+  // time whenever a pass comes to it. Same values; each pass, and each token decoded, pays for it.
+  bool keep_quantized = false;
 };
 
 // Keys and values of a tree's tokens, rotated, per layer [k, n, h] in the compute type.

@@ -1,13 +1,17 @@
 // Making a Transformer: from a checkpoint, or random.
 
+#include <algorithm>
 #include <cmath>
 #include <set>
+#include <span>
 
+#include <ATen/Parallel.h>
 #include <torch/torch.h>
 
 #include "base/error.h"
 #include "base/utf8.h"
 #include "model/config_reader.h"
+#include "model/row_kernels.h"
 #include "model/transformer.h"
 #include "model/transformer_weights.h"
 
@@ -35,63 +39,118 @@ void check_shape(const Checkpoint& files, const std::string& name,
                       at::IntArrayRef(shape), ", expected ", at::IntArrayRef(expected)));
 }
 
-// Reads each tensor by its name, and knows in the end which were left.
+// What is read of which files, and what it becomes.
+struct Source {
+  Checkpoint files;
+  TransformerConfig config;
+  at::Device device;
+  at::ScalarType type;
+};
+
 class Loader {
  public:
-  Loader(const Checkpoint& files, const TransformerConfig& config, at::Device device,
-         at::ScalarType type)
-      : files_(files),
-        config_(config),
-        device_(device),
-        type_(type),
-        left_(files.names().begin(), files.names().end()) {
-    left_.erase(kRotaryDivisors);
-  }
+  // Where `left` is given, the names of the tensors that are read are taken from it.
+  explicit Loader(const Source& source, std::set<std::string>* left = nullptr)
+      : files_(source.files),
+        config_(source.config),
+        device_(source.device),
+        type_(source.type),
+        left_(left) {}
 
-  Transformer::Weights load();
+  LayerWeights layer(int64_t index) const;
+  at::Tensor norm(const std::string& name, int64_t width) const;
+  at::Tensor matrix(const std::string& name, int64_t out, int64_t in) const {
+    return stacked({{name, out}}, in);
+  }
 
  private:
-  at::Tensor read(const std::string& name, const std::vector<int64_t>& shape) {
+  struct Rows {
+    std::string name;
+    int64_t count;
+  };
+  // Matrices that read the same input, one below the other, in the compute type.
+  at::Tensor stacked(const std::vector<Rows>& matrices, int64_t in) const;
+  at::Tensor stacked_biases(const std::vector<Rows>& biases) const;
+  void expect(const std::string& name, const std::vector<int64_t>& shape) const {
     check_shape(files_, name, shape);
-    auto values = at::empty(shape, at::kFloat);
-    files_.read(name, {values.data_ptr<float>(), static_cast<size_t>(values.numel())});
-    left_.erase(name);
-    return values;
+    if (left_) left_->erase(name);
   }
-  at::Tensor norm(const std::string& name, int64_t width) {
-    auto weight = read(name + ".weight", {width});
-    if (config_.norms_add_one) weight += 1;
-    return weight.to(device_);
-  }
-  at::Tensor matrix(const std::string& name, int64_t out, int64_t in) {
-    return read(name, {out, in}).to(device_, type_);
-  }
-  at::Tensor bias(const std::string& name, int64_t out) {
-    return read(name, {out}).to(device_, type_);
-  }
-  LayerWeights layer(int64_t index);
-  void refuse_left() const;
 
   const Checkpoint& files_;
   const TransformerConfig& config_;
   at::Device device_;
   at::ScalarType type_;
-  std::set<std::string> left_;
+  std::set<std::string>* left_;
 };
 
-LayerWeights Loader::layer(int64_t index) {
+// `out` are rows of `columns` numbers each, of which each thread widens some that fit a cache.
+template <class T>
+void read_rows(const Checkpoint& files, const std::string& name, int64_t columns,
+               std::span<T> out) {
+  constexpr int64_t kValuesAtATime = 1 << 14;
+  const int64_t at_a_time = std::max<int64_t>(1, kValuesAtATime / columns);
+  const int64_t rows = static_cast<int64_t>(out.size()) / columns;
+  at::parallel_for(0, rows, at_a_time, [&](int64_t begin, int64_t end) {
+    std::vector<float> values(static_cast<size_t>(std::min(at_a_time, end - begin) * columns));
+    for (int64_t row = begin; row < end; row += at_a_time) {
+      const auto count = static_cast<size_t>(std::min(at_a_time, end - row) * columns);
+      files.read_rows(name, row, std::span(values).first(count));
+      scale_row(values.data(), 1, static_cast<int64_t>(count), out.data() + row * columns);
+    }
+  });
+}
+
+at::Tensor Loader::stacked(const std::vector<Rows>& matrices, int64_t in) const {
+  int64_t rows = 0;
+  for (const Rows& matrix : matrices) rows += matrix.count;
+  at::Tensor all = at::empty({rows, in}, type_);
+  int64_t first = 0;
+  for (const auto& [name, count] : matrices) {
+    expect(name, {count, in});
+    const auto size = static_cast<size_t>(count * in);
+    if (type_ == at::kBFloat16) {
+      read_rows(files_, name, in, std::span(all.data_ptr<at::BFloat16>() + first * in, size));
+    } else {
+      read_rows(files_, name, in, std::span(all.data_ptr<float>() + first * in, size));
+    }
+    first += count;
+  }
+  return all.to(device_);
+}
+
+at::Tensor Loader::stacked_biases(const std::vector<Rows>& biases) const {
+  std::vector<at::Tensor> parts;
+  for (const auto& [name, count] : biases) {
+    expect(name, {count});
+    parts.push_back(at::empty({count}, at::kFloat));
+    files_.read(name, {parts.back().data_ptr<float>(), static_cast<size_t>(count)});
+  }
+  return at::cat(parts).to(device_, type_);
+}
+
+at::Tensor Loader::norm(const std::string& name, int64_t width) const {
+  expect(name + ".weight", {width});
+  at::Tensor weight = at::empty({width}, at::kFloat);
+  files_.read(name + ".weight", {weight.data_ptr<float>(), static_cast<size_t>(width)});
+  if (config_.norms_add_one) weight += 1;
+  return weight.to(device_);
+}
+
+LayerWeights Loader::layer(int64_t index) const {
   const TransformerConfig& c = config_;
   const std::string layer = "model.layers." + std::to_string(index) + ".";
   const std::string attention = layer + "self_attn.", mlp = layer + "mlp.";
   const int64_t q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
   LayerWeights w;
   w.attention_norm_d = norm(layer + "input_layernorm", c.width);
-  w.qkv_oi = at::cat({matrix(attention + "q_proj.weight", q, c.width),
-                      matrix(attention + "k_proj.weight", kv, c.width),
-                      matrix(attention + "v_proj.weight", kv, c.width)});
+  w.qkv_oi = stacked({{attention + "q_proj.weight", q},
+                      {attention + "k_proj.weight", kv},
+                      {attention + "v_proj.weight", kv}},
+                     c.width);
   if (c.qkv_bias) {
-    w.qkv_bias_o = at::cat({bias(attention + "q_proj.bias", q), bias(attention + "k_proj.bias", kv),
-                            bias(attention + "v_proj.bias", kv)});
+    w.qkv_bias_o = stacked_biases({{attention + "q_proj.bias", q},
+                                   {attention + "k_proj.bias", kv},
+                                   {attention + "v_proj.bias", kv}});
   }
   if (c.qk_norm) {
     w.q_norm_h = norm(attention + "q_norm", c.head_dim);
@@ -102,32 +161,47 @@ LayerWeights Loader::layer(int64_t index) {
   if (c.post_norms) w.output_norm_d = norm(layer + "post_attention_layernorm", c.width);
   w.mlp_norm_d = norm(
       layer + (c.post_norms ? "pre_feedforward_layernorm" : "post_attention_layernorm"), c.width);
-  w.gate_up_oi = at::cat({matrix(mlp + "gate_proj.weight", c.mlp_width, c.width),
-                          matrix(mlp + "up_proj.weight", c.mlp_width, c.width)});
+  w.gate_up_oi = stacked(
+      {{mlp + "gate_proj.weight", c.mlp_width}, {mlp + "up_proj.weight", c.mlp_width}}, c.width);
   w.down_oi = matrix(mlp + "down_proj.weight", c.width, c.mlp_width);
   if (c.post_norms) w.down_norm_d = norm(layer + "post_feedforward_layernorm", c.width);
   return w;
 }
 
-Transformer::Weights Loader::load() {
-  Transformer::Weights weights;
-  weights.embedding_vd = matrix("model.embed_tokens.weight", config_.vocabulary, config_.width);
-  weights.norm_d = norm("model.norm", config_.width);
-  weights.head_vd =
-      config_.tied_head ? weights.embedding_vd : matrix(kHead, config_.vocabulary, config_.width);
-  for (int64_t i = 0; i < config_.layers; ++i) weights.layers.push_back(layer(i));
-  refuse_left();
-  return weights;
-}
-
 // A tensor that nothing reads is a part that we would leave out without a word.
-void Loader::refuse_left() const {
-  for (const std::string& name : left_) {
-    // Old checkpoints keep the frequencies; some keep a copy of the tied embedding.
-    if (name.ends_with(".rotary_emb.inv_freq") || (config_.tied_head && name == kHead)) continue;
-    fail(ErrorCode::kUnsupported, "model: " + files_.path().string() + ": tensor '" + shown(name) +
+void refuse_left(const Checkpoint& files, bool tied_head, const std::set<std::string>& left) {
+  for (const std::string& name : left) {
+    // Read with the settings. Old checkpoints keep the frequencies; some keep a copy of the tied
+    // embedding.
+    if (name == kRotaryDivisors || name.ends_with(".rotary_emb.inv_freq") ||
+        (tied_head && name == kHead)) {
+      continue;
+    }
+    fail(ErrorCode::kUnsupported, "model: " + files.path().string() + ": tensor '" + shown(name) +
                                       "': of a part that we don't compute");
   }
+}
+
+// Reads every tensor once, whether it is kept or not: what is wrong with one is said here.
+Transformer::Weights load_weights(const Source& source, bool keep_quantized) {
+  const TransformerConfig& c = source.config;
+  std::set<std::string> left(source.files.names().begin(), source.files.names().end());
+  const Loader loader(source, &left);
+  Transformer::Weights weights;
+  weights.embedding_vd = loader.matrix("model.embed_tokens.weight", c.vocabulary, c.width);
+  weights.norm_d = loader.norm("model.norm", c.width);
+  weights.head_vd =
+      c.tied_head ? weights.embedding_vd : loader.matrix(kHead, c.vocabulary, c.width);
+  for (int64_t i = 0; i < c.layers; ++i) {
+    LayerWeights layer = loader.layer(i);
+    if (keep_quantized) {
+      weights.layers.push_back([source, i] { return Loader(source).layer(i); });
+    } else {
+      weights.layers.push_back([layer = std::move(layer)] { return layer; });
+    }
+  }
+  refuse_left(source.files, c.tied_head, left);
+  return weights;
 }
 
 }  // namespace
@@ -148,8 +222,9 @@ Transformer Transformer::load(const Checkpoint& files, const ModelOptions& optio
   Transformer model;
   model.config_ = read_config(files);
   model.options_ = options;
-  Loader loader(files, model.config_, open_device(options.device), scalar_type(options.compute));
-  model.weights_ = std::make_shared<const Weights>(loader.load());
+  const Source source{files, model.config_, open_device(options.device),
+                      scalar_type(options.compute)};
+  model.weights_ = std::make_shared<const Weights>(load_weights(source, options.keep_quantized));
   return model;
 }
 
@@ -182,7 +257,7 @@ Transformer Transformer::random(const TransformerConfig& c, const ModelOptions& 
     if (c.qkv_bias) w.qkv_bias_o = matrix(1, q + 2 * kv).squeeze(0);
     if (c.qk_norm) w.q_norm_h = norm(c.head_dim), w.k_norm_h = norm(c.head_dim);
     if (c.post_norms) w.output_norm_d = norm(c.width), w.down_norm_d = norm(c.width);
-    weights.layers.push_back(std::move(w));
+    weights.layers.push_back([w = std::move(w)] { return w; });
   }
   Transformer model;
   model.config_ = c;

@@ -13,7 +13,7 @@ struct Transformer::Weights {
   at::Tensor embedding_vd;  // compute type
   at::Tensor norm_d;        // float32
   at::Tensor head_vd;       // compute type; the embedding itself where tied
-  std::vector<LayerWeights> layers;
+  std::vector<FrozenLayer> layers;
 };
 
 at::ScalarType scalar_type(ComputeType type);

@@ -75,6 +75,19 @@ std::set<std::string> shard_names(const fs::path& index_path) {
   return files;
 }
 
+// The rows of `columns` values each that follow one another from `first_row` on.
+void dequantize_rows(const StoredTensor& tensor, int64_t first_row, size_t columns,
+                     std::span<float> out) {
+  const auto rows = static_cast<int64_t>(out.size() / columns);
+  const size_t row_bytes = tensor.data.size() / (tensor.shape.size() < 2 ? 1 : tensor.shape[0]);
+  const StoredTensor part{
+      tensor.name,
+      tensor.type,
+      {rows, static_cast<int64_t>(columns)},
+      tensor.data.subspan(static_cast<size_t>(first_row) * row_bytes, rows * row_bytes)};
+  dequantize(part, out);
+}
+
 }  // namespace
 
 void Checkpoint::Impl::open_gguf() {
@@ -147,21 +160,37 @@ const StoredTensor& Checkpoint::stored(const std::string& name) const {
 }
 
 void Checkpoint::read(const std::string& name, std::span<float> out) const {
+  check(out.size() == static_cast<size_t>(element_count(stored(name))),
+        "checkpoint: output of another size than the tensor");
+  read_rows(name, 0, out);
+}
+
+void Checkpoint::read_rows(const std::string& name, int64_t first_row, std::span<float> out) const {
   const std::string where = "model: " + impl_->path.string() + ": tensor '" + shown(name) + "': ";
   const StoredTensor& tensor = stored(name);
   const Source& source = impl_->sources.at(name);
   if (tensor.type == ElementType::kI64) fail_input(where + "whole numbers where weights belong");
-  dequantize(tensor, out);
+  const int64_t rows = tensor.shape.size() < 2 ? 1 : tensor.shape[0];
+  if (source.paired_heads > 0 && rows % (2 * source.paired_heads) != 0) {
+    fail_input(where + std::to_string(rows) + " rows are no pairs of " +
+               std::to_string(source.paired_heads) + " heads");
+  }
+  if (out.empty()) return;
+  const size_t columns = static_cast<size_t>(element_count(tensor) / rows);
+  const int64_t last_row = first_row + static_cast<int64_t>(out.size() / columns);
+  check(out.size() % columns == 0 && first_row >= 0 && last_row <= rows,
+        "checkpoint: rows that the tensor does not have");
+  if (source.paired_heads == 0) {
+    dequantize_rows(tensor, first_row, columns, out);
+  } else {
+    const int64_t head = rows / source.paired_heads;
+    for (int64_t row = first_row; row < last_row; ++row) {
+      dequantize_rows(tensor, row - row % head + neighbour_place(row % head, head), columns,
+                      out.subspan(static_cast<size_t>(row - first_row) * columns, columns));
+    }
+  }
   for (const float value : out) {
     if (!std::isfinite(value)) fail_input(where + "a value that is not finite");
-  }
-  if (source.paired_heads > 0) {
-    const int64_t rows = tensor.shape[0];
-    if (rows % (2 * source.paired_heads) != 0) {
-      fail_input(where + std::to_string(rows) + " rows are no pairs of " +
-                 std::to_string(source.paired_heads) + " heads");
-    }
-    halves_from_neighbours(out, source.paired_heads, rows);
   }
   if (source.offset != 0) {
     for (float& value : out) value += static_cast<float>(source.offset);

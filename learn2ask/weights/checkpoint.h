@@ -32,6 +32,8 @@ class Checkpoint {
   // The values as Hugging Face orders and stores them, in float32. `out` has as many elements as
   // the tensor. Throws Failure (kInvalidInput) when the tensor is absent or a value not finite.
   void read(const std::string& name, std::span<float> out) const;
+  // The same of the whole rows [first_row, ...) that `out` has room for; a vector is one row.
+  void read_rows(const std::string& name, int64_t first_row, std::span<float> out) const;
 
   const std::filesystem::path& path() const;
   // What was opened: the GGUF file, or config.json and the files of tensors in order.

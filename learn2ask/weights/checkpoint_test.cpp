@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "weights/gguf_writer.h"
 #include "weights/safetensors.h"
 #include "weights/testing.h"
 
@@ -99,6 +100,41 @@ TEST(Checkpoint, SaysWhatIsWrongWithAFolder) {
   EXPECT_EQ(folder.refusal(), "2.safetensors: tensor 'a': given twice");
   write_quickly(folder / "config.json", "[]");
   EXPECT_EQ(folder.refusal(), "config.json: expected an object");
+}
+
+TEST(Checkpoint, ReadsRowsInHuggingFacesOrder) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "model.gguf";
+  // Rows of Q8_0 blocks, each of its own number; two heads of four rows.
+  constexpr int64_t kRows = 8, kColumns = 64;
+  const std::vector<PlannedTensor> plan = {
+      {"token_embd.weight", ElementType::kQ8_0, {kRows, kColumns}},
+      {"blk.0.attn_q.weight", ElementType::kQ8_0, {kRows, kColumns}},
+      {"blk.0.attn_v.weight", ElementType::kQ8_0, {kRows, kColumns}}};
+  std::vector<float> values;
+  for (int64_t i = 0; i < kRows * kColumns; ++i) values.push_back(static_cast<float>(i / kColumns));
+  std::map<std::string, GgufValue> metadata = {{"general.architecture", std::string("llama")},
+                                               {"llama.attention.layer_norm_rms_epsilon", 1e-5}};
+  for (const char* count : {"block_count", "embedding_length", "feed_forward_length",
+                            "context_length", "attention.head_count"}) {
+    metadata["llama." + std::string(count)] = uint64_t{2};
+  }
+  write_gguf(path, metadata, plan, [&](size_t) { return quantize(ElementType::kQ8_0, values); });
+  const Checkpoint files = Checkpoint::open(path);
+  const std::string attention = "model.layers.0.self_attn.";
+  for (const auto& [name, order] :
+       {std::pair(attention + "q_proj.weight", std::vector<float>{0, 2, 1, 3, 4, 6, 5, 7}),
+        std::pair(attention + "v_proj.weight", std::vector<float>{0, 1, 2, 3, 4, 5, 6, 7})}) {
+    for (int64_t first = 0; first <= kRows; ++first) {
+      for (int64_t last = first; last <= kRows; ++last) {
+        std::vector<float> rows(static_cast<size_t>((last - first) * kColumns));
+        files.read_rows(name, first, rows);
+        for (size_t i = 0; i < rows.size(); ++i) {
+          ASSERT_NEAR(rows[i], order[first + i / kColumns], 0.01) << name << first << "-" << last;
+        }
+      }
+    }
+  }
 }
 
 TEST(Checkpoint, RefusesAValueThatIsNotFinite) {
