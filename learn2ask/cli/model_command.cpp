@@ -14,6 +14,7 @@
 #include "cli/json_lines.h"
 #include "cli/model_actions.h"
 #include "cli/model_files.h"
+#include "cli/model_plan.h"
 #include "cli/openai_dialogue.h"
 #include "model/transformer.h"
 
@@ -138,6 +139,7 @@ void add_model_command(CLI::App& app) {
       "{\"text\", \"ids\"} a line out",
       apply_template);
   add_model_run_actions(*command);
+  add_model_plan_action(*command);
 }
 
 }  // namespace l2a

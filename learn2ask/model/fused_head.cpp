@@ -13,8 +13,6 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-constexpr int64_t kChunkRows = 256;
-
 // All [n], float32. lse and entropy are of logits / temperature.
 struct Statistics {
   at::Tensor log_prob, entropy, lse;
@@ -99,8 +97,8 @@ Statistics forward(const at::Tensor& hidden_nd, const at::Tensor& weight_vd,
   const int64_t n = hidden_nd.size(0);
   const auto options = hidden_nd.options().dtype(at::kFloat);
   Statistics all{at::empty({n}, options), at::empty({n}, options), at::empty({n}, options)};
-  for (int64_t begin = 0; begin < n; begin += kChunkRows) {
-    const int64_t end = std::min(begin + kChunkRows, n);
+  for (int64_t begin = 0; begin < n; begin += kHeadChunkRows) {
+    const int64_t end = std::min(begin + kHeadChunkRows, n);
     Chunk chunk = slice(target_n, all, begin, end);
     const auto logits = cap_logits(at::mm(hidden_nd.slice(0, begin, end), weight_vd.t()), softcap);
     if (!logits.is_cpu()) {
@@ -119,8 +117,8 @@ at::Tensor backward(const at::Tensor& grad_log_prob_n, const at::Tensor& grad_en
                     const at::Tensor& target_n, const Statistics& all, double temperature,
                     double softcap) {
   auto grad_nd = at::empty_like(hidden_nd);
-  for (int64_t begin = 0; begin < hidden_nd.size(0); begin += kChunkRows) {
-    const int64_t end = std::min(begin + kChunkRows, hidden_nd.size(0));
+  for (int64_t begin = 0; begin < hidden_nd.size(0); begin += kHeadChunkRows) {
+    const int64_t end = std::min(begin + kHeadChunkRows, hidden_nd.size(0));
     const Chunk chunk = slice(target_n, all, begin, end);
     const auto by_log_prob = grad_log_prob_n.slice(0, begin, end);
     const auto by_entropy = grad_entropy_n.slice(0, begin, end);

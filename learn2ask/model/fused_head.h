@@ -2,11 +2,15 @@
 // time: no [n, v] tensor exists. Private to this module.
 #pragma once
 
+#include <cstdint>
+
 #include <ATen/core/Tensor.h>
 
 #include "model/transformer.h"
 
 namespace l2a {
+
+constexpr int64_t kHeadChunkRows = 256;
 
 // As Transformer::head. Differentiable with respect to `hidden_nd` when autograd is on.
 HeadOutput fused_head(const at::Tensor& hidden_nd, const at::Tensor& weight_vd,

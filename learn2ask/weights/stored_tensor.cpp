@@ -258,6 +258,22 @@ std::string layout_names() {
 
 const char* element_name(ElementType type) { return layout_of(type).name; }
 
+std::optional<ElementType> element_type_from_name(std::string_view name) {
+  for (const auto& layout : kLayouts) {
+    const auto same = [](char a, char b) {
+      return a == (b >= 'a' && b <= 'z' ? b - 'a' + 'A' : b);
+    };
+    const std::string_view known = layout.name;
+    if (std::equal(known.begin(), known.end(), name.begin(), name.end(), same)) return layout.type;
+  }
+  return std::nullopt;
+}
+
+double bits_per_value(ElementType type) {
+  const ElementLayout& layout = layout_of(type);
+  return 8.0 * layout.block_bytes / layout.block_values;
+}
+
 int64_t element_count(const StoredTensor& tensor) {
   return std::accumulate(tensor.shape.begin(), tensor.shape.end(), int64_t{1},
                          std::multiplies<int64_t>());

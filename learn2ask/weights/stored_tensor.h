@@ -4,8 +4,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace l2a {
@@ -29,6 +31,9 @@ enum class ElementType : uint32_t {
   kBf16 = 30,
 };
 const char* element_name(ElementType type);
+// Of that name, whatever its case: "q4_k"; nullopt where none is.
+std::optional<ElementType> element_type_from_name(std::string_view name);
+double bits_per_value(ElementType type);  // scales of blocks included
 
 struct StoredTensor {
   std::string name;

@@ -1,0 +1,10 @@
+// `learn2ask model plan`: the memory that training an adapter takes.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace l2a {
+
+void add_model_plan_action(CLI::App& command);
+
+}  // namespace l2a

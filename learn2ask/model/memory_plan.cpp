@@ -1,0 +1,139 @@
+#include "model/memory_plan.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "model/fused_head.h"
+
+namespace l2a {
+namespace {
+
+// The linear layers of one decoder layer, those together that are one matrix here.
+struct Linear {
+  int64_t in = 0;
+  std::vector<int64_t> out = {};
+
+  int64_t out_sum() const { return std::accumulate(out.begin(), out.end(), int64_t{0}); }
+};
+
+std::vector<Linear> linear_layers(const TransformerConfig& c) {
+  const int64_t q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
+  return {{c.width, {q, kv, kv}},
+          {q, {c.width}},
+          {c.width, {c.mlp_width, c.mlp_width}},
+          {c.mlp_width, {c.width}}};
+}
+
+template <class Count>
+int64_t sum_over(const std::vector<Linear>& linears, const Count& count) {
+  int64_t sum = 0;
+  for (const Linear& linear : linears) sum += count(linear);
+  return sum;
+}
+
+int64_t matrix_parameters(const TransformerConfig& c) {
+  return sum_over(linear_layers(c), [](const Linear& l) { return l.in * l.out_sum(); });
+}
+
+int64_t embedding_parameters(const TransformerConfig& c) {
+  return c.vocabulary * c.width * (c.tied_head ? 1 : 2);
+}
+
+TransformerConfig qwen2(int64_t layers, int64_t width, int64_t heads, int64_t kv_heads,
+                        int64_t mlp_width, bool tied) {
+  TransformerConfig c;
+  c.layers = layers;
+  c.width = width;
+  c.heads = heads;
+  c.kv_heads = kv_heads;
+  c.head_dim = width / heads;
+  c.mlp_width = mlp_width;
+  c.vocabulary = tied ? 151936 : 152064;
+  c.max_positions = 32768;
+  c.tied_head = tied;
+  c.qkv_bias = true;
+  return c;
+}
+
+TransformerConfig smollm2(int64_t layers, int64_t width, int64_t heads, int64_t kv_heads,
+                          int64_t mlp_width) {
+  TransformerConfig c = qwen2(layers, width, heads, kv_heads, mlp_width, true);
+  c.vocabulary = 49152;
+  c.max_positions = 8192;
+  c.qkv_bias = false;
+  return c;
+}
+
+}  // namespace
+
+int64_t parameter_count(const TransformerConfig& c) {
+  const int64_t qkv = (c.heads + 2 * c.kv_heads) * c.head_dim;
+  const int64_t norms = (c.post_norms ? 4 : 2) * c.width + (c.qk_norm ? 2 * c.head_dim : 0);
+  return embedding_parameters(c) + c.width +
+         c.layers * (matrix_parameters(c) + norms + (c.qkv_bias ? qkv : 0));
+}
+
+std::vector<KnownShape> known_shapes() {
+  return {{"SmolLM2-135M", smollm2(30, 576, 9, 3, 1536)},
+          {"SmolLM2-360M", smollm2(32, 960, 15, 5, 2560)},
+          {"Qwen2.5-0.5B", qwen2(24, 896, 14, 2, 4864, true)},
+          {"Qwen2.5-1.5B", qwen2(28, 1536, 12, 2, 8960, true)},
+          {"Qwen2.5-3B", qwen2(36, 2048, 16, 2, 11008, true)},
+          {"Qwen2.5-7B", qwen2(28, 3584, 28, 4, 18944, false)},
+          {"Qwen2.5-14B", qwen2(48, 5120, 40, 8, 13824, false)},
+          {"Qwen2.5-32B", qwen2(64, 5120, 40, 8, 27648, false)},
+          {"Qwen2.5-72B", qwen2(80, 8192, 64, 8, 29568, false)}};
+}
+
+MemoryPlan plan_memory(const TransformerConfig& c, const MemoryPlanOptions& options) {
+  const auto layers = static_cast<double>(c.layers);
+  const double number = options.model.compute == ComputeType::kFloat32 ? 4 : 2;
+  constexpr double kFloat = 4;
+  MemoryPlan plan;
+  plan.embedding = number * static_cast<double>(embedding_parameters(c));
+  const auto matrices = static_cast<double>(matrix_parameters(c));
+  if (options.model.keep_quantized) {
+    plan.layers = layers * matrices * options.file_bits / 8;
+    plan.widened_layer = number * matrices;
+  } else {
+    plan.layers = layers * number * matrices;
+  }
+
+  const int64_t rank = options.lora.rank;
+  const auto linears = linear_layers(c);
+  const auto adapter = static_cast<double>(sum_over(linears, [&](const Linear& l) {
+    return rank * (static_cast<int64_t>(l.out.size()) * l.in + l.out_sum());
+  }));
+  // One A below the other, each B in its block of a matrix for all.
+  const auto fused = static_cast<double>(sum_over(linears, [&](const Linear& l) {
+    return rank * static_cast<int64_t>(l.out.size()) * (l.in + l.out_sum());
+  }));
+  plan.adapter = layers * (kFloat * adapter + (kFloat + number) * fused);
+  plan.optimizer = layers * 3 * kFloat * adapter;
+  plan.head = 2 * number * static_cast<double>(kHeadChunkRows * c.vocabulary);
+
+  // What Kept of decoder_layer.cpp holds: the input, what attention reads and writes and its
+  // log-sums, the residual stream in between, gate and up, x A' of each linear layer.
+  const int64_t q = c.heads * c.head_dim, qkv = q + 2 * c.kv_heads * c.head_dim;
+  const int64_t kept = c.width + (c.qk_norm ? qkv : 0) + qkv + q + c.width + 2 * c.mlp_width +
+                       (c.post_norms ? 2 * c.width : 0) + 7 * rank;
+  plan.kept_token =
+      layers * (number * static_cast<double>(kept) + kFloat * static_cast<double>(c.heads));
+  // Of the MLP's backward pass: gradients of gate and up, of what they make, and of its input and
+  // output.
+  plan.working_token = number * static_cast<double>(3 * c.mlp_width + 3 * c.width);
+  plan.cached_token = number * layers * static_cast<double>(qkv - q);
+  return plan;
+}
+
+double MemoryPlan::training(int64_t tokens) const {
+  const auto n = static_cast<double>(tokens);
+  return weights() + adapter + optimizer + n * kept_token + std::max(head, n * working_token);
+}
+
+double MemoryPlan::rollout(int64_t pass_tokens, int64_t cached_tokens) const {
+  return weights() + adapter + static_cast<double>(cached_tokens) * cached_token +
+         std::max(head, static_cast<double>(pass_tokens) * working_token);
+}
+
+}  // namespace l2a

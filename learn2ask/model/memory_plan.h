@@ -1,0 +1,50 @@
+// The memory that a policy and the training of its adapter take, counted from the model's shape:
+// what `learn2ask model plan` shows.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "model/lora.h"
+#include "model/transformer.h"
+
+namespace l2a {
+
+struct MemoryPlanOptions {
+  ModelOptions model;
+  double file_bits = 16;  // of a weight in the layers' matrices, in the model's file
+  LoraOptions lora;
+};
+
+// In bytes. What the passes hold is counted; libraries and what allocators waste come on top.
+struct MemoryPlan {
+  double embedding = 0;      // and the head, where it is not tied; in the compute type
+  double layers = 0;         // in the compute type; with keep_quantized, as the file has them
+  double widened_layer = 0;  // with keep_quantized: the one at work, in the compute type
+  double adapter = 0;        // float32, and the copies that a pass makes of it
+  double optimizer = 0;      // the adapter's gradients, and AdamW's two moments
+  double head = 0;           // the logits of a chunk of rows, and their gradients
+  // For each token of a training pass: kept for the backward pass; held by the layer at work.
+  double kept_token = 0, working_token = 0;
+  double cached_token = 0;  // keys and values of a token in a rollout
+
+  double weights() const { return embedding + layers + widened_layer; }
+  // The most that a forward and backward pass over a tree of so many tokens holds.
+  double training(int64_t tokens) const;
+  // The most that prefilling trees of `pass_tokens` each and decoding on them holds.
+  double rollout(int64_t pass_tokens, int64_t cached_tokens) const;
+};
+
+MemoryPlan plan_memory(const TransformerConfig& config, const MemoryPlanOptions& options);
+
+// Shapes that stand in for a model whose files are not at hand: those of Qwen2.5 and SmolLM2.
+struct KnownShape {
+  const char* name;
+  TransformerConfig config;
+};
+std::vector<KnownShape> known_shapes();
+
+int64_t parameter_count(const TransformerConfig& config);
+
+}  // namespace l2a

@@ -1,0 +1,125 @@
+// The plan against what torch's allocator is asked for, and against published sizes.
+
+#include "model/memory_plan.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+
+#include <c10/util/ThreadLocalDebugInfo.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "base/rng.h"
+#include "model/testing.h"
+
+namespace l2a {
+namespace {
+
+using testing::random_adapter;
+using testing::tiny_config;
+using testing::with_all_parts;
+
+// The most bytes of tensors that were held at once since it was made.
+class PeakMemory : public c10::MemoryReportingInfoBase {
+ public:
+  void reportMemoryUsage(void*, int64_t size, size_t, size_t, c10::Device) override {
+    now_ += size;
+    peak_ = std::max(peak_, now_);
+  }
+  bool memoryProfilingEnabled() const override { return true; }
+  double peak() const { return static_cast<double>(peak_); }
+
+ private:
+  int64_t now_ = 0, peak_ = 0;
+};
+
+TransformerConfig shape(bool all_parts) {
+  TransformerConfig c = tiny_config(8, 2);
+  c.layers = 6;
+  c.width = 256;
+  c.head_dim = 32;
+  c.mlp_width = 640;
+  c.vocabulary = 1000;
+  if (!all_parts) return c;
+  c = with_all_parts(c);
+  c.has_window.assign(6, false);
+  return c;
+}
+
+struct Case {
+  ComputeType compute;
+  bool all_parts;
+  size_t tokens;
+};
+
+class PlannedPass : public ::testing::TestWithParam<Case> {};
+
+TEST_P(PlannedPass, TakesWhatTheAllocatorIsAskedFor) {
+  const TransformerConfig c = shape(GetParam().all_parts);
+  const ModelOptions options{.compute = GetParam().compute, .device = "cpu"};
+  const Transformer model = Transformer::random(c, options, 1);
+  const LoraAdapter adapter = random_adapter(c, {.rank = 8, .alpha = 16}, 2);
+  Rng rng(3);
+  std::vector<std::vector<int32_t>> rows(1);
+  while (rows[0].size() < GetParam().tokens) {
+    rows[0].push_back(static_cast<int32_t>(rng.below(1000)));
+  }
+  const TokenTree tree = build_token_tree(rows);
+  const auto target = at::ones({tree.tokens()}, at::kLong);
+
+  const auto info = std::make_shared<PeakMemory>();
+  {
+    const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, info);
+    model.head(model.hidden(tree, &adapter), target).log_prob_n.sum().backward();
+  }
+  const MemoryPlan plan =
+      plan_memory(c, {.model = options, .file_bits = 16, .lora = adapter.options()});
+  // Weights, masters and moments are no part of the pass.
+  const double planned = plan.training(tree.tokens()) - plan.weights() - plan.optimizer;
+  EXPECT_NEAR(info->peak() / planned, 1, 0.1) << info->peak() << " of " << planned;
+
+  const TreeCache cache = model.prefill(tree, nullptr);
+  double cached = 0;
+  for (size_t i = 0; i < cache.keys.size(); ++i) {
+    cached += static_cast<double>(cache.keys[i].nbytes() + cache.values[i].nbytes());
+  }
+  EXPECT_EQ(cached, plan.cached_token * static_cast<double>(tree.tokens()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, PlannedPass,
+                         ::testing::Values(Case{ComputeType::kBfloat16, false, 700},
+                                           Case{ComputeType::kFloat32, false, 700},
+                                           Case{ComputeType::kBfloat16, true, 700},
+                                           Case{ComputeType::kBfloat16, false, 2500}));
+
+TEST(MemoryPlan, CountsTheWeightsThatAModelHolds) {
+  for (const bool all_parts : {false, true}) {
+    const TransformerConfig c = shape(all_parts);
+    const MemoryPlan dense = plan_memory(c, {});
+    MemoryPlanOptions kept;
+    kept.file_bits = 4.5;
+    kept.model.keep_quantized = true;
+    const MemoryPlan quantized = plan_memory(c, kept);
+    // Of matrices: all parameters but norms and biases, which are less than a hundredth.
+    EXPECT_NEAR(dense.weights() / (2.0 * static_cast<double>(parameter_count(c))), 1, 0.01);
+    EXPECT_DOUBLE_EQ(quantized.layers, dense.layers * 4.5 / 16);
+    EXPECT_DOUBLE_EQ(quantized.widened_layer, dense.layers / static_cast<double>(c.layers));
+  }
+}
+
+// As their model cards and files have them.
+TEST(MemoryPlan, KnowsTheSizesOfPublishedModels) {
+  const std::map<std::string, int64_t> published = {
+      {"SmolLM2-135M", 134515008},  {"SmolLM2-360M", 361821120},  {"Qwen2.5-0.5B", 494032768},
+      {"Qwen2.5-1.5B", 1543714304}, {"Qwen2.5-3B", 3085938688},   {"Qwen2.5-7B", 7615616512},
+      {"Qwen2.5-14B", 14770033664}, {"Qwen2.5-32B", 32763876352}, {"Qwen2.5-72B", 72706203648}};
+  const auto shapes = known_shapes();
+  EXPECT_EQ(shapes.size(), published.size());
+  for (const auto& [name, config] : shapes) {
+    EXPECT_EQ(parameter_count(config), published.at(name)) << name;
+  }
+}
+
+}  // namespace
+}  // namespace l2a
