@@ -156,6 +156,11 @@ void check_sayable(const ExportSource& source) {
     const bool expected = is_gemma ? (i + 1) % 6 != 0 : type == "mistral";
     if (c.has_window[i] != expected) cannot_say("which layers have a window");
   }
+  if (c.rotary.scaling == RotaryScaling::kYarn &&
+      (!c.rotary.whole_places ||
+       c.rotary.attention_factor != yarn_attention_factor(c.rotary.factor))) {
+    cannot_say("an attention_factor, mscale or truncate of yarn's scaling");
+  }
   if (!is_gemma) return;
   const int64_t scalar = c.layers == 62 ? c.width / c.heads : c.head_dim;  // of 27B, and of others
   if (c.query_scalar.value_or(0) != static_cast<double>(scalar)) {
@@ -194,6 +199,14 @@ std::map<std::string, GgufValue> model_metadata(const ExportSource& source,
   if (c.rotary.scaling == RotaryScaling::kLinear) {
     metadata[prefix + "rope.scaling.type"] = std::string("linear");
     number("rope.scaling.factor", c.rotary.factor);
+  }
+  if (c.rotary.scaling == RotaryScaling::kYarn) {
+    metadata[prefix + "rope.scaling.type"] = std::string("yarn");
+    number("rope.scaling.factor", c.rotary.factor);
+    count("rope.scaling.original_context_length",
+          static_cast<int64_t>(c.rotary.original_positions));
+    number("rope.scaling.yarn_beta_fast", c.rotary.fast_turns);
+    number("rope.scaling.yarn_beta_slow", c.rotary.slow_turns);
   }
   return metadata;
 }

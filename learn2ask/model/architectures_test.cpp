@@ -185,8 +185,8 @@ TEST_P(Architectures, AreTheSameWhenKeptQuantized) {
 
 INSTANTIATE_TEST_SUITE_P(Tiny, Architectures,
                          ::testing::Values("llama", "llama-odd", "llama3-long", "llama-linear",
-                                           "mistral", "mistral-window", "qwen2",
-                                           "qwen2-window", "qwen3", "qwen3-gqa",
+                                           "llama-yarn", "mistral", "mistral-window", "qwen2",
+                                           "qwen2-yarn", "qwen2-window", "qwen3", "qwen3-gqa",
                                            "gemma3", "gemma3-cap"),
                          [](const auto& model) {
                            std::string name = model.param;

@@ -9,7 +9,7 @@
 namespace l2a {
 
 // How rotary frequencies are stretched for texts longer than those of the first training.
-enum class RotaryScaling { kNone, kLinear, kLlama3 };
+enum class RotaryScaling { kNone, kLinear, kLlama3, kYarn };
 
 struct RotaryConfig {
   double theta = 10000;
@@ -18,8 +18,19 @@ struct RotaryConfig {
   // Of llama3: wavelengths above original / low are divided, those below original / high kept, and
   // those between mixed.
   double low_factor = 1, high_factor = 4, original_positions = 8192;
+  // Of yarn: frequencies that turn fast_turns times or more within the original positions are kept,
+  // those of slow_turns or less divided, those between mixed by their place, which is rounded
+  // outwards where `whole_places`.
+  double fast_turns = 32, slow_turns = 1;
+  bool whole_places = true;
+  double attention_factor = 1;       // of what is turned, queries as well as keys
   std::vector<float> divisors = {};  // of each frequency, as some GGUF files have them; empty: none
 };
+
+// yarn's attention_factor where a file gives none.
+inline double yarn_attention_factor(double factor, double scale = 1) {
+  return factor <= 1 ? 1 : 0.1 * scale * std::log(factor) + 1;
+}
 
 enum class Activation { kSilu, kGeluTanh };
 

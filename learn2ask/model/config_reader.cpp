@@ -84,7 +84,24 @@ class Settings {
   std::string where_;
 };
 
-RotaryConfig read_scaling(const Settings& in, double theta) {
+void read_yarn(const Settings& in, int64_t max_positions, RotaryConfig& rotary) {
+  rotary.scaling = RotaryScaling::kYarn;
+  rotary.original_positions =
+      in.positive_or("original_max_position_embeddings", static_cast<double>(max_positions));
+  rotary.factor =
+      in.positive_or("factor", static_cast<double>(max_positions) / rotary.original_positions);
+  rotary.fast_turns = in.positive_or("beta_fast", rotary.fast_turns);
+  rotary.slow_turns = in.positive_or("beta_slow", rotary.slow_turns);
+  rotary.whole_places = in.flag_or("truncate", true);
+  const bool has_scales = in.has("mscale") && in.has("mscale_all_dim");
+  const auto growth = [&](const char* scale) {
+    return yarn_attention_factor(rotary.factor, has_scales ? in.positive(scale) : 1);
+  };
+  rotary.attention_factor = in.positive_or(
+      "attention_factor", growth("mscale") / (has_scales ? growth("mscale_all_dim") : 1));
+}
+
+RotaryConfig read_scaling(const Settings& in, double theta, int64_t max_positions) {
   RotaryConfig rotary{.theta = theta};
   const std::string type = in.text_or("rope_type", in.text_or("type", "default"));
   if (type == "linear") {
@@ -99,8 +116,10 @@ RotaryConfig read_scaling(const Settings& in, double theta) {
     if (rotary.high_factor <= rotary.low_factor) {
       in.refuse("high_freq_factor", "no more than low_freq_factor", "more");
     }
+  } else if (type == "yarn") {
+    read_yarn(in, max_positions, rotary);
   } else if (type != "default") {
-    in.refuse("rope_type", "'" + type + "'", "default, linear or llama3");
+    in.refuse("rope_type", "'" + type + "'", "default, linear, llama3 or yarn");
   }
   return rotary;
 }
@@ -108,13 +127,13 @@ RotaryConfig read_scaling(const Settings& in, double theta) {
 constexpr double kTheta = 10000;
 
 // Old files give theta and scaling apart, newer ones together.
-RotaryConfig read_rotary(const Settings& in, double default_theta) {
+RotaryConfig read_rotary(const Settings& in, double default_theta, int64_t max_positions) {
   if (in.has("rope_parameters")) {
     const Settings rope = in.part("rope_parameters");
-    return read_scaling(rope, rope.positive_or("rope_theta", default_theta));
+    return read_scaling(rope, rope.positive_or("rope_theta", default_theta), max_positions);
   }
   const double theta = in.positive_or("rope_theta", default_theta);
-  return in.has("rope_scaling") ? read_scaling(in.part("rope_scaling"), theta)
+  return in.has("rope_scaling") ? read_scaling(in.part("rope_scaling"), theta, max_positions)
                                 : RotaryConfig{.theta = theta};
 }
 
@@ -200,7 +219,7 @@ void read_windows(const Settings& in, int64_t window, TransformerConfig& c,
 }
 
 void read_attention(const Settings& in, const std::string& type, TransformerConfig& c) {
-  c.rotary = c.local_rotary = read_rotary(in, kTheta);
+  c.rotary = c.local_rotary = read_rotary(in, kTheta, c.max_positions);
   if (type == "mistral") {
     // Absent means the default of Mistral's first version, null none.
     if (in.has("sliding_window") || !in.contains("sliding_window")) {
@@ -229,10 +248,11 @@ void read_gemma(const Settings& in, TransformerConfig& c) {
   const Settings rope = in.has("rope_parameters") ? in.part("rope_parameters") : in;
   if (rope.has("full_attention")) {
     const Settings global = rope.part("full_attention"), local = rope.part("sliding_attention");
-    c.rotary = read_scaling(global, global.positive_or("rope_theta", kGlobalTheta));
-    c.local_rotary = read_scaling(local, local.positive_or("rope_theta", kTheta));
+    c.rotary =
+        read_scaling(global, global.positive_or("rope_theta", kGlobalTheta), c.max_positions);
+    c.local_rotary = read_scaling(local, local.positive_or("rope_theta", kTheta), c.max_positions);
   } else {
-    c.rotary = read_rotary(in, kGlobalTheta);
+    c.rotary = read_rotary(in, kGlobalTheta, c.max_positions);
     c.local_rotary = {.theta = in.positive_or("rope_local_base_freq", kTheta)};
   }
 }

@@ -50,6 +50,27 @@ TEST(ConfigReader, ReadsBothFormsOfTheRotarySettings) {
   EXPECT_EQ(read({{"rope_theta", 7}, {"rope_scaling", nullptr}}).rotary.theta, 7);
 }
 
+TEST(ConfigReader, ReadsYarnWithAndWithoutItsOptions) {
+  const auto yarn = [](const Json& more) {
+    return read({{"rope_scaling", with({{"rope_type", "yarn"}}, more)}}).rotary;
+  };
+  const RotaryConfig least = yarn({{"original_max_position_embeddings", 32}});
+  EXPECT_EQ(least.factor, 4);  // of 128 positions
+  EXPECT_NEAR(least.attention_factor, 1.1386294, 1e-6);
+  EXPECT_EQ(least.fast_turns, 32);
+  EXPECT_TRUE(least.whole_places);
+  const Json all = {{"factor", 8},          {"original_max_position_embeddings", 64},
+                    {"beta_fast", 16},      {"beta_slow", 2},
+                    {"truncate", false},    {"mscale", 2},
+                    {"mscale_all_dim", 0.5}};
+  const RotaryConfig most = yarn(all);
+  EXPECT_EQ(most.original_positions, 64);
+  EXPECT_EQ(most.slow_turns, 2);
+  EXPECT_FALSE(most.whole_places);
+  EXPECT_NEAR(most.attention_factor, 1.4158883 / 1.1039721, 1e-6);
+  EXPECT_EQ(yarn(with(all, {{"attention_factor", 0.75}})).attention_factor, 0.75);
+}
+
 TEST(ConfigReader, KnowsWhichLayersHaveAWindow) {
   const auto windows = [](const Json& changes) {
     const TransformerConfig c = read(with({{"num_hidden_layers", 3}}, changes));
@@ -84,8 +105,9 @@ TEST(ConfigReader, SaysWhatItCannotRead) {
   EXPECT_EQ(refusal({{"rms_norm_eps", 0}}), "'rms_norm_eps': expected a positive number, got 0");
   EXPECT_EQ(refusal({{"attention_bias", true}}), "'attention_bias': true where false is supported");
   EXPECT_EQ(refusal({{"hidden_act", "gelu"}}), "'hidden_act': 'gelu' where silu is supported");
-  EXPECT_EQ(refusal({{"rope_scaling", {{"type", "yarn"}}}}),
-            "'rope_scaling': 'rope_type': 'yarn' where default, linear or llama3 is supported");
+  EXPECT_EQ(
+      refusal({{"rope_scaling", {{"type", "longrope"}}}}),
+      "'rope_scaling': 'rope_type': 'longrope' where default, linear, llama3 or yarn is supported");
   EXPECT_EQ(refusal({{"rope_scaling", {{"type", "linear"}, {"factor", -1}}}}),
             "'rope_scaling': 'factor': expected a positive number, got -1");
   EXPECT_EQ(refusal({{"quantization_config", {{"bits", 4}}}}),

@@ -1,5 +1,7 @@
 #include "model/rotary.h"
 
+#include <algorithm>
+#include <cmath>
 #include <numbers>
 
 #include <torch/torch.h>
@@ -20,6 +22,27 @@ at::Tensor llama3_frequencies(const at::Tensor& f, const RotaryConfig& c) {
                    at::where(wavelength < c.original_positions / c.high_factor, f, mixed));
 }
 
+// Source: arXiv 2309.00071, section 3.2.
+at::Tensor yarn_frequencies(const at::Tensor& f, const RotaryConfig& c, int64_t head_dim) {
+  const auto last = static_cast<double>(head_dim - 1);
+  // The place, counted in numbers of a head, whose frequency turns so often.
+  const auto place = [&](double turns) {
+    return static_cast<double>(head_dim) *
+           std::log(c.original_positions / (turns * 2 * std::numbers::pi)) /
+           (2 * std::log(c.theta));
+  };
+  double kept = place(c.fast_turns), divided = place(c.slow_turns);
+  if (c.whole_places) {
+    kept = std::floor(kept);
+    divided = std::ceil(divided);
+  }
+  kept = std::max(kept, 0.0);
+  divided = std::min(divided, last);
+  if (kept == divided) divided += 0.001;
+  const auto share = at::clamp((at::arange(f.numel(), at::kFloat) - kept) / (divided - kept), 0, 1);
+  return f / c.factor * share + f * (1 - share);
+}
+
 }  // namespace
 
 at::Tensor rotary_frequencies(const RotaryConfig& c, int64_t head_dim) {
@@ -27,6 +50,7 @@ at::Tensor rotary_frequencies(const RotaryConfig& c, int64_t head_dim) {
   auto f = at::pow(c.theta, exponent).reciprocal();
   if (c.scaling == RotaryScaling::kLinear) f = f / c.factor;
   if (c.scaling == RotaryScaling::kLlama3) f = llama3_frequencies(f, c);
+  if (c.scaling == RotaryScaling::kYarn) f = yarn_frequencies(f, c, head_dim);
   if (c.divisors.empty()) return f;
   check(static_cast<int64_t>(c.divisors.size()) == f.numel(), "rotary: one divisor a frequency");
   return f / at::tensor(c.divisors);
@@ -40,7 +64,8 @@ RotaryTable rotary_table(const at::Tensor& position_n, const RotaryConfig& rotar
                          int64_t head_dim) {
   const auto frequency_f = rotary_frequencies(rotary, head_dim).to(position_n.device());
   const auto angle_nf = position_n.to(at::kFloat).unsqueeze(1) * frequency_f;
-  return {angle_nf.cos(), angle_nf.sin()};
+  if (rotary.attention_factor == 1) return {angle_nf.cos(), angle_nf.sin()};
+  return {angle_nf.cos() * rotary.attention_factor, angle_nf.sin() * rotary.attention_factor};
 }
 
 }  // namespace l2a

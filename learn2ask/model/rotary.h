@@ -16,7 +16,8 @@ at::Tensor rotary_frequencies(const RotaryConfig& rotary, int64_t head_dim);
 // By how much scaling divides each frequency, float32 [f]: GGUF's "rope_freqs.weight".
 at::Tensor rotary_divisors(const RotaryConfig& rotary, int64_t head_dim);
 
-// cos and sin of position times frequency, float32 [n, f], where the positions are.
+// cos and sin of position times frequency, times the attention factor; float32 [n, f], where the
+// positions are.
 struct RotaryTable {
   at::Tensor cos_nf, sin_nf;
 };

@@ -93,13 +93,14 @@ class ConfigReader {
 
   bool has(const char* key) const { return file_.metadata().contains(prefix_ + key); }
 
-  void count(const char* gguf, const char* hugging_face) {
+  int64_t whole(const char* gguf) const {
     const int64_t value = file_.get_int(prefix_ + gguf);
     if (value < 1 || value > kMaxCount) {
       fail_input("model: " + prefix_ + gguf + ": " + std::to_string(value) + " is out of range");
     }
-    config[hugging_face] = value;
+    return value;
   }
+  void count(const char* gguf, const char* hugging_face) { config[hugging_face] = whole(gguf); }
   void count_if(const char* gguf, const char* hugging_face) {
     if (has(gguf)) count(gguf, hugging_face);
   }
@@ -120,7 +121,22 @@ class ConfigReader {
 Json rope_scaling(const ConfigReader& in) {
   const std::string type = in.text("rope.scaling.type");
   Json scaling = {{"rope_type", type == "none" ? "default" : type}};
-  if (in.has("rope.scaling.factor")) scaling["factor"] = in.number("rope.scaling.factor");
+  const auto number_if = [&](const char* gguf, const char* hugging_face) {
+    if (in.has(gguf)) scaling[hugging_face] = in.number(gguf);
+  };
+  number_if("rope.scaling.factor", "factor");
+  if (type != "yarn") return scaling;
+  constexpr const char* kOriginal = "rope.scaling.original_context_length";
+  if (in.has(kOriginal)) scaling["original_max_position_embeddings"] = in.whole(kOriginal);
+  number_if("rope.scaling.yarn_beta_fast", "beta_fast");
+  number_if("rope.scaling.yarn_beta_slow", "beta_slow");
+  for (const char* other :
+       {"attn_factor", "yarn_attn_factor", "yarn_ext_factor", "yarn_log_multiplier"}) {
+    const std::string key = std::string("rope.scaling.") + other;
+    if (in.has(key.c_str())) {
+      fail(ErrorCode::kUnsupported, "model: '" + key + "': not a setting that we know");
+    }
+  }
   return scaling;
 }
 

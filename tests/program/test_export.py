@@ -101,6 +101,7 @@ class ExportTest(ProgramTest):
         # heads other than the model's over their number.
         plain = {"llama", "qwen2"}
         unsayable = {"qwen2-window": "which layers have a window",
+                     "qwen2-yarn": "an attention_factor, mscale or truncate of yarn's scaling",
                      "gemma3": "another query_pre_attn_scalar than 12"}
         for name in self.names:
             arguments = [self.models / name, "--adapter", self.inputs / "adapters" / name,

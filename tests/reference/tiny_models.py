@@ -43,6 +43,14 @@ LLAMA3 = {
     "original_max_position_embeddings": 64,
 }
 LINEAR = {"rope_type": "linear", "rope_theta": 500000.0, "factor": 4.0}
+YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 10000.0,
+    "factor": 4.0,
+    "original_max_position_embeddings": 64,
+    "beta_fast": 8.0,
+}
+YARN_MORE = YARN | {"factor": 6.0, "mscale": 1.5, "mscale_all_dim": 0.5, "truncate": False}
 GEMMA_ROPE = {
     "full_attention": {"rope_type": "linear", "rope_theta": 1e6, "factor": 8.0},
     "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
@@ -55,12 +63,15 @@ MODELS = [
      dict(num_attention_heads=3, num_key_value_heads=3, head_dim=20), "bfloat16", "30KB"),
     ("llama3-long", "Llama", dict(rope_parameters=LLAMA3), "float16", None),
     ("llama-linear", "Llama", dict(rope_parameters=LINEAR), "float32", "20KB"),
+    ("llama-yarn", "Llama", dict(head_dim=24, rope_parameters=YARN), "float32", None),
     ("mistral", "Mistral",
      dict(num_attention_heads=8, num_key_value_heads=1, head_dim=6, sliding_window=None),
      "float32", None),
     ("mistral-window", "Mistral",
      dict(num_attention_heads=8, num_key_value_heads=1, sliding_window=7), "float32", None),
     ("qwen2", "Qwen2", dict(tie_word_embeddings=True), "float32", None),
+    ("qwen2-yarn", "Qwen2",
+     dict(hidden_size=96, num_attention_heads=4, rope_parameters=YARN_MORE), "float32", None),
     ("qwen2-window", "Qwen2",
      dict(use_sliding_window=True, sliding_window=9, max_window_layers=1), "bfloat16", None),
     ("qwen3", "Qwen3", dict(head_dim=16, num_attention_heads=3, num_key_value_heads=3),
@@ -113,6 +124,11 @@ def write_gguf(model, architecture, path):
     if rope["rope_type"] == "linear":
         writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         writer.add_rope_scaling_factor(rope["factor"])
+    if rope["rope_type"] == "yarn":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+        writer.add_rope_scaling_factor(rope["factor"])
+        writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
+        writer.add_rope_scaling_yarn_beta_fast(rope["beta_fast"])
     if rope["rope_type"] == "llama3":
         divisors = torch.tensor(list(llama3_divisors(config, rope)), dtype=torch.float32)
         writer.add_tensor("rope_freqs.weight", divisors.numpy())
@@ -153,8 +169,8 @@ def write(folder):
         options = {"max_shard_size": shard} if shard else {}
         model.save_pretrained(folder / name, **options)
         # GGUF cannot say which layers have a window, nor that scores are not divided by the root of
-        # head_dim.
-        if name not in ("qwen2-window", "gemma3"):
+        # head_dim, nor all of yarn.
+        if name not in ("qwen2-window", "qwen2-yarn", "gemma3"):
             write_gguf(model, GGUF_ARCHITECTURES[kind], folder / f"{name}.gguf")
 
 
