@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <functional>
 #include <map>
+#include <string>
 
 #include <torch/torch.h>
 
@@ -96,9 +97,9 @@ double visible_pairs(const TokenTree& tree) {
   return pairs;
 }
 
-void report(const char* what, double tokens, double seconds, const GemmLimit& limit) {
-  std::printf("%-34s %8.0f tokens %8.2f s %8.0f tokens/s  limit %7.2f s (%4.0f GF/s)  %3.0f%%\n",
-              what, tokens, seconds, tokens / seconds, limit.seconds(), limit.gigaflops(),
+void report(const std::string& what, double tokens, double seconds, const GemmLimit& limit) {
+  std::printf("%-50s %8.0f tokens %8.2f s %8.0f tokens/s  limit %7.2f s (%4.0f GF/s)  %3.0f%%\n",
+              what.c_str(), tokens, seconds, tokens / seconds, limit.seconds(), limit.gigaflops(),
               100 * limit.seconds() / seconds);
   std::fflush(stdout);
 }
@@ -142,6 +143,10 @@ Session make_session(Rng& rng) {
   return session;
 }
 
+std::string name_of(const Transformer& model, const char* what) {
+  return std::string(model.options().batch_invariant ? "batch-invariant " : "") + what;
+}
+
 void bench_prefill(const Transformer& model, const LoraAdapter& adapter) {
   const TransformerConfig& c = model.config();
   Rng rng(1);
@@ -150,7 +155,7 @@ void bench_prefill(const Transformer& model, const LoraAdapter& adapter) {
   add_linear_layers(c, tree.tokens(), 1, limit);
   limit.add_flops(visible_pairs(tree) * 4.0 * c.heads * c.head_dim * c.layers);
   const double seconds = median_seconds([&] { model.prefill(tree, &adapter); });
-  report("prefill, one row of 2048", tree.tokens(), seconds, limit);
+  report(name_of(model, "prefill, one row of 2048"), tree.tokens(), seconds, limit);
 }
 
 void bench_decode(const Transformer& model, const LoraAdapter& adapter) {
@@ -177,7 +182,8 @@ void bench_decode(const Transformer& model, const LoraAdapter& adapter) {
       logits = batch.step({ids.const_data_ptr<int32_t>(), static_cast<size_t>(ids.numel())});
     }
   });
-  report("decode, 16 prompts x 8 x 40 tokens", kPrompts * kReplies * kNewTokens, seconds, limit);
+  report(name_of(model, "decode, 16 prompts x 8 x 40 tokens"), kPrompts * kReplies * kNewTokens,
+         seconds, limit);
 }
 
 void bench_training(const Transformer& model, const LoraAdapter& adapter) {
@@ -210,7 +216,7 @@ void bench_training(const Transformer& model, const LoraAdapter& adapter) {
       head += std::chrono::duration<double>(end - middle).count();
     }
   });
-  report("train, 16 session trees", tokens, seconds, limit);
+  report(name_of(model, "train, 16 session trees"), tokens, seconds, limit);
   std::printf("  forward %.2f s, head forward %.2f s, backward %.2f s\n", forward, head,
               seconds - forward - head);
 }
@@ -223,7 +229,11 @@ int main(int argc, char** argv) {
   const auto model = l2a::Transformer::random(l2a::smollm2_135m(), {}, 1);
   const l2a::LoraAdapter adapter(model.config(), {.rank = 16, .alpha = 32}, 2);
   std::printf("SmolLM2-135M's shape, bfloat16, LoRA rank 16, %d threads\n", at::get_num_threads());
-  l2a::bench_prefill(model, adapter);
-  l2a::bench_decode(model, adapter);
-  l2a::bench_training(model, adapter);
+  const auto invariant =
+      l2a::Transformer::random(l2a::smollm2_135m(), {.batch_invariant = true}, 1);
+  for (const l2a::Transformer* each : {&model, &invariant}) {
+    l2a::bench_prefill(*each, adapter);
+    l2a::bench_decode(*each, adapter);
+    l2a::bench_training(*each, adapter);
+  }
 }

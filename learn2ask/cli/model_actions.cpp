@@ -20,12 +20,13 @@ namespace {
 
 struct RunOptions {
   std::string model, adapter, type = "fp32", device = "cpu";
-  bool keep_quantized = false;
+  bool keep_quantized = false, batch_invariant = false;
 
   ModelOptions load_options() const {
     return {.compute = type == "fp32" ? ComputeType::kFloat32 : ComputeType::kBfloat16,
             .device = device,
-            .keep_quantized = keep_quantized};
+            .keep_quantized = keep_quantized,
+            .batch_invariant = batch_invariant};
   }
 };
 
@@ -118,6 +119,8 @@ void add_run_options(CLI::App& action, RunOptions& options) {
       ->capture_default_str();
   action.add_flag("--keep-quantized", options.keep_quantized,
                   "Widen the layers' weights from the file for each pass: less memory, slower");
+  action.add_flag("--batch-invariant", options.batch_invariant,
+                  "The same bits for any number of threads and whatever else is in the batch");
 }
 
 void add_logits_action(CLI::App& command) {

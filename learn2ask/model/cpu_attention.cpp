@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include <torch/torch.h>
 
@@ -50,14 +51,15 @@ class Buffer {
   std::vector<T> data_;
 };
 
-// A run of a task's queries. Its scores stand in columns [0, prefix) and [low, high).
+// A run of a task's queries. Its scores stand in columns [0, prefix) and [low, high), which may
+// follow one another.
 struct Block {
   int64_t first = 0, tokens = 0;  // counted from the task's begin
   int64_t low = 0, high = 0;
 };
 
 // One task of one kv head. T: numbers as stored; Unit: what the products run on. Columns are
-// keys: the prefix, padding to a multiple of 16, the task's own tokens, padding.
+// keys: the prefix, the task's own tokens, padding to a multiple of 16.
 template <class T, class Unit>
 class TaskRunner {
  public:
@@ -77,10 +79,11 @@ class TaskRunner {
  private:
   void start(const AttentionTask& task);
   std::vector<Block> blocks() const;
+  std::vector<std::pair<int64_t, int64_t>> ranges(const Block& block) const;
   void key_rows(const T* x_nh);
   VisibleKeys visible(int64_t token) const {
-    return {task_->prefix_tokens, prefix_ + task_->own_start[token], prefix_ + token,
-            task_->prefix_start[token]};
+    return {task_->prefix_tokens, task_->prefix_tokens + task_->own_start[token],
+            task_->prefix_tokens + token, task_->prefix_start[token]};
   }
   int64_t token_stride() const { return sizes_.kv * sizes_.g * sizes_.h; }
   const Number* left(const T* rows, int64_t row_stride, int64_t tokens, Buffer<Number>& buffer);
@@ -94,7 +97,7 @@ class TaskRunner {
   Sizes sizes_;
   int64_t wide_;  // h, padded
   const AttentionTask* task_ = nullptr;
-  int64_t prefix_ = 0, columns_ = 0;
+  int64_t prefix_ = 0, columns_ = 0;  // columns that every block has; all
   std::vector<const T*> rows_;
   Buffer<Unit> keys_by_h_, values_by_h_, keys_, values_;  // right operands
   Buffer<Unit> p_by_query_, gs_by_query_, q_by_query_, go_by_query_;
@@ -106,7 +109,7 @@ template <class T, class Unit>
 void TaskRunner<T, Unit>::start(const AttentionTask& task) {
   task_ = &task;
   prefix_ = padded(task.prefix_tokens);
-  columns_ = prefix_ + padded(task.queries());
+  columns_ = padded(task.keys());
 }
 
 template <class T, class Unit>
@@ -115,10 +118,19 @@ std::vector<Block> TaskRunner<T, Unit>::blocks() const {
   std::vector<Block> blocks;
   for (int64_t first = 0; first < task_->queries(); first += most) {
     const int64_t tokens = std::min(most, task_->queries() - first);
-    blocks.push_back({first, tokens, prefix_ + task_->own_start[first] / kLanes * kLanes,
-                      prefix_ + padded(first + tokens)});
+    const int64_t own = task_->prefix_tokens + task_->own_start[first];
+    const int64_t low = std::max(prefix_, own / kLanes * kLanes);
+    blocks.push_back(
+        {first, tokens, low, std::max(low, padded(task_->prefix_tokens + first + tokens))});
   }
   return blocks;
+}
+
+// The block's columns. Those that follow one another are summed as one.
+template <class T, class Unit>
+std::vector<std::pair<int64_t, int64_t>> TaskRunner<T, Unit>::ranges(const Block& block) const {
+  if (block.low == prefix_) return {{0, block.high}};
+  return {{0, prefix_}, {block.low, block.high}};
 }
 
 template <class T, class Unit>
@@ -129,7 +141,6 @@ void TaskRunner<T, Unit>::key_rows(const T* x_nh) {
     for (int64_t i = begin; i < end; ++i) rows_[column++] = x_nh + i * sizes_.h;
   };
   for (const TokenRange& range : task_->prefix) put(range.begin, range.end);
-  column = prefix_;
   put(task_->begin, task_->end);
 }
 
@@ -214,8 +225,9 @@ void TaskRunner<T, Unit>::forward(const AttentionTask& task, const HeadInput<T>&
       const float* const s = score + r * columns_;
       const float shift =
           scale * std::max(max_row(s, 0, prefix_, seen), max_row(s, block.low, block.high, seen));
-      sum[r] = exp_row(s, 0, prefix_, seen, scale, shift, p + r * columns_) +
-               exp_row(s, block.low, block.high, seen, scale, shift, p + r * columns_);
+      for (const auto& [begin, end] : ranges(block)) {
+        sum[r] += exp_row(s, begin, end, seen, scale, shift, p + r * columns_);
+      }
       lse_ng[token * g + r] = shift + std::log(sum[r]);
     }
     along_keys(block, p, values, out);
@@ -246,7 +258,7 @@ void TaskRunner<T, Unit>::softmax_gradients(const Block& block, const T* out_ngh
   };
   for (int64_t u = 0; u < units; ++u) {
     Unit *const p_u = p_by_query + u * columns_, *const gs_u = gs_by_query + u * columns_;
-    for (const auto& [begin, end] : {std::pair(int64_t{0}, prefix_), {block.low, block.high}}) {
+    for (const auto& [begin, end] : ranges(block)) {
       if constexpr (kPerUnit == 2) {
         softmax_grad_rows(row(2 * u), row(2 * u + 1), begin, end, scale, gs + 2 * u * columns_,
                           gs + (2 * u + 1) * columns_, p_u, gs_u);
@@ -269,7 +281,7 @@ void TaskRunner<T, Unit>::scatter(const float* from, float* to_nh) const {
     put(column, range.begin, range.end);
     column += range.end - range.begin;
   }
-  put(prefix_, task_->begin, task_->end);
+  put(column, task_->begin, task_->end);
 }
 
 template <class T, class Unit>

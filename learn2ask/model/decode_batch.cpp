@@ -8,7 +8,6 @@
 
 #include "base/error.h"
 #include "model/decode_attention.h"
-#include "model/fused_head.h"
 #include "model/transformer_weights.h"
 
 namespace l2a {
@@ -51,7 +50,7 @@ struct DecodeBatch::Impl {
   size_t prefix_for(const std::shared_ptr<const TreeCache>& cache, int64_t row);
   int64_t take_slot();
   at::Tensor logits(const at::Tensor& hidden_rd) const {
-    return cap_logits(at::mm(hidden_rd, weights.head_vd.t()), model.config().logit_softcap);
+    return head_logits(hidden_rd, weights.head_vd, weights.head_math);
   }
 };
 

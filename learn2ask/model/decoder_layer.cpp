@@ -73,32 +73,43 @@ at::Tensor norm_heads_backward(const at::Tensor& grad_no, const at::Tensor& qkv_
   return at::cat({norm(0, w.q_norm_h), norm(1, w.k_norm_h), grads[2]}, 1);
 }
 
+// y = x w' + (x a') b' [+ added]; `lora` may be undefined. `reduced` receives x a'.
+at::Tensor lora_linear(const at::Tensor& x_ni, const at::Tensor& w_oi, const LinearLora& lora,
+                       const at::Tensor& added, Products products, at::Tensor& reduced_nr) {
+  at::Tensor y = linear(x_ni, w_oi, added, products);
+  if (!lora.a_ri.defined()) return y;
+  reduced_nr = linear(x_ni, lora.a_ri, {}, products);
+  add_linear_(y, reduced_nr, lora.b_or, products);
+  return y;
+}
+
 void attend_from(const at::Tensor& x_nd, const LayerWeights& w, const LayerLora& lora,
                  const RotaryTable& rotary, const TransformerConfig& c, Kept& kept) {
   const auto normed = rms_norm(x_nd, w.attention_norm_d, c.norm_epsilon);
-  const auto qkv = lora_linear(normed, w.qkv_oi, lora.qkv, w.qkv_bias_o, &kept.qkv_nr);
+  const auto qkv = lora_linear(normed, w.qkv_oi, lora.qkv, w.qkv_bias_o, w.products, kept.qkv_nr);
   if (c.qk_norm) kept.qkv_no = qkv;
   kept.attention = split_and_rotate(c.qk_norm ? norm_heads(qkv, w, c) : qkv, rotary, c);
 }
 
 // The residual stream plus a linear layer, whose output is normed first where `norm_d` is defined.
-at::Tensor add_linear(const at::Tensor& residual_nd, const at::Tensor& x_ni, const at::Tensor& w_oi,
-                      const LinearLora& lora, const at::Tensor& norm_d, double epsilon,
-                      at::Tensor& unnormed_nd, at::Tensor& reduced_nr) {
-  if (!norm_d.defined()) return lora_linear(x_ni, w_oi, lora, residual_nd, &reduced_nr);
-  unnormed_nd = lora_linear(x_ni, w_oi, lora, {}, &reduced_nr);
+at::Tensor residual_linear(const at::Tensor& residual_nd, const at::Tensor& x_ni,
+                           const at::Tensor& w_oi, const LinearLora& lora, Products products,
+                           const at::Tensor& norm_d, double epsilon, at::Tensor& unnormed_nd,
+                           at::Tensor& reduced_nr) {
+  if (!norm_d.defined()) return lora_linear(x_ni, w_oi, lora, residual_nd, products, reduced_nr);
+  unnormed_nd = lora_linear(x_ni, w_oi, lora, {}, products, reduced_nr);
   return residual_nd + rms_norm(unnormed_nd, norm_d, epsilon);
 }
 
 at::Tensor finish(const at::Tensor& x_nd, const at::Tensor& attended_no, const LayerWeights& w,
                   const LayerLora& lora, const TransformerConfig& c, Kept& kept) {
   const double epsilon = c.norm_epsilon;
-  kept.middle_nd = add_linear(x_nd, attended_no, w.output_oi, lora.output, w.output_norm_d, epsilon,
-                              kept.output_nd, kept.output_nr);
+  kept.middle_nd = residual_linear(x_nd, attended_no, w.output_oi, lora.output, w.products,
+                                   w.output_norm_d, epsilon, kept.output_nd, kept.output_nr);
   kept.gate_up_no = lora_linear(rms_norm(kept.middle_nd, w.mlp_norm_d, epsilon), w.gate_up_oi,
-                                lora.gate_up, {}, &kept.gate_up_nr);
-  return add_linear(kept.middle_nd, gated(kept.gate_up_no, c.activation), w.down_oi, lora.down,
-                    w.down_norm_d, epsilon, kept.down_nd, kept.down_nr);
+                                lora.gate_up, {}, w.products, kept.gate_up_nr);
+  return residual_linear(kept.middle_nd, gated(kept.gate_up_no, c.activation), w.down_oi, lora.down,
+                         w.products, w.down_norm_d, epsilon, kept.down_nd, kept.down_nr);
 }
 
 at::Tensor forward(const at::Tensor& x_nd, const TreePass& pass, const LayerWeights& w,
@@ -119,7 +130,7 @@ at::Tensor lora_linear_backward(const at::Tensor& grad_no, const at::Tensor& x_n
   return at::mm(grad_no, w_oi).addmm_(grad_nr, lora.a_ri);
 }
 
-// Of add_linear()'s linear layer's output, from that of its sum.
+// Of residual_linear()'s linear layer's output, from that of its sum.
 at::Tensor norm_grad(const at::Tensor& grad_nd, const at::Tensor& unnormed_nd,
                      const at::Tensor& norm_d, double epsilon) {
   return norm_d.defined() ? rms_norm_backward(grad_nd, unnormed_nd, norm_d, epsilon, {}) : grad_nd;
@@ -208,15 +219,6 @@ struct AdaptedLayer : torch::autograd::Function<AdaptedLayer> {
 };
 
 }  // namespace
-
-at::Tensor lora_linear(const at::Tensor& x_ni, const at::Tensor& w_oi, const LinearLora& lora,
-                       const at::Tensor& added, at::Tensor* reduced_nr) {
-  auto y = added.defined() ? at::addmm(added, x_ni, w_oi.t()) : at::mm(x_ni, w_oi.t());
-  if (!lora.a_ri.defined()) return y;
-  const auto reduced = at::mm(x_ni, lora.a_ri.t());
-  if (reduced_nr) *reduced_nr = reduced;
-  return y.addmm_(reduced, lora.b_or.t());
-}
 
 std::vector<LayerLora> fuse_adapter(const LoraAdapter* adapter, at::Device device) {
   std::vector<LayerLora> layers;

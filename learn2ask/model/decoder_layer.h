@@ -11,6 +11,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "model/linear.h"
 #include "model/lora.h"
 #include "model/ops.h"
 #include "model/tree_plan.h"
@@ -22,6 +23,7 @@ namespace l2a {
 struct LayerWeights {
   at::Tensor attention_norm_d, qkv_oi, qkv_bias_o, q_norm_h, k_norm_h, output_oi, output_norm_d;
   at::Tensor mlp_norm_d, gate_up_oi, down_oi, down_norm_d;
+  Products products = Products::kOfLibrary;  // of forward passes
 };
 // Gives a layer's weights when they are needed: those that are held, or ones widened from the file
 // anew. Thread-safe. May throw Failure.
@@ -36,11 +38,6 @@ struct LayerLora {
 };
 // Differentiable when autograd is on; float32, on `device`. Empty for a null adapter.
 std::vector<LayerLora> fuse_adapter(const LoraAdapter* adapter, at::Device device);
-
-// y = x w' + (x a') b' [+ added]; `lora` may be undefined. `added` is a residual [n, o] or a bias
-// [o]. If `reduced` is given it receives x a'. All of one type.
-at::Tensor lora_linear(const at::Tensor& x_ni, const at::Tensor& w_oi, const LinearLora& lora,
-                       const at::Tensor& added = {}, at::Tensor* reduced_nr = nullptr);
 
 LayerLora cast(const LayerLora& lora, at::ScalarType type);
 

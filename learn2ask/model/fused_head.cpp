@@ -93,14 +93,14 @@ at::Tensor cpu_gradient(const at::Tensor& logits_cv, double scale, const Chunk& 
 }
 
 Statistics forward(const at::Tensor& hidden_nd, const at::Tensor& weight_vd,
-                   const at::Tensor& target_n, double temperature, double softcap) {
+                   const at::Tensor& target_n, double temperature, const HeadMath& math) {
   const int64_t n = hidden_nd.size(0);
   const auto options = hidden_nd.options().dtype(at::kFloat);
   Statistics all{at::empty({n}, options), at::empty({n}, options), at::empty({n}, options)};
   for (int64_t begin = 0; begin < n; begin += kHeadChunkRows) {
     const int64_t end = std::min(begin + kHeadChunkRows, n);
     Chunk chunk = slice(target_n, all, begin, end);
-    const auto logits = cap_logits(at::mm(hidden_nd.slice(0, begin, end), weight_vd.t()), softcap);
+    const auto logits = head_logits(hidden_nd.slice(0, begin, end), weight_vd, math);
     if (!logits.is_cpu()) {
       composed_statistics(logits, 1 / temperature, chunk);
     } else if (logits.scalar_type() == at::kFloat) {
@@ -115,15 +115,15 @@ Statistics forward(const at::Tensor& hidden_nd, const at::Tensor& weight_vd,
 at::Tensor backward(const at::Tensor& grad_log_prob_n, const at::Tensor& grad_entropy_n,
                     const at::Tensor& hidden_nd, const at::Tensor& weight_vd,
                     const at::Tensor& target_n, const Statistics& all, double temperature,
-                    double softcap) {
+                    const HeadMath& math) {
   auto grad_nd = at::empty_like(hidden_nd);
   for (int64_t begin = 0; begin < hidden_nd.size(0); begin += kHeadChunkRows) {
     const int64_t end = std::min(begin + kHeadChunkRows, hidden_nd.size(0));
     const Chunk chunk = slice(target_n, all, begin, end);
     const auto by_log_prob = grad_log_prob_n.slice(0, begin, end);
     const auto by_entropy = grad_entropy_n.slice(0, begin, end);
-    const auto logits = cap_logits(at::mm(hidden_nd.slice(0, begin, end), weight_vd.t()), softcap);
-    const auto slope = softcap > 0 ? 1 - (logits / softcap).square() : at::Tensor();
+    const auto logits = head_logits(hidden_nd.slice(0, begin, end), weight_vd, math);
+    const auto slope = math.softcap > 0 ? 1 - (logits / math.softcap).square() : at::Tensor();
     const auto gradient = !logits.is_cpu()                     ? composed_gradient
                           : logits.scalar_type() == at::kFloat ? cpu_gradient<float>
                                                                : cpu_gradient<BFloat16>;
@@ -138,39 +138,44 @@ at::Tensor backward(const at::Tensor& grad_log_prob_n, const at::Tensor& grad_en
 struct FusedHead : torch::autograd::Function<FusedHead> {
   static variable_list forward(AutogradContext* context, const at::Tensor& hidden,
                                const at::Tensor& weight, const at::Tensor& target,
-                               double temperature, double softcap) {
-    const Statistics s = l2a::forward(hidden, weight, target, temperature, softcap);
+                               double temperature, const HeadMath& math) {
+    const Statistics s = l2a::forward(hidden, weight, target, temperature, math);
     context->save_for_backward({hidden, weight, target, s.lse, s.entropy});
     context->saved_data["temperature"] = temperature;
-    context->saved_data["softcap"] = softcap;
+    context->saved_data["softcap"] = math.softcap;
+    context->saved_data["products"] = static_cast<int64_t>(math.products);
     return {s.log_prob, s.entropy};
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
     const variable_list v = context->get_saved_variables();
     const Statistics statistics{at::empty_like(v[3]), v[4], v[3]};
-    const auto grad = l2a::backward(grads[0].contiguous(), grads[1].contiguous(), v[0], v[1], v[2],
-                                    statistics, context->saved_data["temperature"].toDouble(),
-                                    context->saved_data["softcap"].toDouble());
+    const HeadMath math{context->saved_data["softcap"].toDouble(),
+                        static_cast<Products>(context->saved_data["products"].toInt())};
+    const auto grad =
+        l2a::backward(grads[0].contiguous(), grads[1].contiguous(), v[0], v[1], v[2], statistics,
+                      context->saved_data["temperature"].toDouble(), math);
     return {grad, {}, {}, {}, {}};
   }
 };
 
 }  // namespace
 
-at::Tensor cap_logits(const at::Tensor& logits_nv, double softcap) {
-  return softcap > 0 ? at::tanh(logits_nv / softcap) * softcap : logits_nv;
+at::Tensor head_logits(const at::Tensor& hidden_nd, const at::Tensor& weight_vd,
+                       const HeadMath& math) {
+  const auto logits_nv = linear(hidden_nd, weight_vd, {}, math.products);
+  return math.softcap > 0 ? at::tanh(logits_nv / math.softcap) * math.softcap : logits_nv;
 }
 
 HeadOutput fused_head(const at::Tensor& hidden_nd, const at::Tensor& weight_vd,
-                      const at::Tensor& target_n, double temperature, double softcap) {
+                      const at::Tensor& target_n, double temperature, const HeadMath& math) {
   check(target_n.dim() == 1 && target_n.size(0) == hidden_nd.size(0), "head: one target a row");
   check(temperature > 0, "head: temperature must be positive");
   if (!at::GradMode::is_enabled() || !hidden_nd.requires_grad()) {
-    const Statistics s = forward(hidden_nd, weight_vd, target_n, temperature, softcap);
+    const Statistics s = forward(hidden_nd, weight_vd, target_n, temperature, math);
     return {s.log_prob, s.entropy};
   }
-  const variable_list out = FusedHead::apply(hidden_nd, weight_vd, target_n, temperature, softcap);
+  const variable_list out = FusedHead::apply(hidden_nd, weight_vd, target_n, temperature, math);
   return {out[0], out[1]};
 }
 

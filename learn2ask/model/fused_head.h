@@ -6,17 +6,24 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "model/linear.h"
 #include "model/transformer.h"
 
 namespace l2a {
 
 constexpr int64_t kHeadChunkRows = 256;
 
+struct HeadMath {
+  double softcap = 0;                        // c: logits x become c tanh(x / c); 0: none
+  Products products = Products::kOfLibrary;  // of forward passes
+};
+
 // As Transformer::head. Differentiable with respect to `hidden_nd` when autograd is on.
 HeadOutput fused_head(const at::Tensor& hidden_nd, const at::Tensor& weight_vd,
-                      const at::Tensor& target_n, double temperature, double softcap);
+                      const at::Tensor& target_n, double temperature, const HeadMath& math);
 
-// softcap * tanh(logits / softcap); the logits themselves for 0.
-at::Tensor cap_logits(const at::Tensor& logits_nv, double softcap);
+// Logits of hidden states, [n, v] in their type.
+at::Tensor head_logits(const at::Tensor& hidden_nd, const at::Tensor& weight_vd,
+                       const HeadMath& math);
 
 }  // namespace l2a

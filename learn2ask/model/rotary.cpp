@@ -62,10 +62,20 @@ at::Tensor rotary_divisors(const RotaryConfig& c, int64_t head_dim) {
 
 RotaryTable rotary_table(const at::Tensor& position_n, const RotaryConfig& rotary,
                          int64_t head_dim) {
-  const auto frequency_f = rotary_frequencies(rotary, head_dim).to(position_n.device());
-  const auto angle_nf = position_n.to(at::kFloat).unsqueeze(1) * frequency_f;
-  if (rotary.attention_factor == 1) return {angle_nf.cos(), angle_nf.sin()};
-  return {angle_nf.cos() * rotary.attention_factor, angle_nf.sin() * rotary.attention_factor};
+  // Angle by angle on the CPU: a vector loop rounds the last few of a tensor otherwise than the
+  // same angles elsewhere in it.
+  const auto frequency_f = rotary_frequencies(rotary, head_dim);
+  const auto angle_nf = position_n.to(at::kCPU, at::kFloat).unsqueeze(1) * frequency_f;
+  const auto* const angle = angle_nf.const_data_ptr<float>();
+  at::Tensor cos_nf = at::empty_like(angle_nf), sin_nf = at::empty_like(angle_nf);
+  const auto factor = static_cast<float>(rotary.attention_factor);
+  at::parallel_for(0, angle_nf.numel(), 4096, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      cos_nf.data_ptr<float>()[i] = std::cos(angle[i]) * factor;
+      sin_nf.data_ptr<float>()[i] = std::sin(angle[i]) * factor;
+    }
+  });
+  return {cos_nf.to(position_n.device()), sin_nf.to(position_n.device())};
 }
 
 }  // namespace l2a

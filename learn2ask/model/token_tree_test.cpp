@@ -129,10 +129,13 @@ TEST(AttentionPlan, EveryTokenSeesItsAncestorsAndItself) {
   for (int trial = 0; trial < 1200; ++trial) {
     const int64_t max_queries = rng.pick(std::vector<int64_t>{1, 2, 3, 5, 8, 128});
     const int64_t window = rng.pick(std::vector<int64_t>{0, 0, 1, 2, 7, 30});
+    const bool join = rng.chance(0.5);
     const Rows rows = random_rows(rng);
     const TokenTree tree = build_token_tree(rows);
+    const auto positions = token_positions(tree);
     std::vector<std::vector<int64_t>> keys;
-    for (const AttentionTask& task : plan_attention(tree, window, max_queries)) {
+    for (const AttentionTask& task : plan_attention(
+             tree, {.window = window, .max_queries = max_queries, .join_siblings = join})) {
       ASSERT_EQ(task.begin, static_cast<int64_t>(keys.size()));
       ASSERT_LE(task.queries(), max_queries);
       std::vector<int64_t> prefix;
@@ -140,13 +143,18 @@ TEST(AttentionPlan, EveryTokenSeesItsAncestorsAndItself) {
         for (int64_t j = range.begin; j < range.end; ++j) prefix.push_back(j);
       }
       ASSERT_EQ(static_cast<int64_t>(prefix.size()), task.prefix_tokens);
+      if (!prefix.empty()) {
+        ASSERT_EQ(positions[prefix[0]] % 16, 0);
+      }
+      for (int64_t i = 1; !join && i < task.queries(); ++i) {
+        ASSERT_EQ(positions[task.begin + i], positions[task.begin] + i);
+      }
       for (int64_t i = 0; i < task.queries(); ++i) {
         keys.emplace_back(prefix.begin() + task.prefix_start.at(i), prefix.end());
         for (int64_t j = task.own_start.at(i); j <= i; ++j) keys.back().push_back(task.begin + j);
       }
     }
     ASSERT_EQ(static_cast<int64_t>(keys.size()), tree.tokens());
-    const auto positions = token_positions(tree);
     for (size_t r = 0; r < rows.size(); ++r) {
       const auto path = row_tokens(tree, r, 0, tree.row_length[r]);
       for (size_t t = 0; t < path.size(); ++t) {

@@ -3,7 +3,6 @@
 #include <torch/torch.h>
 
 #include "base/error.h"
-#include "model/fused_head.h"
 #include "model/transformer_weights.h"
 
 namespace l2a {
@@ -11,7 +10,8 @@ namespace {
 
 // By layer: what those that see everything share, and those with a window.
 std::vector<std::shared_ptr<const TreePass>> make_passes(const TransformerConfig& config,
-                                                         const TokenTree& tree, at::Device device) {
+                                                         const TokenTree& tree,
+                                                         bool batch_invariant, at::Device device) {
   const std::vector<int64_t> positions = token_positions(tree);
   for (const int64_t position : positions) {
     check(position < config.max_positions, "transformer: row longer than the model's positions");
@@ -19,7 +19,8 @@ std::vector<std::shared_ptr<const TreePass>> make_passes(const TransformerConfig
   const auto position_n = at::tensor(positions).to(device);
   const auto make = [&](int64_t window, const RotaryConfig& rotary) {
     return std::make_shared<const TreePass>(TreePass{
-        config, plan_attention(tree, window), rotary_table(position_n, rotary, config.head_dim)});
+        config, plan_attention(tree, {.window = window, .join_siblings = !batch_invariant}),
+        rotary_table(position_n, rotary, config.head_dim)});
   };
   std::shared_ptr<const TreePass> full, local;
   std::vector<std::shared_ptr<const TreePass>> passes;
@@ -51,7 +52,7 @@ at::Tensor embed(const at::Tensor& embedding_vd, std::span<const int32_t> ids, d
 at::Tensor Transformer::hidden(const TokenTree& tree, const LoraAdapter* adapter) const {
   const at::Device device = weights_->embedding_vd.device();
   const std::vector<LayerLora> lora = fuse_adapter(adapter, device);
-  const auto passes = make_passes(config_, tree, device);
+  const auto passes = make_passes(config_, tree, options_.batch_invariant, device);
   at::Tensor x_nd = embed(weights_->embedding_vd, tree.ids, config_.embedding_scale);
   for (size_t i = 0; i < weights_->layers.size(); ++i) {
     x_nd = decoder_layer(x_nd, passes[i], weights_->layers[i], adapter ? &lora[i] : nullptr);
@@ -62,19 +63,19 @@ at::Tensor Transformer::hidden(const TokenTree& tree, const LoraAdapter* adapter
 HeadOutput Transformer::head(const at::Tensor& hidden_nd, const at::Tensor& target_n,
                              double temperature) const {
   return fused_head(hidden_nd, weights_->head_vd, target_n.to(hidden_nd.device()), temperature,
-                    config_.logit_softcap);
+                    weights_->head_math);
 }
 
 at::Tensor Transformer::logits(const at::Tensor& hidden_nd) const {
   const torch::NoGradGuard no_grad;
-  return cap_logits(at::mm(hidden_nd, weights_->head_vd.t()), config_.logit_softcap).to(at::kFloat);
+  return head_logits(hidden_nd, weights_->head_vd, weights_->head_math).to(at::kFloat);
 }
 
 TreeCache Transformer::prefill(TokenTree tree, const LoraAdapter* adapter) const {
   const torch::NoGradGuard no_grad;
   const at::Device device = weights_->embedding_vd.device();
   const std::vector<LayerLora> lora = fuse_adapter(adapter, device);
-  const auto passes = make_passes(config_, tree, device);
+  const auto passes = make_passes(config_, tree, options_.batch_invariant, device);
   TreeCache cache;
   at::Tensor x_nd = embed(weights_->embedding_vd, tree.ids, config_.embedding_scale);
   for (size_t i = 0; i < weights_->layers.size(); ++i) {

@@ -27,6 +27,9 @@ struct ModelOptions {
   // The layers' matrices stay in the file's element types, mapped, and are widened one layer at a
   // time whenever a pass comes to it. Same values; each pass, and each token decoded, pays for it.
   bool keep_quantized = false;
+  // Forward passes give a token the same bits whatever else is in the batch and on any number of
+  // threads. On the CPU only.
+  bool batch_invariant = false;
 };
 
 // Keys and values of a tree's tokens, rotated, per layer [k, n, h] in the compute type.

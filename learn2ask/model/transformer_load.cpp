@@ -31,6 +31,15 @@ at::Device open_device(const std::string& name) {
   fail(ErrorCode::kUnavailable, "model: device '" + name + "': not on this machine (use cpu)");
 }
 
+Products products_of(const ModelOptions& options) {
+  if (!options.batch_invariant) return Products::kOfLibrary;
+  if (options.device != "cpu") {
+    fail(ErrorCode::kUnsupported,
+         "model: deterministic: batch_invariant where device is '" + options.device + "' (cpu)");
+  }
+  return Products::kBatchInvariant;
+}
+
 void check_shape(const Checkpoint& files, const std::string& name,
                  const std::vector<int64_t>& expected) {
   const std::vector<int64_t>& shape = files.stored(name).shape;
@@ -45,6 +54,7 @@ struct Source {
   TransformerConfig config;
   at::Device device;
   at::ScalarType type;
+  Products products;
 };
 
 class Loader {
@@ -55,6 +65,7 @@ class Loader {
         config_(source.config),
         device_(source.device),
         type_(source.type),
+        products_(source.products),
         left_(left) {}
 
   LayerWeights layer(int64_t index) const;
@@ -80,6 +91,7 @@ class Loader {
   const TransformerConfig& config_;
   at::Device device_;
   at::ScalarType type_;
+  Products products_;
   std::set<std::string>* left_;
 };
 
@@ -142,6 +154,7 @@ LayerWeights Loader::layer(int64_t index) const {
   const std::string attention = layer + "self_attn.", mlp = layer + "mlp.";
   const int64_t q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
   LayerWeights w;
+  w.products = products_;
   w.attention_norm_d = norm(layer + "input_layernorm", c.width);
   w.qkv_oi = stacked({{attention + "q_proj.weight", q},
                       {attention + "k_proj.weight", kv},
@@ -201,6 +214,7 @@ Transformer::Weights load_weights(const Source& source, bool keep_quantized) {
     }
   }
   refuse_left(source.files, c.tied_head, left);
+  weights.head_math = {c.logit_softcap, source.products};
   return weights;
 }
 
@@ -223,7 +237,7 @@ Transformer Transformer::load(const Checkpoint& files, const ModelOptions& optio
   model.config_ = read_config(files);
   model.options_ = options;
   const Source source{files, model.config_, open_device(options.device),
-                      scalar_type(options.compute)};
+                      scalar_type(options.compute), products_of(options)};
   model.weights_ = std::make_shared<const Weights>(load_weights(source, options.keep_quantized));
   return model;
 }
@@ -243,11 +257,13 @@ Transformer Transformer::random(const TransformerConfig& c, const ModelOptions& 
   };
   const int64_t q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
   Weights weights;
+  weights.head_math = {c.logit_softcap, products_of(options)};
   weights.embedding_vd = matrix(c.vocabulary, c.width);
   weights.norm_d = norm(c.width);
   weights.head_vd = c.tied_head ? weights.embedding_vd : matrix(c.vocabulary, c.width);
   for (int64_t i = 0; i < c.layers; ++i) {
     LayerWeights w;
+    w.products = products_of(options);
     w.attention_norm_d = norm(c.width);
     w.qkv_oi = matrix(q + 2 * kv, c.width);
     w.output_oi = matrix(c.width, q);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "model/decoder_layer.h"
+#include "model/fused_head.h"
 #include "model/transformer.h"
 
 namespace l2a {
@@ -14,6 +15,7 @@ struct Transformer::Weights {
   at::Tensor norm_d;        // float32
   at::Tensor head_vd;       // compute type; the embedding itself where tied
   std::vector<FrozenLayer> layers;
+  HeadMath head_math;
 };
 
 at::ScalarType scalar_type(ComputeType type);

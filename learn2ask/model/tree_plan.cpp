@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "model/simd.h"
+
 namespace l2a {
 namespace {
 
@@ -26,7 +28,8 @@ std::vector<TokenRange> path_to(const TokenTree& tree, int64_t s, int64_t tokens
 
 class Planner {
  public:
-  Planner(const TokenTree& tree, int64_t max_queries) : tree_(tree), max_queries_(max_queries) {}
+  Planner(const TokenTree& tree, const PlanOptions& options)
+      : tree_(tree), max_queries_(options.max_queries), join_siblings_(options.join_siblings) {}
 
   std::vector<AttentionTask> plan() {
     const auto& segments = tree_.segments;
@@ -52,7 +55,7 @@ class Planner {
   static constexpr int64_t kNone = -2;
 
   bool joins_last_task(const TreeSegment& segment) const {
-    if (segment.parent < 0 || segment.parent != open_parent_) return false;
+    if (!join_siblings_ || segment.parent < 0 || segment.parent != open_parent_) return false;
     return tasks_.back().queries() + segment.end - segment.begin <= max_queries_;
   }
 
@@ -89,6 +92,7 @@ class Planner {
 
   const TokenTree& tree_;
   int64_t max_queries_;
+  bool join_siblings_;
   std::vector<AttentionTask> tasks_;
   int64_t open_parent_ = kNone;  // siblings under it may join the last task
 };
@@ -115,17 +119,17 @@ void apply_window(AttentionTask& task, int64_t window) {
     task.own_start[i] = std::max(task.own_start[i], static_cast<int32_t>(i - window + 1));
     unseen = std::min<int64_t>(unseen, task.prefix_start[i]);
   }
+  unseen -= unseen % kLanes;
   drop_first(task, unseen);
   for (int32_t& start : task.prefix_start) start -= static_cast<int32_t>(unseen);
 }
 
 }  // namespace
 
-std::vector<AttentionTask> plan_attention(const TokenTree& tree, int64_t window,
-                                          int64_t max_queries) {
-  std::vector<AttentionTask> tasks = Planner(tree, max_queries).plan();
-  if (window > 0) {
-    for (AttentionTask& task : tasks) apply_window(task, window);
+std::vector<AttentionTask> plan_attention(const TokenTree& tree, const PlanOptions& options) {
+  std::vector<AttentionTask> tasks = Planner(tree, options).plan();
+  if (options.window > 0) {
+    for (AttentionTask& task : tasks) apply_window(task, options.window);
   }
   return tasks;
 }

@@ -24,11 +24,17 @@ struct AttentionTask {
   int64_t keys() const { return prefix_tokens + queries(); }
 };
 
-// The tasks cover the tree's tokens in packed order. Long segments are cut and neighbouring
-// siblings put together at about `max_queries` tokens. With a `window` above 0 a token sees the
-// last so many tokens of its path only, itself included.
-std::vector<AttentionTask> plan_attention(const TokenTree& tree, int64_t window = 0,
-                                          int64_t max_queries = 128);
+struct PlanOptions {
+  int64_t window = 0;  // above 0: a token sees the last so many of its path only, itself included
+  int64_t max_queries = 128;
+  // Puts short neighbouring siblings into one task. Without, a task's keys lie in path order from a
+  // multiple of 16 tokens on, whatever else is in the tree: the order of a token's sums.
+  bool join_siblings = true;
+};
+
+// The tasks cover the tree's tokens in packed order. Long segments are cut, and siblings put
+// together, at about `max_queries` tokens.
+std::vector<AttentionTask> plan_attention(const TokenTree& tree, const PlanOptions& options = {});
 
 // Position id of each packed token.
 std::vector<int64_t> token_positions(const TokenTree& tree);

@@ -1,0 +1,23 @@
+// Products of activations with the weights of linear layers. Private to this module.
+//
+// Shape suffixes: n tokens, i input and o output of the layer.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace l2a {
+
+// Whose products. A library chooses its way through a product, and with that the order of its
+// sums, by the shapes and the number of threads; ours takes each sum from the first input to the
+// last, whatever stands beside it: a token's output is the same bits in any batch.
+enum class Products { kOfLibrary, kBatchInvariant };
+
+// y = x w' [+ added], in one rounding; `added` is [n, o], a bias [o] or undefined. All of one type,
+// float32 or bfloat16; kBatchInvariant on the CPU only. No autograd.
+at::Tensor linear(const at::Tensor& x_ni, const at::Tensor& w_oi, const at::Tensor& added,
+                  Products products);
+// y += x w', in place; y is contiguous.
+void add_linear_(at::Tensor& y_no, const at::Tensor& x_ni, const at::Tensor& w_oi,
+                 Products products);
+
+}  // namespace l2a
