@@ -22,11 +22,6 @@ namespace fs = std::filesystem;
 
 using Rows = std::vector<std::vector<int32_t>>;
 
-constexpr int64_t kGreedyTokens = 64;
-// Rounding of sums grows like the root of their terms and of the layers: ulps of the norm.
-constexpr double kTolerance = 64 * std::numeric_limits<float>::epsilon();
-constexpr double kGradientTolerance = 256 * std::numeric_limits<float>::epsilon();
-
 bool has_python() { return fs::exists(L2A_SOURCE_DIR "/.deps/venv/bin/python"); }
 
 // The models with adapters, and what the reference makes of them; written once.
@@ -87,18 +82,6 @@ class Architectures : public ::testing::TestWithParam<const char*> {
   std::unique_ptr<LoraAdapter> adapter_;
 };
 
-// A logit that is off by e moves log p by 2 e at most; and the entropy by e times the logits'
-// deviation under the softmax, which is 2 ln(vocabulary) at most.
-void expect_head(const HeadOutput& out, const at::Tensor& logits, const at::Tensor& target,
-                 double tolerance) {
-  const auto log_p = logits.to(at::kDouble).log_softmax(1);
-  const auto entropy = -(log_p.exp() * log_p).sum(1);
-  const auto of_target = log_p.gather(1, target.unsqueeze(1)).squeeze(1);
-  EXPECT_LE((out.log_prob_n.detach() - of_target).norm().item<double>(), 2 * tolerance);
-  EXPECT_LE((out.entropy_n.detach() - entropy).norm().item<double>(),
-            2 * std::log(static_cast<double>(logits.size(1))) * tolerance);
-}
-
 TEST_P(Architectures, HaveTheLogitsAndGradientsOfTransformersAndPeft) {
   SetUpModel();
   const TokenTree tree = build_token_tree(rows_);
@@ -110,11 +93,13 @@ TEST_P(Architectures, HaveTheLogitsAndGradientsOfTransformersAndPeft) {
     const auto row = hidden.index_select(0, at::tensor(places));
     const auto want = expected("logits." + std::to_string(r));
     const double norm = want.norm().item<double>();
-    EXPECT_LE((model_->logits(row.detach()) - want).norm().item<double>(), kTolerance * norm)
+    EXPECT_LE((model_->logits(row.detach()) - want).norm().item<double>(),
+              testing::kTolerance * norm)
         << "row " << r;
     const std::vector<int64_t> targets(rows_[r].begin() + 1, rows_[r].end());
     const auto out = model_->head(row.slice(0, 0, row.size(0) - 1), at::tensor(targets));
-    expect_head(out, want.slice(0, 0, want.size(0) - 1), at::tensor(targets), kTolerance * norm);
+    testing::expect_head(out, want.slice(0, 0, want.size(0) - 1), at::tensor(targets),
+                         testing::kTolerance * norm);
     nll = nll - out.log_prob_n.sum();
     count += targets.size();
   }
@@ -125,25 +110,14 @@ TEST_P(Architectures, HaveTheLogitsAndGradientsOfTransformersAndPeft) {
                              (i % 2 == 0 ? ".lora_A.weight" : ".lora_B.weight");
     const auto want = expected(name);
     EXPECT_LE((grads[i] - want).norm().item<double>(),
-              kGradientTolerance * want.norm().item<double>())
+              testing::kGradientTolerance * want.norm().item<double>())
         << name;
   }
 }
 
 TEST_P(Architectures, ContinueGreedilyAsTransformersDoes) {
   SetUpModel();
-  const auto cache =
-      std::make_shared<const TreeCache>(model_->prefill(build_token_tree(rows_), nullptr));
-  DecodeBatch batch(*model_, nullptr, kGreedyTokens);
-  for (size_t r = 0; r < rows_.size(); ++r) batch.add(cache, static_cast<int64_t>(r));
-  std::vector<at::Tensor> chosen;
-  at::Tensor logits = batch.first();
-  for (int64_t step = 0; step < kGreedyTokens; ++step) {
-    chosen.push_back(logits.argmax(1));
-    const auto ids = chosen.back().to(at::kInt).contiguous();
-    logits = batch.step({ids.const_data_ptr<int32_t>(), rows_.size()});
-  }
-  const auto ids = at::stack(chosen, 1);
+  const auto ids = testing::continue_greedily(*model_, rows_);
   for (size_t r = 0; r < rows_.size(); ++r) {
     EXPECT_TRUE(at::equal(ids[static_cast<int64_t>(r)], expected("greedy." + std::to_string(r))))
         << "row " << r;
@@ -158,7 +132,7 @@ TEST_P(Architectures, AreTheSameInAGgufFile) {
   const Transformer folder = load(folder_ / GetParam()), gguf = load(file);
   const auto want = folder.logits(folder.hidden(tree, nullptr));
   EXPECT_LE((gguf.logits(gguf.hidden(tree, nullptr)) - want).norm().item<double>(),
-            kTolerance * want.norm().item<double>());
+            testing::kTolerance * want.norm().item<double>());
 }
 
 // Kept in the file's element types and widened for each pass: the same bits everywhere.

@@ -1,17 +1,22 @@
-// Small random models, adapters and token rows for tests.
+// Small random models, adapters and token rows for tests, and what their results are held against.
 #pragma once
 
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <limits>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include <gtest/gtest.h>
 #include <torch/torch.h>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/rng.h"
+#include "model/decode_batch.h"
 #include "model/lora.h"
 #include "model/transformer.h"
 #include "weights/safetensors.h"
@@ -79,6 +84,40 @@ inline at::Tensor tensor_of(const SafetensorsFile& file, const std::string& name
   auto values = at::empty(stored->shape, whole ? at::kLong : at::kFloat);
   std::memcpy(values.data_ptr(), stored->data.data(), stored->data.size());
   return values;
+}
+
+// Rounding of sums grows like the root of their terms and of the layers: ulps of the norm.
+constexpr double kTolerance = 64 * std::numeric_limits<float>::epsilon();
+constexpr double kGradientTolerance = 256 * std::numeric_limits<float>::epsilon();
+
+// A logit that is off by e moves log p by 2 e at most; and the entropy by e times the logits'
+// deviation under the softmax, which is 2 ln(vocabulary) at most.
+inline void expect_head(const HeadOutput& out, const at::Tensor& logits, const at::Tensor& target,
+                        double tolerance) {
+  const auto log_p = logits.to(at::kDouble).log_softmax(1);
+  const auto entropy = -(log_p.exp() * log_p).sum(1);
+  const auto of_target = log_p.gather(1, target.unsqueeze(1)).squeeze(1);
+  EXPECT_LE((out.log_prob_n.detach() - of_target).norm().item<double>(), 2 * tolerance);
+  EXPECT_LE((out.entropy_n.detach() - entropy).norm().item<double>(),
+            2 * std::log(static_cast<double>(logits.size(1))) * tolerance);
+}
+
+// The 64 likeliest tokens with which the base model continues each row, int64 [rows, 64].
+inline at::Tensor continue_greedily(const Transformer& model,
+                                    const std::vector<std::vector<int32_t>>& rows) {
+  constexpr int64_t kTokens = 64;
+  const auto cache =
+      std::make_shared<const TreeCache>(model.prefill(build_token_tree(rows), nullptr));
+  DecodeBatch batch(model, nullptr, kTokens);
+  for (size_t r = 0; r < rows.size(); ++r) batch.add(cache, static_cast<int64_t>(r));
+  std::vector<at::Tensor> chosen;
+  at::Tensor logits = batch.first();
+  for (int64_t step = 0; step < kTokens; ++step) {
+    chosen.push_back(logits.argmax(1));
+    const auto ids = chosen.back().to(at::kInt).contiguous();
+    logits = batch.step({ids.const_data_ptr<int32_t>(), rows.size()});
+  }
+  return at::stack(chosen, 1);
 }
 
 // Runs `python tests/reference/SCRIPT ARGUMENTS`. Throws Failure with what it printed, which goes

@@ -1,10 +1,11 @@
 """Logits and LoRA gradients of a model by transformers and peft, in float32.
 
-logits.py MODEL ROWS.json OUT.safetensors [--adapter DIR]
+logits.py MODEL ROWS.json OUT.safetensors [--adapter DIR] [--greedy]
 
 MODEL is a GGUF file or a folder. ROWS.json is a list of lists of token ids. OUT holds "logits.I"
 [tokens, vocabulary] for row I; with an adapter, also the gradient of the mean over all rows' tokens
-of -log p(next token) by each adapter matrix, under its name in the adapter's file.
+of -log p(next token) by each adapter matrix, under its name in the adapter's file; with --greedy
+"greedy.I", the 64 likeliest tokens that the base model continues the row with.
 """
 
 import argparse
@@ -47,16 +48,28 @@ def outputs(model, rows, adapter=None):
     return out
 
 
+def greedy(model, rows):
+    out = {}
+    for i, row in enumerate(rows):
+        ids = model.generate(torch.tensor([row]), attention_mask=torch.ones(1, len(row)),
+                             min_new_tokens=64, max_new_tokens=64, do_sample=False, eos_token_id=None)
+        out[f"greedy.{i}"] = ids[0, len(row):].contiguous()
+    return out
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("model")
     parser.add_argument("rows")
     parser.add_argument("out")
     parser.add_argument("--adapter")
+    parser.add_argument("--greedy", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(2)
     rows = json.loads(pathlib.Path(args.rows).read_text())
-    save_file(outputs(load(args.model), rows, args.adapter), args.out)
+    model = load(args.model)
+    continued = greedy(model, rows) if args.greedy else {}
+    save_file({**continued, **outputs(model, rows, args.adapter)}, args.out)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import torch
 import transformers
 from safetensors.torch import save_file
 
-from logits import load, outputs
+from logits import greedy, load, outputs
 
 SHAPE = dict(
     vocab_size=101,
@@ -178,13 +178,9 @@ def run(folder, rows):
     for name, *_ in MODELS:
         path = folder / name
         model = load(path)
-        greedy = {}
-        for i, row in enumerate(rows):
-            ids = model.generate(torch.tensor([row]), attention_mask=torch.ones(1, len(row)),
-                                 max_new_tokens=64, do_sample=False, use_cache=False)
-            greedy[f"greedy.{i}"] = ids[0, len(row):].contiguous()
+        continued = greedy(model, rows)
         expected = outputs(model, rows, path / "adapter")
-        save_file({**expected, **greedy}, path / "expected.safetensors")
+        save_file({**expected, **continued}, path / "expected.safetensors")
 
 
 def main():
