@@ -73,6 +73,7 @@ PlannedModel read_model(const std::string& path) {
     bytes += static_cast<double>(tensor.data.size());
     values += static_cast<double>(element_count(tensor));
   }
+  if (values == 0) fail_input("model plan: " + files.path().string() + ": no layers");
   return {files.path().string(), Transformer::read_config(files), 8 * bytes / values};
 }
 

@@ -12,11 +12,12 @@
 namespace l2a {
 namespace {
 
-constexpr int64_t kPanelTokens = 64;  // as many as multiply() takes side by side
-constexpr int64_t kBlockOutputs = 48;
+constexpr int64_t kPanelColumns = 64;  // as many as multiply() takes side by side
+constexpr int64_t kBlockRows = 48;
 
-// The weights are the left operand, as they lie; tokens are the columns. T: numbers as stored;
-// Unit: what the products run on.
+// x w' as products of rows that lie as they are with columns that are laid out in panels first:
+// tokens are the columns, or outputs, whichever costs less. The sums are the same either way. T:
+// numbers as stored; Unit: what the products run on.
 template <class T, class Unit>
 class BatchInvariant {
  public:
@@ -25,78 +26,98 @@ class BatchInvariant {
       : n_(x_ni.size(0)),
         i_(x_ni.size(1)),
         o_(w_oi.size(0)),
-        weights_(w_oi.const_data_ptr<T>()),
+        tokens_are_rows_(n_ >= kManyTokens || (n_ >= kLanes && (o_ < n_ || i_ <= kFewInputs))),
+        rows_(tokens_are_rows_ ? n_ : o_),
+        columns_(tokens_are_rows_ ? o_ : n_),
+        left_((tokens_are_rows_ ? x_ni : w_oi).const_data_ptr<T>()),
         added_(added.defined() ? added.const_data_ptr<T>() : nullptr),
         added_stride_(added.defined() && added.dim() == 2 ? o_ : 0),
         y_(y_no.data_ptr<T>()) {
-    pack(x_ni.const_data_ptr<T>());
+    pack((tokens_are_rows_ ? w_oi : x_ni).const_data_ptr<T>());
   }
 
-  // Each block of outputs is one piece of work, whichever thread takes it.
+  // A block of rows of a panel is one piece of work, whichever thread takes it.
   void run() const {
-    at::parallel_for(0, (o_ + kBlockOutputs - 1) / kBlockOutputs, 1,
-                     [&](int64_t begin, int64_t end) {
-                       std::vector<float> sums(kBlockOutputs * kPanelTokens);
-                       std::vector<Number> wide;
-                       for (int64_t block = begin; block < end; ++block) {
-                         const int64_t first = block * kBlockOutputs;
-                         run_block(first, std::min(first + kBlockOutputs, o_), sums, wide);
-                       }
-                     });
-  }
-
- private:
-  static constexpr int64_t kPerUnit = std::is_same_v<Unit, Bf16Pair> ? 2 : 1;
-  using Number = std::conditional_t<kPerUnit == 2, BFloat16, float>;
-
-  int64_t units() const { return i_ / kPerUnit; }
-
-  // Panels of tokens one after the other, each [units][its tokens, padded].
-  void pack(const T* x) {
-    const int64_t columns = padded(n_);
-    std::vector<const T*> rows(static_cast<size_t>(columns), nullptr);
-    for (int64_t token = 0; token < n_; ++token) rows[token] = x + token * i_;
-    tokens_.resize(static_cast<size_t>(columns * units()));
-    const int64_t panels = (columns + kPanelTokens - 1) / kPanelTokens;
-    at::parallel_for(0, panels, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t first = begin * kPanelTokens; first < std::min(end * kPanelTokens, columns);
-           first += kPanelTokens) {
-        pack_transposed(rows.data() + first, std::min(kPanelTokens, columns - first), i_,
-                        tokens_.data() + first * units());
+    const int64_t blocks = (rows_ + kBlockRows - 1) / kBlockRows;
+    at::parallel_for(0, blocks * panels(), 1, [&](int64_t begin, int64_t end) {
+      std::vector<float> sums(kBlockRows * kPanelColumns);
+      std::vector<Number> wide;
+      for (int64_t piece = begin; piece < end; ++piece) {
+        run_piece(piece / panels() * kBlockRows, piece % panels() * kPanelColumns, sums, wide);
       }
     });
   }
 
-  const Unit* left_operand(int64_t first, int64_t last, std::vector<Number>& wide) const {
-    const T* const rows = weights_ + first * i_;
+ private:
+  static constexpr int64_t kPerUnit = std::is_same_v<Unit, Bf16Pair> ? 2 : 1;
+  static constexpr int64_t kFewInputs = 64, kManyTokens = 256;
+  using Number = std::conditional_t<kPerUnit == 2, BFloat16, float>;
+
+  int64_t units() const { return i_ / kPerUnit; }
+  int64_t panels() const { return (columns_ + kPanelColumns - 1) / kPanelColumns; }
+
+  // Panels one after the other, each [units][its columns, padded].
+  void pack(const T* from) {
+    const int64_t all = padded(columns_);
+    std::vector<const T*> columns(static_cast<size_t>(all), nullptr);
+    for (int64_t j = 0; j < columns_; ++j) columns[j] = from + j * i_;
+    panels_.resize(static_cast<size_t>(all * units()));
+    at::parallel_for(0, panels(), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t j = begin * kPanelColumns; j < std::min(end * kPanelColumns, all);
+           j += kPanelColumns) {
+        pack_transposed(columns.data() + j, std::min(kPanelColumns, all - j), i_,
+                        panels_.data() + j * units());
+      }
+    });
+  }
+
+  const Unit* left_operand(int64_t row, int64_t count, std::vector<Number>& wide) const {
+    const T* const rows = left_ + row * i_;
     if constexpr (std::is_same_v<T, Number>) return reinterpret_cast<const Unit*>(rows);
-    wide.resize(static_cast<size_t>((last - first) * i_));
+    wide.resize(static_cast<size_t>(count * i_));
     for (size_t j = 0; j < wide.size(); ++j) narrow(widen(rows[j]), wide[j]);
     return reinterpret_cast<const Unit*>(wide.data());
   }
 
-  void run_block(int64_t first, int64_t last, std::vector<float>& sums,
+  void run_piece(int64_t row, int64_t column, std::vector<float>& sums,
                  std::vector<Number>& wide) const {
-    const Unit* const left = left_operand(first, last, wide);
-    for (int64_t from = 0; from < n_; from += kPanelTokens) {
-      const int64_t columns = std::min(kPanelTokens, padded(n_) - from);
-      multiply({left, units(), 1}, {tokens_.data() + from * units(), columns},
-               {last - first, columns, units()}, sums.data(), kPanelTokens, false);
-      for (int64_t token = from; token < std::min(from + columns, n_); ++token) {
-        const T* const add = added_ ? added_ + token * added_stride_ : nullptr;
-        for (int64_t o = first; o < last; ++o) {
-          const float sum = sums[static_cast<size_t>((o - first) * kPanelTokens + token - from)];
-          narrow(add ? sum + widen(add[o]) : sum, y_[token * o_ + o]);
-        }
+    const int64_t rows = std::min(kBlockRows, rows_ - row);
+    const int64_t padded_columns = std::min(kPanelColumns, padded(columns_) - column);
+    multiply({left_operand(row, rows, wide), units(), 1},
+             {panels_.data() + column * units(), padded_columns}, {rows, padded_columns, units()},
+             sums.data(), kPanelColumns, false);
+    const int64_t columns = std::min(padded_columns, columns_ - column);
+    const float* const sum = sums.data();
+    if (tokens_are_rows_) {
+      for (int64_t r = 0; r < rows; ++r) {
+        store(row + r, column, columns, [&](int64_t c) { return sum[r * kPanelColumns + c]; });
+      }
+    } else {
+      for (int64_t c = 0; c < columns; ++c) {
+        store(column + c, row, rows, [&](int64_t r) { return sum[r * kPanelColumns + c]; });
       }
     }
   }
 
+  // Outputs [first, first + count) of a token.
+  template <class Sum>
+  void store(int64_t token, int64_t first, int64_t count, const Sum& sum) const {
+    T* const y = y_ + token * o_ + first;
+    if (added_) {
+      const T* const add = added_ + token * added_stride_ + first;
+      for (int64_t i = 0; i < count; ++i) narrow(sum(i) + widen(add[i]), y[i]);
+    } else {
+      for (int64_t i = 0; i < count; ++i) narrow(sum(i), y[i]);
+    }
+  }
+
   int64_t n_, i_, o_;
-  const T *weights_, *added_;
+  bool tokens_are_rows_;
+  int64_t rows_, columns_;
+  const T *left_, *added_;
   int64_t added_stride_;
   T* y_;
-  std::vector<Unit> tokens_;
+  std::vector<Unit> panels_;
 };
 
 // y may be `added` itself: each number is read before it is written.
