@@ -82,7 +82,9 @@ void reply(const Transformer& model, const std::vector<std::vector<int32_t>>& co
 
 int run(int argc, char** argv) {
   if (argc < 7) {
-    std::fprintf(stderr, "usage: rollout_bench MODEL DIALOGUES REPLIES TOKENS ROUNDS THREADS\n");
+    std::fprintf(stderr,
+                 "usage: rollout_bench MODEL DIALOGUES.jsonl REPLIES TOKENS ROUNDS THREADS "
+                 "[batch_invariant]\n");
     return 2;
   }
   const auto number = [&](int i) { return std::atoi(argv[i]); };

@@ -4,8 +4,8 @@ And one reply of 128 tokens to one dialogue: this program and llama.cpp.
 
 usage: rollout_peers.py --programs build/release/bin --sessions SESSIONS.jsonl [--rounds 3] [--threads 2]
 
-Every measurement is a process of its own, which first replies to other dialogues to warm up; rounds take
-turns, medians are printed.
+Every measurement is a process of its own, which warms up first: the peers on other dialogues, as they keep
+what they have read; ours, which keeps nothing, on the same. Rounds take turns, medians are printed.
 """
 import argparse
 import concurrent.futures
