@@ -51,7 +51,7 @@ double count_from_text(const std::string& text) {
 PlannedModel stand_in(const PlanOptions& options) {
   const double wanted = count_from_text(options.parameters);
   const auto off = [&](const KnownShape& shape) {
-    return std::fabs(std::log(static_cast<double>(parameter_count(shape.config)) / wanted));
+    return std::fabs(std::log(parameter_count(shape.config) / wanted));
   };
   const auto shapes = known_shapes();
   const KnownShape* nearest = &shapes.front();
@@ -113,8 +113,8 @@ void show_plan(const PlanOptions& options) {
   std::printf("model       %s\n", shown(model.name, 200).c_str());
   std::printf(
       "parameters  %.3g billion; %ld layers of width %ld; %.2f bits a weight in the file\n\n",
-      static_cast<double>(parameter_count(model.config)) / 1e9, model.config.layers,
-      model.config.width, model.file_bits);
+      parameter_count(model.config) / 1e9, model.config.layers, model.config.width,
+      model.file_bits);
   print_texts("policy.keep_quantized", "false", "true");
   print_row("embedding and head, " + options.compute, held.embedding, kept.embedding);
   print_row("layers", held.layers, kept.layers);

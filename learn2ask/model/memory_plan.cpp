@@ -8,35 +8,49 @@
 namespace l2a {
 namespace {
 
+// Sizes are doubles: products of a hostile file's counts do not fit an integer.
+
 // The linear layers of one decoder layer, those together that are one matrix here.
 struct Linear {
-  int64_t in = 0;
-  std::vector<int64_t> out = {};
+  double in = 0;
+  std::vector<double> out = {};
 
-  int64_t out_sum() const { return std::accumulate(out.begin(), out.end(), int64_t{0}); }
+  double out_sum() const { return std::accumulate(out.begin(), out.end(), 0.0); }
+  double matrices() const { return static_cast<double>(out.size()); }
 };
 
+struct Widths {
+  double width, q, kv, mlp;
+  double qkv() const { return q + 2 * kv; }
+};
+
+Widths widths_of(const TransformerConfig& c) {
+  const auto head = static_cast<double>(c.head_dim);
+  return {static_cast<double>(c.width), static_cast<double>(c.heads) * head,
+          static_cast<double>(c.kv_heads) * head, static_cast<double>(c.mlp_width)};
+}
+
 std::vector<Linear> linear_layers(const TransformerConfig& c) {
-  const int64_t q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
-  return {{c.width, {q, kv, kv}},
-          {q, {c.width}},
-          {c.width, {c.mlp_width, c.mlp_width}},
-          {c.mlp_width, {c.width}}};
+  const Widths w = widths_of(c);
+  return {{w.width, {w.q, w.kv, w.kv}},
+          {w.q, {w.width}},
+          {w.width, {w.mlp, w.mlp}},
+          {w.mlp, {w.width}}};
 }
 
 template <class Count>
-int64_t sum_over(const std::vector<Linear>& linears, const Count& count) {
-  int64_t sum = 0;
+double sum_over(const std::vector<Linear>& linears, const Count& count) {
+  double sum = 0;
   for (const Linear& linear : linears) sum += count(linear);
   return sum;
 }
 
-int64_t matrix_parameters(const TransformerConfig& c) {
+double matrix_parameters(const TransformerConfig& c) {
   return sum_over(linear_layers(c), [](const Linear& l) { return l.in * l.out_sum(); });
 }
 
-int64_t embedding_parameters(const TransformerConfig& c) {
-  return c.vocabulary * c.width * (c.tied_head ? 1 : 2);
+double embedding_parameters(const TransformerConfig& c) {
+  return static_cast<double>(c.vocabulary) * static_cast<double>(c.width) * (c.tied_head ? 1 : 2);
 }
 
 TransformerConfig qwen2(int64_t layers, int64_t width, int64_t heads, int64_t kv_heads,
@@ -66,11 +80,13 @@ TransformerConfig smollm2(int64_t layers, int64_t width, int64_t heads, int64_t 
 
 }  // namespace
 
-int64_t parameter_count(const TransformerConfig& c) {
-  const int64_t qkv = (c.heads + 2 * c.kv_heads) * c.head_dim;
-  const int64_t norms = (c.post_norms ? 4 : 2) * c.width + (c.qk_norm ? 2 * c.head_dim : 0);
-  return embedding_parameters(c) + c.width +
-         c.layers * (matrix_parameters(c) + norms + (c.qkv_bias ? qkv : 0));
+double parameter_count(const TransformerConfig& c) {
+  const Widths w = widths_of(c);
+  const double norms =
+      (c.post_norms ? 4 : 2) * w.width + (c.qk_norm ? 2 * static_cast<double>(c.head_dim) : 0);
+  return embedding_parameters(c) + w.width +
+         static_cast<double>(c.layers) *
+             (matrix_parameters(c) + norms + (c.qkv_bias ? w.qkv() : 0));
 }
 
 std::vector<KnownShape> known_shapes() {
@@ -86,12 +102,13 @@ std::vector<KnownShape> known_shapes() {
 }
 
 MemoryPlan plan_memory(const TransformerConfig& c, const MemoryPlanOptions& options) {
+  const Widths w = widths_of(c);
   const auto layers = static_cast<double>(c.layers);
   const double number = options.model.compute == ComputeType::kFloat32 ? 4 : 2;
   constexpr double kFloat = 4;
   MemoryPlan plan;
-  plan.embedding = number * static_cast<double>(embedding_parameters(c));
-  const auto matrices = static_cast<double>(matrix_parameters(c));
+  plan.embedding = number * embedding_parameters(c);
+  const double matrices = matrix_parameters(c);
   if (options.model.keep_quantized) {
     plan.layers = layers * matrices * options.file_bits / 8;
     plan.widened_layer = number * matrices;
@@ -99,30 +116,26 @@ MemoryPlan plan_memory(const TransformerConfig& c, const MemoryPlanOptions& opti
     plan.layers = layers * number * matrices;
   }
 
-  const int64_t rank = options.lora.rank;
+  const auto rank = static_cast<double>(options.lora.rank);
   const auto linears = linear_layers(c);
-  const auto adapter = static_cast<double>(sum_over(linears, [&](const Linear& l) {
-    return rank * (static_cast<int64_t>(l.out.size()) * l.in + l.out_sum());
-  }));
+  const double adapter = sum_over(
+      linears, [&](const Linear& l) { return rank * (l.matrices() * l.in + l.out_sum()); });
   // One A below the other, each B in its block of a matrix for all.
-  const auto fused = static_cast<double>(sum_over(linears, [&](const Linear& l) {
-    return rank * static_cast<int64_t>(l.out.size()) * (l.in + l.out_sum());
-  }));
+  const double fused = sum_over(
+      linears, [&](const Linear& l) { return rank * l.matrices() * (l.in + l.out_sum()); });
   plan.adapter = layers * (kFloat * adapter + (kFloat + number) * fused);
   plan.optimizer = layers * 3 * kFloat * adapter;
   plan.head = 2 * number * static_cast<double>(kHeadChunkRows * c.vocabulary);
 
   // What Kept of decoder_layer.cpp holds: the input, what attention reads and writes and its
   // log-sums, the residual stream in between, gate and up, x A' of each linear layer.
-  const int64_t q = c.heads * c.head_dim, qkv = q + 2 * c.kv_heads * c.head_dim;
-  const int64_t kept = c.width + (c.qk_norm ? qkv : 0) + qkv + q + c.width + 2 * c.mlp_width +
-                       (c.post_norms ? 2 * c.width : 0) + 7 * rank;
-  plan.kept_token =
-      layers * (number * static_cast<double>(kept) + kFloat * static_cast<double>(c.heads));
+  const double kept = w.width + (c.qk_norm ? w.qkv() : 0) + w.qkv() + w.q + w.width + 2 * w.mlp +
+                      (c.post_norms ? 2 * w.width : 0) + 7 * rank;
+  plan.kept_token = layers * (number * kept + kFloat * static_cast<double>(c.heads));
   // Of the MLP's backward pass: gradients of gate and up, of what they make, and of its input and
   // output.
-  plan.working_token = number * static_cast<double>(3 * c.mlp_width + 3 * c.width);
-  plan.cached_token = number * layers * static_cast<double>(qkv - q);
+  plan.working_token = number * (3 * w.mlp + 3 * w.width);
+  plan.cached_token = number * layers * 2 * w.kv;
   return plan;
 }
 

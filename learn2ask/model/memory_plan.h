@@ -45,6 +45,6 @@ struct KnownShape {
 };
 std::vector<KnownShape> known_shapes();
 
-int64_t parameter_count(const TransformerConfig& config);
+double parameter_count(const TransformerConfig& config);
 
 }  // namespace l2a

@@ -3,6 +3,7 @@
 #include "model/memory_plan.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <string>
 
@@ -102,9 +103,24 @@ TEST(MemoryPlan, CountsTheWeightsThatAModelHolds) {
     kept.model.keep_quantized = true;
     const MemoryPlan quantized = plan_memory(c, kept);
     // Of matrices: all parameters but norms and biases, which are less than a hundredth.
-    EXPECT_NEAR(dense.weights() / (2.0 * static_cast<double>(parameter_count(c))), 1, 0.01);
+    EXPECT_NEAR(dense.weights() / (2.0 * parameter_count(c)), 1, 0.01);
     EXPECT_DOUBLE_EQ(quantized.layers, dense.layers * 4.5 / 16);
     EXPECT_DOUBLE_EQ(quantized.widened_layer, dense.layers / static_cast<double>(c.layers));
+  }
+}
+
+// The largest counts that a file's settings may have.
+TEST(MemoryPlan, OfAHostileShapeIsLargeAndNotNegative) {
+  TransformerConfig c = shape(true);
+  for (int64_t* count :
+       {&c.layers, &c.width, &c.heads, &c.kv_heads, &c.head_dim, &c.mlp_width, &c.vocabulary}) {
+    *count = int64_t{1} << 24;
+  }
+  const MemoryPlan plan = plan_memory(c, {});
+  EXPECT_GT(parameter_count(c), 0x1p96);
+  for (const double bytes : {plan.weights(), plan.adapter, plan.training(1), plan.rollout(1, 1)}) {
+    EXPECT_GT(bytes, 0x1p48);
+    EXPECT_TRUE(std::isfinite(bytes));
   }
 }
 
@@ -117,7 +133,7 @@ TEST(MemoryPlan, KnowsTheSizesOfPublishedModels) {
   const auto shapes = known_shapes();
   EXPECT_EQ(shapes.size(), published.size());
   for (const auto& [name, config] : shapes) {
-    EXPECT_EQ(parameter_count(config), published.at(name)) << name;
+    EXPECT_EQ(parameter_count(config), static_cast<double>(published.at(name))) << name;
   }
 }
 
