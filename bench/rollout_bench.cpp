@@ -2,7 +2,7 @@
 // row while they say the same) but never ended before their last token, so that each engine that
 // rollout_peers.py measures has the same to do.
 //
-// usage: rollout_bench MODEL DIALOGUES.jsonl REPLIES TOKENS ROUNDS THREADS [batch_invariant]
+// usage: rollout_bench MODEL DIALOGUES.jsonl REPLIES TOKENS ROUNDS THREADS [batch_invariant|int8]
 // Prints a line of JSON: seconds to load, seconds of each round, peak memory.
 
 #include <chrono>
@@ -84,7 +84,7 @@ int run(int argc, char** argv) {
   if (argc < 7) {
     std::fprintf(stderr,
                  "usage: rollout_bench MODEL DIALOGUES.jsonl REPLIES TOKENS ROUNDS THREADS "
-                 "[batch_invariant]\n");
+                 "[batch_invariant|int8]\n");
     return 2;
   }
   const auto number = [&](int i) { return std::atoi(argv[i]); };
@@ -92,7 +92,9 @@ int run(int argc, char** argv) {
   const auto start = std::chrono::steady_clock::now();
   const Checkpoint files = open_model(argv[1]);
   ModelOptions options;
-  options.batch_invariant = argc > 7 && std::string_view(argv[7]) == "batch_invariant";
+  const std::string_view way = argc > 7 ? argv[7] : "";
+  options.batch_invariant = way == "batch_invariant";
+  options.int8_generation = way == "int8";
   const Transformer model = Transformer::load(files, options);
   const BpeTokenizer tokenizer = load_tokenizer(files);
   const ChatTemplate chat = load_chat_template(files, tokenizer);

@@ -172,6 +172,7 @@ class Bench:
     def contenders(self):
         many = (self.timed, REPLIES, TOKENS)
         yield "learn2ask, bf16", lambda: self.ours(*many)
+        yield "learn2ask, int8_generation", lambda: self.ours(*many, "int8")
         yield "learn2ask, bf16, batch_invariant", lambda: self.ours(*many, "batch_invariant")
         for kind in ("Q4_0", "Q4_1", "Q8_0"):
             yield f"llama.cpp {kind}, n=8, 16 slots", lambda k=kind: self.llama(k, *many, 8, 16)
@@ -184,6 +185,7 @@ class Bench:
     def single_contenders(self):
         one = (self.timed[:1], 1, SINGLE_TOKENS)
         yield "learn2ask, bf16", lambda: self.ours(*one)
+        yield "learn2ask, int8_generation", lambda: self.ours(*one, "int8")
         for kind in ("Q4_0", "Q4_1", "Q8_0"):
             yield f"llama.cpp {kind}", lambda k=kind: self.llama(k, *one, 1, 1)
 
@@ -196,13 +198,13 @@ class Bench:
                 last[name] = run()
                 rates[name].append(tokens / last[name]["seconds"])
                 print(f"{name}: {rates[name][-1]:.0f} tokens/s", file=sys.stderr, flush=True)
-        ours = statistics.median(rates[contenders[0][0]])
-        print(f"\n{title}\n{'':38}{'tokens/s':>9} {'spread':>15} {'ours is':>8} "
+        bf16, int8 = (statistics.median(rates[name]) for name, _ in contenders[:2])
+        print(f"\n{title}\n{'':38}{'tokens/s':>9} {'spread':>15} {'bf16 is':>8} {'int8 is':>8} "
               f"{'load':>7} {'memory':>8}")
         for name, measured in rates.items():
             rate = statistics.median(measured)
             spread = f"{min(measured):.0f}-{max(measured):.0f}"
-            print(f"{name:38}{rate:9.0f} {spread:>15} {ours / rate:7.2f}x "
+            print(f"{name:38}{rate:9.0f} {spread:>15} {bf16 / rate:7.2f}x {int8 / rate:7.2f}x "
                   f"{last[name]['load_seconds']:6.2f}s {last[name]['peak_mb']:5.0f} MB", flush=True)
 
 

@@ -109,6 +109,8 @@ void show_plan(const PlanOptions& options) {
   const MemoryPlan held = plan_memory(model.config, what);
   what.model.keep_quantized = true;
   const MemoryPlan kept = plan_memory(model.config, what);
+  what.model.int8_generation = true;
+  const double int8 = plan_memory(model.config, what).int8;
 
   std::printf("model       %s\n", shown(model.name, 200).c_str());
   std::printf(
@@ -133,6 +135,7 @@ void show_plan(const PlanOptions& options) {
             kept.training(options.token_budget));
   print_row("rollout, at most", held.rollout(options.token_budget, options.cached_tokens),
             kept.rollout(options.token_budget, options.cached_tokens));
+  print_row("policy.int8_generation adds to each", int8, int8);
   if (options.memory) {
     print_texts(fmt::format("token_budget that fits in {:g} GB", *options.memory),
                 fit(held, options), fit(kept, options));

@@ -24,6 +24,7 @@ using Rows = std::vector<std::vector<int32_t>>;
 struct Case {
   ComputeType compute;
   bool all_parts;
+  bool int8_generation = false;
 };
 
 class BatchInvariance : public ::testing::TestWithParam<Case> {
@@ -71,8 +72,12 @@ class BatchInvariance : public ::testing::TestWithParam<Case> {
   }
 
   const int threads_ = at::get_num_threads();
-  Transformer model_ = Transformer::random(
-      config(), {.compute = GetParam().compute, .device = "cpu", .batch_invariant = true}, 1);
+  Transformer model_ = Transformer::random(config(),
+                                           {.compute = GetParam().compute,
+                                            .device = "cpu",
+                                            .batch_invariant = true,
+                                            .int8_generation = GetParam().int8_generation},
+                                           1);
   LoraAdapter adapter_ = random_adapter(config(), {.rank = 3, .alpha = 6}, 2);
 };
 
@@ -113,7 +118,8 @@ INSTANTIATE_TEST_SUITE_P(Kinds, BatchInvariance,
                          ::testing::Values(Case{ComputeType::kFloat32, false},
                                            Case{ComputeType::kFloat32, true},
                                            Case{ComputeType::kBfloat16, false},
-                                           Case{ComputeType::kBfloat16, true}));
+                                           Case{ComputeType::kBfloat16, true},
+                                           Case{ComputeType::kBfloat16, true, true}));
 
 }  // namespace
 }  // namespace l2a

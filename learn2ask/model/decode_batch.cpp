@@ -50,7 +50,7 @@ struct DecodeBatch::Impl {
   size_t prefix_for(const std::shared_ptr<const TreeCache>& cache, int64_t row);
   int64_t take_slot();
   at::Tensor logits(const at::Tensor& hidden_rd) const {
-    return head_logits(hidden_rd, weights.head_vd, weights.head_math);
+    return head_logits(hidden_rd, weights.generating_head, weights.head_math);
   }
 };
 
@@ -112,8 +112,8 @@ at::Tensor DecodeBatch::step(std::span<const int32_t> ids) {
   const RotaryTable local =
       c.window > 0 ? rotary_table(position, c.local_rotary, c.head_dim) : RotaryTable{};
   auto x_rd = embed(d.weights.embedding_vd, ids, c.embedding_scale);
-  for (size_t i = 0; i < d.weights.layers.size(); ++i) {
-    const LayerWeights w = d.weights.layers[i]();
+  for (size_t i = 0; i < d.weights.generating_layers.size(); ++i) {
+    const LayerWeights w = d.weights.generating_layers[i]();
     const LayerLora lora = d.lora.empty() ? LayerLora{} : d.lora[i];
     const auto now = attention_input(x_rd, w, lora, c.window_of(i) > 0 ? local : rotary, c);
     x_rd = after_attention(x_rd, d.attention->attend(i, now, d.rows), w, lora, c);

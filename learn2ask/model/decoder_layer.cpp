@@ -74,9 +74,9 @@ at::Tensor norm_heads_backward(const at::Tensor& grad_no, const at::Tensor& qkv_
 }
 
 // y = x w' + (x a') b' [+ added]; `lora` may be undefined. `reduced` receives x a'.
-at::Tensor lora_linear(const at::Tensor& x_ni, const at::Tensor& w_oi, const LinearLora& lora,
+at::Tensor lora_linear(const at::Tensor& x_ni, const FrozenMatrix& w, const LinearLora& lora,
                        const at::Tensor& added, Products products, at::Tensor& reduced_nr) {
-  at::Tensor y = linear(x_ni, w_oi, added, products);
+  at::Tensor y = linear(x_ni, w, added, products);
   if (!lora.a_ri.defined()) return y;
   reduced_nr = linear(x_ni, lora.a_ri, {}, products);
   add_linear_(y, reduced_nr, lora.b_or, products);
@@ -86,29 +86,29 @@ at::Tensor lora_linear(const at::Tensor& x_ni, const at::Tensor& w_oi, const Lin
 void attend_from(const at::Tensor& x_nd, const LayerWeights& w, const LayerLora& lora,
                  const RotaryTable& rotary, const TransformerConfig& c, Kept& kept) {
   const auto normed = rms_norm(x_nd, w.attention_norm_d, c.norm_epsilon);
-  const auto qkv = lora_linear(normed, w.qkv_oi, lora.qkv, w.qkv_bias_o, w.products, kept.qkv_nr);
+  const auto qkv = lora_linear(normed, w.qkv, lora.qkv, w.qkv_bias_o, w.products, kept.qkv_nr);
   if (c.qk_norm) kept.qkv_no = qkv;
   kept.attention = split_and_rotate(c.qk_norm ? norm_heads(qkv, w, c) : qkv, rotary, c);
 }
 
 // The residual stream plus a linear layer, whose output is normed first where `norm_d` is defined.
 at::Tensor residual_linear(const at::Tensor& residual_nd, const at::Tensor& x_ni,
-                           const at::Tensor& w_oi, const LinearLora& lora, Products products,
+                           const FrozenMatrix& w, const LinearLora& lora, Products products,
                            const at::Tensor& norm_d, double epsilon, at::Tensor& unnormed_nd,
                            at::Tensor& reduced_nr) {
-  if (!norm_d.defined()) return lora_linear(x_ni, w_oi, lora, residual_nd, products, reduced_nr);
-  unnormed_nd = lora_linear(x_ni, w_oi, lora, {}, products, reduced_nr);
+  if (!norm_d.defined()) return lora_linear(x_ni, w, lora, residual_nd, products, reduced_nr);
+  unnormed_nd = lora_linear(x_ni, w, lora, {}, products, reduced_nr);
   return residual_nd + rms_norm(unnormed_nd, norm_d, epsilon);
 }
 
 at::Tensor finish(const at::Tensor& x_nd, const at::Tensor& attended_no, const LayerWeights& w,
                   const LayerLora& lora, const TransformerConfig& c, Kept& kept) {
   const double epsilon = c.norm_epsilon;
-  kept.middle_nd = residual_linear(x_nd, attended_no, w.output_oi, lora.output, w.products,
+  kept.middle_nd = residual_linear(x_nd, attended_no, w.output, lora.output, w.products,
                                    w.output_norm_d, epsilon, kept.output_nd, kept.output_nr);
-  kept.gate_up_no = lora_linear(rms_norm(kept.middle_nd, w.mlp_norm_d, epsilon), w.gate_up_oi,
+  kept.gate_up_no = lora_linear(rms_norm(kept.middle_nd, w.mlp_norm_d, epsilon), w.gate_up,
                                 lora.gate_up, {}, w.products, kept.gate_up_nr);
-  return residual_linear(kept.middle_nd, gated(kept.gate_up_no, c.activation), w.down_oi, lora.down,
+  return residual_linear(kept.middle_nd, gated(kept.gate_up_no, c.activation), w.down, lora.down,
                          w.products, w.down_norm_d, epsilon, kept.down_nd, kept.down_nr);
 }
 
@@ -143,16 +143,16 @@ at::Tensor backward(const at::Tensor& grad_nd, const TreePass& pass, const Layer
   const double epsilon = c.norm_epsilon;
   const auto grad_mlp = lora_linear_backward(
       norm_grad(grad_nd, kept.down_nd, w.down_norm_d, epsilon),
-      gated(kept.gate_up_no, c.activation), w.down_oi, lora.down, kept.down_nr, grad_lora.down);
+      gated(kept.gate_up_no, c.activation), w.down.w_oi, lora.down, kept.down_nr, grad_lora.down);
   const auto grad_mlp_in =
       lora_linear_backward(gated_backward(grad_mlp, kept.gate_up_no, c.activation),
-                           rms_norm(kept.middle_nd, w.mlp_norm_d, epsilon), w.gate_up_oi,
+                           rms_norm(kept.middle_nd, w.mlp_norm_d, epsilon), w.gate_up.w_oi,
                            lora.gate_up, kept.gate_up_nr, grad_lora.gate_up);
   const auto grad_middle =
       rms_norm_backward(grad_mlp_in, kept.middle_nd, w.mlp_norm_d, epsilon, grad_nd);
   const auto grad_out =
       lora_linear_backward(norm_grad(grad_middle, kept.output_nd, w.output_norm_d, epsilon),
-                           kept.attended.out_nkgh.flatten(1), w.output_oi, lora.output,
+                           kept.attended.out_nkgh.flatten(1), w.output.w_oi, lora.output,
                            kept.output_nr, grad_lora.output);
   const auto grad_attention =
       tree_attention_backward(grad_out.view(kept.attended.out_nkgh.sizes()), kept.attention,
@@ -160,7 +160,7 @@ at::Tensor backward(const at::Tensor& grad_nd, const TreePass& pass, const Layer
   auto grad_qkv = split_and_rotate_backward(grad_attention, pass.rotary);
   if (c.qk_norm) grad_qkv = norm_heads_backward(grad_qkv, kept.qkv_no, w, c);
   const auto grad_qkv_in =
-      lora_linear_backward(grad_qkv, rms_norm(kept.x_nd, w.attention_norm_d, epsilon), w.qkv_oi,
+      lora_linear_backward(grad_qkv, rms_norm(kept.x_nd, w.attention_norm_d, epsilon), w.qkv.w_oi,
                            lora.qkv, kept.qkv_nr, grad_lora.qkv);
   return rms_norm_backward(grad_qkv_in, kept.x_nd, w.attention_norm_d, epsilon, grad_middle);
 }

@@ -18,11 +18,12 @@
 
 namespace l2a {
 
-// Frozen, in the compute type but for the norms (float32). Layers that read the same input are
-// one matrix: [q | k | v] and [gate | up]. Undefined where the architecture lacks a part.
+// Frozen; norms are float32, biases of the compute type. Layers that read the same input are one
+// matrix: [q | k | v] and [gate | up]. Undefined where the architecture lacks a part.
 struct LayerWeights {
-  at::Tensor attention_norm_d, qkv_oi, qkv_bias_o, q_norm_h, k_norm_h, output_oi, output_norm_d;
-  at::Tensor mlp_norm_d, gate_up_oi, down_oi, down_norm_d;
+  at::Tensor attention_norm_d, qkv_bias_o, q_norm_h, k_norm_h, output_norm_d;
+  at::Tensor mlp_norm_d, down_norm_d;
+  FrozenMatrix qkv, output, gate_up, down;
   Products products = Products::kOfLibrary;  // of forward passes
 };
 // Gives a layer's weights when they are needed: those that are held, or ones widened from the file

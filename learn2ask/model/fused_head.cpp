@@ -100,7 +100,7 @@ Statistics forward(const at::Tensor& hidden_nd, const at::Tensor& weight_vd,
   for (int64_t begin = 0; begin < n; begin += kHeadChunkRows) {
     const int64_t end = std::min(begin + kHeadChunkRows, n);
     Chunk chunk = slice(target_n, all, begin, end);
-    const auto logits = head_logits(hidden_nd.slice(0, begin, end), weight_vd, math);
+    const auto logits = head_logits(hidden_nd.slice(0, begin, end), {weight_vd}, math);
     if (!logits.is_cpu()) {
       composed_statistics(logits, 1 / temperature, chunk);
     } else if (logits.scalar_type() == at::kFloat) {
@@ -122,7 +122,7 @@ at::Tensor backward(const at::Tensor& grad_log_prob_n, const at::Tensor& grad_en
     const Chunk chunk = slice(target_n, all, begin, end);
     const auto by_log_prob = grad_log_prob_n.slice(0, begin, end);
     const auto by_entropy = grad_entropy_n.slice(0, begin, end);
-    const auto logits = head_logits(hidden_nd.slice(0, begin, end), weight_vd, math);
+    const auto logits = head_logits(hidden_nd.slice(0, begin, end), {weight_vd}, math);
     const auto slope = math.softcap > 0 ? 1 - (logits / math.softcap).square() : at::Tensor();
     const auto gradient = !logits.is_cpu()                     ? composed_gradient
                           : logits.scalar_type() == at::kFloat ? cpu_gradient<float>
@@ -161,9 +161,9 @@ struct FusedHead : torch::autograd::Function<FusedHead> {
 
 }  // namespace
 
-at::Tensor head_logits(const at::Tensor& hidden_nd, const at::Tensor& weight_vd,
+at::Tensor head_logits(const at::Tensor& hidden_nd, const FrozenMatrix& weight,
                        const HeadMath& math) {
-  const auto logits_nv = linear(hidden_nd, weight_vd, {}, math.products);
+  const auto logits_nv = linear(hidden_nd, weight, {}, math.products);
   return math.softcap > 0 ? at::tanh(logits_nv / math.softcap) * math.softcap : logits_nv;
 }
 

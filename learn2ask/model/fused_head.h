@@ -23,7 +23,7 @@ HeadOutput fused_head(const at::Tensor& hidden_nd, const at::Tensor& weight_vd,
                       const at::Tensor& target_n, double temperature, const HeadMath& math);
 
 // Logits of hidden states, [n, v] in their type.
-at::Tensor head_logits(const at::Tensor& hidden_nd, const at::Tensor& weight_vd,
+at::Tensor head_logits(const at::Tensor& hidden_nd, const FrozenMatrix& weight,
                        const HeadMath& math);
 
 }  // namespace l2a

@@ -152,6 +152,11 @@ at::Tensor linear(const at::Tensor& x_ni, const at::Tensor& w_oi, const at::Tens
   return y_no;
 }
 
+at::Tensor linear(const at::Tensor& x_ni, const FrozenMatrix& w, const at::Tensor& added,
+                  Products products) {
+  return w.int8 ? linear(x_ni, *w.int8, added) : linear(x_ni, w.w_oi, added, products);
+}
+
 void add_linear_(at::Tensor& y_no, const at::Tensor& x_ni, const at::Tensor& w_oi,
                  Products products) {
   if (products == Products::kOfLibrary) {

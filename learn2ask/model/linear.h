@@ -3,7 +3,11 @@
 // Shape suffixes: n tokens, i input and o output of the layer.
 #pragma once
 
+#include <optional>
+
 #include <ATen/core/Tensor.h>
+
+#include "model/int8_matrix.h"
 
 namespace l2a {
 
@@ -16,6 +20,15 @@ enum class Products { kOfLibrary, kBatchInvariant };
 // float32 or bfloat16; kBatchInvariant on the CPU only. No autograd.
 at::Tensor linear(const at::Tensor& x_ni, const at::Tensor& w_oi, const at::Tensor& added,
                   Products products);
+
+// Of a linear layer: in the compute type or, where it is for generation alone, in eight bits.
+struct FrozenMatrix {
+  at::Tensor w_oi;
+  std::optional<Int8Matrix> int8 = {};  // `products` are its own then
+};
+at::Tensor linear(const at::Tensor& x_ni, const FrozenMatrix& w, const at::Tensor& added,
+                  Products products);
+
 // y += x w', in place; y is contiguous.
 void add_linear_(at::Tensor& y_no, const at::Tensor& x_ni, const at::Tensor& w_oi,
                  Products products);

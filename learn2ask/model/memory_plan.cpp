@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "model/fused_head.h"
+#include "model/int8_matrix.h"
 
 namespace l2a {
 namespace {
@@ -114,6 +115,10 @@ MemoryPlan plan_memory(const TransformerConfig& c, const MemoryPlanOptions& opti
     plan.widened_layer = number * matrices;
   } else {
     plan.layers = layers * number * matrices;
+  }
+  if (options.model.int8_generation) {
+    const double head = static_cast<double>(c.vocabulary) * w.width;
+    plan.int8 = kInt8NumberBytes * (layers * matrices + head);
   }
 
   const auto rank = static_cast<double>(options.lora.rank);

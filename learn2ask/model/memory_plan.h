@@ -22,6 +22,7 @@ struct MemoryPlan {
   double embedding = 0;      // and the head, where it is not tied; in the compute type
   double layers = 0;         // in the compute type; with keep_quantized, as the file has them
   double widened_layer = 0;  // with keep_quantized: the one at work, in the compute type
+  double int8 = 0;           // with int8_generation: layers and head once more
   double adapter = 0;        // float32, and the copies that a pass makes of it
   double optimizer = 0;      // the adapter's gradients, and AdamW's two moments
   double head = 0;           // the logits of a chunk of rows, and their gradients
@@ -29,7 +30,7 @@ struct MemoryPlan {
   double kept_token = 0, working_token = 0;
   double cached_token = 0;  // keys and values of a token in a rollout
 
-  double weights() const { return embedding + layers + widened_layer; }
+  double weights() const { return embedding + layers + widened_layer + int8; }
   // The most that a forward and backward pass over a tree of so many tokens holds.
   double training(int64_t tokens) const;
   // The most that prefilling trees of `pass_tokens` each and decoding on them holds.

@@ -106,6 +106,11 @@ TEST(MemoryPlan, CountsTheWeightsThatAModelHolds) {
     EXPECT_NEAR(dense.weights() / (2.0 * parameter_count(c)), 1, 0.01);
     EXPECT_DOUBLE_EQ(quantized.layers, dense.layers * 4.5 / 16);
     EXPECT_DOUBLE_EQ(quantized.widened_layer, dense.layers / static_cast<double>(c.layers));
+    MemoryPlanOptions int8;
+    int8.model.int8_generation = true;
+    const double head = static_cast<double>(c.vocabulary * c.width);
+    EXPECT_DOUBLE_EQ(plan_memory(c, int8).weights() - dense.weights(),
+                     (dense.layers / 2 + head) * 17 / 16);
   }
 }
 

@@ -62,10 +62,12 @@ class EmbeddedModel : public ::testing::Test {
     if (model_file().empty()) GTEST_SKIP() << "the embedded model is not in .deps/venv";
   }
 
-  Transformer load(ComputeType compute, bool keep_quantized = false) const {
-    return Transformer::load(
-        Checkpoint::open(model_file()),
-        {.compute = compute, .device = "cpu", .keep_quantized = keep_quantized});
+  Transformer load(ComputeType compute, bool keep_quantized = false,
+                   bool int8_generation = false) const {
+    return Transformer::load(Checkpoint::open(model_file()), {.compute = compute,
+                                                              .device = "cpu",
+                                                              .keep_quantized = keep_quantized,
+                                                              .int8_generation = int8_generation});
   }
   SafetensorsFile reference(const std::string& options) const {
     write_file_atomic(directory_ / "rows.json", Json(rows_).dump());
@@ -126,6 +128,10 @@ TEST_F(EmbeddedModel, IsTheSameWhenKeptQuantized) {
     return load(ComputeType::kBfloat16, keep).hidden(tree, nullptr);
   };
   EXPECT_TRUE(at::equal(hidden(true), hidden(false)));
+  const auto in_eight_bits = [&](bool keep) {
+    return testing::continue_greedily(load(ComputeType::kBfloat16, keep, true), rows_);
+  };
+  EXPECT_TRUE(at::equal(in_eight_bits(true), in_eight_bits(false)));
 }
 
 TEST_F(EmbeddedModel, PeftLoadsOurAdapterAndHasItsLogitsAndGradients) {

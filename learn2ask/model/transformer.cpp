@@ -68,7 +68,7 @@ HeadOutput Transformer::head(const at::Tensor& hidden_nd, const at::Tensor& targ
 
 at::Tensor Transformer::logits(const at::Tensor& hidden_nd) const {
   const torch::NoGradGuard no_grad;
-  return head_logits(hidden_nd, weights_->head_vd, weights_->head_math).to(at::kFloat);
+  return head_logits(hidden_nd, {weights_->head_vd}, weights_->head_math).to(at::kFloat);
 }
 
 TreeCache Transformer::prefill(TokenTree tree, const LoraAdapter* adapter) const {
@@ -76,11 +76,12 @@ TreeCache Transformer::prefill(TokenTree tree, const LoraAdapter* adapter) const
   const at::Device device = weights_->embedding_vd.device();
   const std::vector<LayerLora> lora = fuse_adapter(adapter, device);
   const auto passes = make_passes(config_, tree, options_.batch_invariant, device);
+  const std::vector<FrozenLayer>& layers = weights_->generating_layers;
   TreeCache cache;
   at::Tensor x_nd = embed(weights_->embedding_vd, tree.ids, config_.embedding_scale);
-  for (size_t i = 0; i < weights_->layers.size(); ++i) {
+  for (size_t i = 0; i < layers.size(); ++i) {
     AttentionInput kept;
-    x_nd = decoder_layer(x_nd, passes[i], weights_->layers[i], adapter ? &lora[i] : nullptr, &kept);
+    x_nd = decoder_layer(x_nd, passes[i], layers[i], adapter ? &lora[i] : nullptr, &kept);
     cache.keys.push_back(kept.k_knh);
     cache.values.push_back(kept.v_knh);
   }

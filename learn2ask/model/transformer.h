@@ -30,6 +30,9 @@ struct ModelOptions {
   // Forward passes give a token the same bits whatever else is in the batch and on any number of
   // threads. On the CPU only.
   bool batch_invariant = false;
+  // Prefill and decoding multiply with weights and tokens in eight bits (int8_matrix.h); hidden()
+  // and head(), by which policies are trained and scored, never do. On the CPU only.
+  bool int8_generation = false;
 };
 
 // Keys and values of a tree's tokens, rotated, per layer [k, n, h] in the compute type.
@@ -71,7 +74,8 @@ class Transformer {
   HeadOutput head(const at::Tensor& hidden_nd, const at::Tensor& target_n,
                   double temperature = 1) const;
 
-  at::Tensor logits(const at::Tensor& hidden_nd) const;  // float32 [n, v]; no autograd
+  // float32 [n, v], by the head that scores; no autograd.
+  at::Tensor logits(const at::Tensor& hidden_nd) const;
 
   // Forward pass of a tree that keeps keys and values for decoding; no autograd.
   TreeCache prefill(TokenTree tree, const LoraAdapter* adapter) const;

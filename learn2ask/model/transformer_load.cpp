@@ -31,12 +31,16 @@ at::Device open_device(const std::string& name) {
   fail(ErrorCode::kUnavailable, "model: device '" + name + "': not on this machine (use cpu)");
 }
 
+// Our own products run there alone.
+void require_cpu(const ModelOptions& options, const char* setting) {
+  if (options.device == "cpu") return;
+  fail(ErrorCode::kUnsupported, "model: " + std::string(setting) + " where device is '" +
+                                    options.device + "' (only where it is cpu)");
+}
+
 Products products_of(const ModelOptions& options) {
   if (!options.batch_invariant) return Products::kOfLibrary;
-  if (options.device != "cpu") {
-    fail(ErrorCode::kUnsupported,
-         "model: deterministic: batch_invariant where device is '" + options.device + "' (cpu)");
-  }
+  require_cpu(options, "deterministic: batch_invariant");
   return Products::kBatchInvariant;
 }
 
@@ -156,10 +160,10 @@ LayerWeights Loader::layer(int64_t index) const {
   LayerWeights w;
   w.products = products_;
   w.attention_norm_d = norm(layer + "input_layernorm", c.width);
-  w.qkv_oi = stacked({{attention + "q_proj.weight", q},
-                      {attention + "k_proj.weight", kv},
-                      {attention + "v_proj.weight", kv}},
-                     c.width);
+  w.qkv.w_oi = stacked({{attention + "q_proj.weight", q},
+                        {attention + "k_proj.weight", kv},
+                        {attention + "v_proj.weight", kv}},
+                       c.width);
   if (c.qkv_bias) {
     w.qkv_bias_o = stacked_biases({{attention + "q_proj.bias", q},
                                    {attention + "k_proj.bias", kv},
@@ -169,14 +173,14 @@ LayerWeights Loader::layer(int64_t index) const {
     w.q_norm_h = norm(attention + "q_norm", c.head_dim);
     w.k_norm_h = norm(attention + "k_norm", c.head_dim);
   }
-  w.output_oi = matrix(attention + "o_proj.weight", c.width, q);
+  w.output.w_oi = matrix(attention + "o_proj.weight", c.width, q);
   // Where what attention adds is normed, that norm has the name of the one before the MLP.
   if (c.post_norms) w.output_norm_d = norm(layer + "post_attention_layernorm", c.width);
   w.mlp_norm_d = norm(
       layer + (c.post_norms ? "pre_feedforward_layernorm" : "post_attention_layernorm"), c.width);
-  w.gate_up_oi = stacked(
+  w.gate_up.w_oi = stacked(
       {{mlp + "gate_proj.weight", c.mlp_width}, {mlp + "up_proj.weight", c.mlp_width}}, c.width);
-  w.down_oi = matrix(mlp + "down_proj.weight", c.width, c.mlp_width);
+  w.down.w_oi = matrix(mlp + "down_proj.weight", c.width, c.mlp_width);
   if (c.post_norms) w.down_norm_d = norm(layer + "post_feedforward_layernorm", c.width);
   return w;
 }
@@ -195,8 +199,32 @@ void refuse_left(const Checkpoint& files, bool tied_head, const std::set<std::st
   }
 }
 
+FrozenLayer held(LayerWeights layer) {
+  return [layer = std::move(layer)] { return layer; };
+}
+
+LayerWeights in_eight_bits(LayerWeights layer) {
+  for (FrozenMatrix* matrix : {&layer.qkv, &layer.output, &layer.gate_up, &layer.down}) {
+    *matrix = {{}, to_int8(matrix->w_oi)};
+  }
+  return layer;
+}
+
+// Adds a layer, once it is read: `again` gives it again.
+void add_layer(const LayerWeights& layer, FrozenLayer again, const ModelOptions& options,
+               Transformer::Weights& weights) {
+  weights.generating_layers.push_back(options.int8_generation ? held(in_eight_bits(layer)) : again);
+  weights.layers.push_back(std::move(again));
+}
+
+FrozenMatrix generating_head(const at::Tensor& head_vd, const ModelOptions& options) {
+  if (!options.int8_generation) return {head_vd};
+  require_cpu(options, "int8_generation");
+  return {{}, to_int8(head_vd)};
+}
+
 // Reads every tensor once, whether it is kept or not: what is wrong with one is said here.
-Transformer::Weights load_weights(const Source& source, bool keep_quantized) {
+Transformer::Weights load_weights(const Source& source, const ModelOptions& options) {
   const TransformerConfig& c = source.config;
   std::set<std::string> left(source.files.names().begin(), source.files.names().end());
   const Loader loader(source, &left);
@@ -205,13 +233,12 @@ Transformer::Weights load_weights(const Source& source, bool keep_quantized) {
   weights.norm_d = loader.norm("model.norm", c.width);
   weights.head_vd =
       c.tied_head ? weights.embedding_vd : loader.matrix(kHead, c.vocabulary, c.width);
+  weights.generating_head = generating_head(weights.head_vd, options);
   for (int64_t i = 0; i < c.layers; ++i) {
-    LayerWeights layer = loader.layer(i);
-    if (keep_quantized) {
-      weights.layers.push_back([source, i] { return Loader(source).layer(i); });
-    } else {
-      weights.layers.push_back([layer = std::move(layer)] { return layer; });
-    }
+    const LayerWeights layer = loader.layer(i);
+    FrozenLayer again = held(layer);
+    if (options.keep_quantized) again = [source, i] { return Loader(source).layer(i); };
+    add_layer(layer, std::move(again), options, weights);
   }
   refuse_left(source.files, c.tied_head, left);
   weights.head_math = {c.logit_softcap, source.products};
@@ -238,7 +265,7 @@ Transformer Transformer::load(const Checkpoint& files, const ModelOptions& optio
   model.options_ = options;
   const Source source{files, model.config_, open_device(options.device),
                       scalar_type(options.compute), products_of(options)};
-  model.weights_ = std::make_shared<const Weights>(load_weights(source, options.keep_quantized));
+  model.weights_ = std::make_shared<const Weights>(load_weights(source, options));
   return model;
 }
 
@@ -261,19 +288,20 @@ Transformer Transformer::random(const TransformerConfig& c, const ModelOptions& 
   weights.embedding_vd = matrix(c.vocabulary, c.width);
   weights.norm_d = norm(c.width);
   weights.head_vd = c.tied_head ? weights.embedding_vd : matrix(c.vocabulary, c.width);
+  weights.generating_head = generating_head(weights.head_vd, options);
   for (int64_t i = 0; i < c.layers; ++i) {
     LayerWeights w;
     w.products = products_of(options);
     w.attention_norm_d = norm(c.width);
-    w.qkv_oi = matrix(q + 2 * kv, c.width);
-    w.output_oi = matrix(c.width, q);
+    w.qkv.w_oi = matrix(q + 2 * kv, c.width);
+    w.output.w_oi = matrix(c.width, q);
     w.mlp_norm_d = norm(c.width);
-    w.gate_up_oi = matrix(2 * c.mlp_width, c.width);
-    w.down_oi = matrix(c.width, c.mlp_width);
+    w.gate_up.w_oi = matrix(2 * c.mlp_width, c.width);
+    w.down.w_oi = matrix(c.width, c.mlp_width);
     if (c.qkv_bias) w.qkv_bias_o = matrix(1, q + 2 * kv).squeeze(0);
     if (c.qk_norm) w.q_norm_h = norm(c.head_dim), w.k_norm_h = norm(c.head_dim);
     if (c.post_norms) w.output_norm_d = norm(c.width), w.down_norm_d = norm(c.width);
-    weights.layers.push_back([w = std::move(w)] { return w; });
+    add_layer(w, held(w), options, weights);
   }
   Transformer model;
   model.config_ = c;

@@ -15,6 +15,9 @@ struct Transformer::Weights {
   at::Tensor norm_d;        // float32
   at::Tensor head_vd;       // compute type; the embedding itself where tied
   std::vector<FrozenLayer> layers;
+  // What prefill and decoding run on: the same, or in eight bits.
+  std::vector<FrozenLayer> generating_layers;
+  FrozenMatrix generating_head;
   HeadMath head_math;
 };
 

@@ -50,8 +50,10 @@ class GrpoTest : public ::testing::Test {
   }
 
   // The groups of one step, sampled and graded.
-  std::vector<ReplyGroup> graded_groups(const std::vector<LabelledSession>& sessions,
-                                        const LoraAdapter& adapter, const GrpoOptions& options) {
+  static std::vector<ReplyGroup> graded_groups(const TrainerSetup& setup,
+                                               const std::vector<LabelledSession>& sessions,
+                                               const LoraAdapter& adapter,
+                                               const GrpoOptions& options) {
     std::vector<const LabelledSession*> pointers;
     for (const auto& s : sessions) pointers.push_back(&s);
     auto groups = make_groups(pointers, setup, {});
@@ -102,7 +104,7 @@ TEST_F(GrpoTest, TheFirstStepFollowsTheGradientOfReinforceOverUnsharedRows) {
     return o;
   }();
   auto adapter = testing::tiny_adapter(tiny);
-  const auto groups = graded_groups(sessions, adapter, options);
+  const auto groups = graded_groups(setup, sessions, adapter, options);
 
   // Sum over replies of -advantage * mean log p / replies, a row at a time.
   double replies = 0;
@@ -142,10 +144,29 @@ TEST_F(GrpoTest, TheFirstStepFollowsTheGradientOfReinforceOverUnsharedRows) {
   EXPECT_TRUE(metrics["kl"].is_null());
 }
 
+TEST_F(GrpoTest, RepliesSampledInEightBitsAreTrainedOnExactly) {
+  const TinyChat tiny_int8(3, true);
+  const TrainerSetup by_int8 = testing::tiny_setup(tiny_int8, directory.path / "int8");
+  const auto sessions = testing::labelled_sessions(3);
+  const GrpoOptions options = small_options();
+  const auto groups = graded_groups(by_int8, sessions, testing::tiny_adapter(tiny), options);
+  const auto learn = [&](const TrainerSetup& with) {
+    auto adapter = testing::tiny_adapter(tiny);
+    AdamW optimizer(adapter.parameters(), options.optimizer);
+    TrainingRun run(with, options.loop, options.optimizer, 1, adapter, optimizer);
+    EXPECT_TRUE(run.goes_on());
+    const Json metrics = update_policy(groups, with, nullptr, options, adapter, run);
+    EXPECT_EQ(metrics["clipped"].get<double>(), 0);
+    EXPECT_GT(metrics["sampler_gap_max"].get<double>(), 1e-4) << "not sampled in eight bits";
+    return testing::flat(adapter);
+  };
+  EXPECT_TRUE(at::equal(learn(by_int8), learn(setup)));
+}
+
 TEST_F(GrpoTest, LeavingOutGroupsWithoutVarianceChangesNothing) {
   const auto adapter = testing::tiny_adapter(tiny);
   const auto sessions = testing::labelled_sessions(2);  // the groups point into them
-  auto groups = graded_groups(sessions, adapter, small_options());
+  auto groups = graded_groups(setup, sessions, adapter, small_options());
   for (auto& result : groups[0].results) result.reward = 1;
   groups[1].results[2].reward.reset();
   for (auto& group : groups) group.advantages.clear();
@@ -173,7 +194,7 @@ TEST_F(GrpoTest, LeavingOutGroupsWithoutVarianceChangesNothing) {
 TEST_F(GrpoTest, SampleWeightsMultiplyAdvantagesNotRewards) {
   const auto adapter = testing::tiny_adapter(tiny);
   const auto sessions = testing::labelled_sessions(2);  // the groups point into them
-  const auto groups = graded_groups(sessions, adapter, small_options());
+  const auto groups = graded_groups(setup, sessions, adapter, small_options());
   GrpoOptions options = small_options();
   options.weights = {.on_stop = 3, .on_continue = 0.5};
   auto weighted = groups;
