@@ -22,13 +22,11 @@ namespace fs = std::filesystem;
 
 using Rows = std::vector<std::vector<int32_t>>;
 
-bool has_python() { return fs::exists(L2A_SOURCE_DIR "/.deps/venv/bin/python"); }
-
 // The models with adapters, and what the reference makes of them; written once.
 class Architectures : public ::testing::TestWithParam<const char*> {
  protected:
   static void SetUpTestSuite() {
-    if (!has_python()) return;
+    if (!testing::has_python()) return;
     folder_ = fs::temp_directory_path() / ("l2a_architectures_" + std::to_string(getpid()));
     fs::create_directories(folder_);
     reference("write " + folder_.string());
@@ -51,7 +49,7 @@ class Architectures : public ::testing::TestWithParam<const char*> {
   }
   static void TearDownTestSuite() { fs::remove_all(folder_); }
   void SetUp() override {
-    if (!has_python()) GTEST_SKIP() << "no private Python environment (tools/dev)";
+    if (!testing::has_python()) GTEST_SKIP() << "no private Python environment (tools/dev)";
   }
 
   static void reference(const std::string& arguments) {

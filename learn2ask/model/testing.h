@@ -120,6 +120,9 @@ inline at::Tensor continue_greedily(const Transformer& model,
   return at::stack(chosen, 1);
 }
 
+// Whether the references can be run here.
+inline bool has_python() { return std::filesystem::exists(L2A_PYTHON); }
+
 // Runs `python tests/reference/SCRIPT ARGUMENTS`. Throws Failure with what it printed, which goes
 // to `log` meanwhile.
 inline void run_reference(const std::string& script, const std::string& arguments,

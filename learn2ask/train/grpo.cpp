@@ -11,6 +11,8 @@
 #include "train/grpo_update.h"
 #include "train/meter.h"
 #include "train/reply_group.h"
+#include "train/reward_shaping.h"
+#include "train/step_groups.h"
 
 namespace l2a {
 namespace {
@@ -53,6 +55,23 @@ double evaluate_greedy(std::span<const LabelledSession* const> sessions, const T
   return mean_reward(groups);
 }
 
+void check_options(const GrpoOptions& options, ReplyFormat format) {
+  if (options.loss.objective == "reinforce" && options.inner_epochs * options.minibatches > 1) {
+    fail_input(
+        "train grpo: loss.objective: reinforce is the gradient of the policy that sampled: it "
+        "takes "
+        "inner_epochs: 1 and minibatches: 1 (or another objective)");
+  }
+  if (options.credit == "parts" && format != ReplyFormat::kPlain) {
+    fail_input(
+        "train grpo: credit: parts is for plain replies, whose first token stops or goes on (leave "
+        "it at reply, or set policy.reply_format=plain)");
+  }
+  if (options.overlong_buffer > options.max_reply_tokens) {
+    fail_input("train grpo: overlong_buffer: larger than max_reply_tokens");
+  }
+}
+
 double sampled_tokens(const std::vector<ReplyGroup>& groups) {
   size_t tokens = 0;
   for (const auto& group : groups) {
@@ -66,6 +85,7 @@ double sampled_tokens(const std::vector<ReplyGroup>& groups) {
 TrainResult train_grpo(const TrainerSetup& setup, std::span<const LabelledSession> sessions,
                        std::span<const LabelledSession> held_out, const RewardFn& reward,
                        const GrpoOptions& options, LoraAdapter& adapter) {
+  check_options(options, setup.format);
   const auto trained = with_groups(sessions, options.empty_targets);
   const auto held = with_groups(held_out, options.empty_targets);
   if (trained.empty()) fail_input("train grpo: sessions: none has a labelled sample to train on");
@@ -81,39 +101,30 @@ TrainResult train_grpo(const TrainerSetup& setup, std::span<const LabelledSessio
   AdamW optimizer(adapter.parameters(), options.optimizer);
   TrainingRun run(setup, options.loop, options.optimizer, options.steps, adapter, optimizer);
   while (run.goes_on()) {
-    std::vector<const LabelledSession*> batch;
-    for (const size_t i : sessions_of_step(trained.size(), options.sessions_per_step,
-                                           options.loop.seed, run.step())) {
-      batch.push_back(trained[i]);
-    }
+    auto [groups, seconds] = collect_groups(trained, run.step(), setup, reward, options, adapter);
     Stopwatch watch(setup.clock);
-    auto groups = make_groups(batch, setup, options);
-    auto seeds = Rng::stream(options.loop.seed, "replies", static_cast<uint64_t>(run.step()));
-    sample_groups(groups, setup, adapter,
-                  {.temperature = options.temperature,
-                   .max_reply_tokens = options.max_reply_tokens,
-                   .replies = options.group_size,
-                   .seed = seeds.next()},
-                  options.max_rows);
-    const double sampling = watch.lap();
-
-    grade_groups(groups, reward);
+    const LoraAdapter* const start = reference ? &*reference : nullptr;
+    const auto kl = shape_rewards(groups, setup, start, adapter, options);
     set_advantages(groups, options);
     log_groups(groups, run);
     watch_failures(groups, options.max_failure_rate, run.recent_unscored());
-    const double grading = watch.lap();
 
+    const double sampled = sampled_tokens(groups);
     Json metrics = {{"step", run.step() + 1}};
     metrics.update(reply_metrics(groups, setup.format));
-    metrics.update(
-        update_policy(groups, setup, reference ? &*reference : nullptr, options, adapter, run));
+    if (options.dynamic_rounds > 0) {
+      std::erase_if(groups, [](const ReplyGroup& group) { return group.zero_variance; });
+    }
+    metrics.update(update_policy(groups, setup, options.loss.kl_in_loss() ? start : nullptr,
+                                 options, adapter, run));
+    if (kl) metrics["kl"] = *kl;
     const double updating = watch.lap();
 
     run.end_step(metrics,
-                 {{"sample", sampling},
-                  {"grade", grading},
+                 {{"sample", seconds.sampling},
+                  {"grade", seconds.grading},
                   {"update", updating},
-                  {"sampled_tokens_per_s", sampled_tokens(groups) / sampling},
+                  {"sampled_tokens_per_s", sampled / seconds.sampling},
                   {"trained_tokens_per_s", metrics["tokens"].get<double>() / updating}},
                  evaluate);
   }

@@ -9,68 +9,18 @@
 
 #include "base/error.h"
 #include "base/jsonl.h"
+#include "train/grpo_testing.h"
 #include "train/grpo_update.h"
 #include "train/reply_group.h"
-#include "train/testing.h"
 
 namespace l2a {
 namespace {
 
+using testing::lines_of;
+using testing::reward_low_bytes;
 using testing::TinyChat;
 
-// The share of the reply's bytes below '@', which a random reply has about one in six of.
-double low_bytes(const std::string& text) {
-  const auto low = std::count_if(text.begin(), text.end(),
-                                 [](char c) { return static_cast<unsigned char>(c) < '@'; });
-  return text.empty() ? 0 : static_cast<double>(low) / static_cast<double>(text.size());
-}
-
-std::vector<RewardResult> reward_low_bytes(std::span<const RewardRequest> requests) {
-  std::vector<RewardResult> results(requests.size());
-  for (size_t i = 0; i < requests.size(); ++i)
-    results[i].reward = low_bytes(requests[i].reply.text);
-  return results;
-}
-
-std::vector<Json> lines_of(const std::filesystem::path& path) {
-  std::vector<Json> lines;
-  std::ifstream in(path);
-  for (std::string line; std::getline(in, line);) {
-    lines.push_back(parse_json(line).value_or_throw());
-  }
-  return lines;
-}
-
-class GrpoTest : public ::testing::Test {
- protected:
-  static GrpoOptions small_options() {
-    GrpoOptions options{.steps = 2, .sessions_per_step = 2, .group_size = 4, .max_reply_tokens = 5};
-    options.optimizer = {.lr = 0.01, .warmup_steps = 0, .schedule = "constant"};
-    return options;
-  }
-
-  // The groups of one step, sampled and graded.
-  static std::vector<ReplyGroup> graded_groups(const TrainerSetup& setup,
-                                               const std::vector<LabelledSession>& sessions,
-                                               const LoraAdapter& adapter,
-                                               const GrpoOptions& options) {
-    std::vector<const LabelledSession*> pointers;
-    for (const auto& s : sessions) pointers.push_back(&s);
-    auto groups = make_groups(pointers, setup, {});
-    sample_groups(groups, setup, adapter,
-                  {.temperature = options.temperature,
-                   .max_reply_tokens = options.max_reply_tokens,
-                   .replies = options.group_size},
-                  64);
-    grade_groups(groups, reward_low_bytes);
-    set_advantages(groups, options);
-    return groups;
-  }
-
-  const testing::TemporaryDirectory directory;
-  const TinyChat tiny;
-  TrainerSetup setup = testing::tiny_setup(tiny, directory.path);
-};
+using GrpoTest = testing::GrpoTest;
 
 TEST_F(GrpoTest, MeanRewardRisesClearly) {
   for (const uint64_t seed : {1, 2}) {
@@ -169,10 +119,10 @@ TEST_F(GrpoTest, LeavingOutGroupsWithoutVarianceChangesNothing) {
   auto groups = graded_groups(setup, sessions, adapter, small_options());
   for (auto& result : groups[0].results) result.reward = 1;
   groups[1].results[2].reward.reset();
-  for (auto& group : groups) group.advantages.clear();
   set_advantages(groups, small_options());
   ASSERT_TRUE(groups[0].zero_variance);
-  const PolicyRows policy = policy_rows(groups, {.normalise = "row"});
+  GrpoOptions pulled = small_options();
+  const PolicyRows policy = policy_rows(groups, pulled);
   size_t scored = 0;
   for (const auto& group : groups) {
     for (const auto& result : group.results) scored += result.reward.has_value();
@@ -182,7 +132,11 @@ TEST_F(GrpoTest, LeavingOutGroupsWithoutVarianceChangesNothing) {
     for (const auto& result : group.results) moving += result.reward && !group.zero_variance;
   }
   EXPECT_EQ(policy.rows.size(), moving);
-  EXPECT_EQ(policy_rows(groups, {.kl_weight = 0.1, .normalise = "row"}).rows.size(), scored);
+  for (double* const weight : {&pulled.loss.kl_weight, &pulled.loss.entropy_weight}) {
+    *weight = 0.1;
+    EXPECT_EQ(policy_rows(groups, pulled).rows.size(), scored);
+    *weight = 0;
+  }
   for (size_t r = 0; r < policy.rows.size(); ++r) {
     EXPECT_NE(policy.rows[r].group, 0);
     EXPECT_DOUBLE_EQ(
@@ -198,7 +152,6 @@ TEST_F(GrpoTest, SampleWeightsMultiplyAdvantagesNotRewards) {
   GrpoOptions options = small_options();
   options.weights = {.on_stop = 3, .on_continue = 0.5};
   auto weighted = groups;
-  for (auto& group : weighted) group.advantages.clear();
   set_advantages(weighted, options);
   size_t stops = 0;
   for (size_t i = 0; i < groups.size(); ++i) {

@@ -5,6 +5,7 @@
 
 #include <torch/torch.h>
 
+#include "train/token_weights.h"
 #include "train/verify_tree.h"
 
 namespace l2a {
@@ -13,8 +14,9 @@ namespace {
 // A tree with all that its loss needs but the policy's own log-probabilities.
 struct PreparedTree {
   RowTree tree;
+  std::vector<int64_t> tokens_of_row;
   at::Tensor advantage_n, weight_n, sampled_n;
-  at::Tensor reference_n;  // undefined without a KL penalty
+  at::Tensor reference_n;  // undefined without a KL penalty in the loss
   at::Tensor old_n;        // undefined when there is one update: the ratio is 1
 };
 
@@ -25,10 +27,16 @@ struct Totals {
   int64_t targets = 0, tokens = 0, recharged = 0, updates = 0;
 };
 
-at::Tensor frozen_log_probs(const TrainerSetup& setup, const LoraAdapter* adapter,
-                            const RowTree& tree, double temperature) {
-  const at::NoGradGuard no_grad;
-  return target_log_probs(setup.model, adapter, tree, temperature).log_prob_n;
+// Each token's advantage.
+at::Tensor spread_advantages(const RowTree& tree, const PolicyRows& policy, at::Device device) {
+  std::vector<float> values;
+  values.reserve(tree.targets.size());
+  for (const size_t r : tree.rows) {
+    values.push_back(static_cast<float>(policy.first_advantages[r]));
+    values.insert(values.end(), static_cast<size_t>(policy.rows[r].targets() - 1),
+                  static_cast<float>(policy.advantages[r]));
+  }
+  return torch::tensor(values, at::kFloat).to(device);
 }
 
 PreparedTree prepare(const PolicyRows& policy, std::vector<size_t> chosen,
@@ -37,13 +45,14 @@ PreparedTree prepare(const PolicyRows& policy, std::vector<size_t> chosen,
   PreparedTree out;
   out.tree = make_row_tree(policy.rows, std::move(chosen));
   if (reference != nullptr) {
-    out.reference_n = frozen_log_probs(setup, reference, out.tree, options.temperature);
+    out.reference_n = frozen_log_probs(setup.model, reference, out.tree, options.temperature);
   }
   if (options.inner_epochs * options.minibatches > 1) {
-    out.old_n = frozen_log_probs(setup, &adapter, out.tree, options.temperature);
+    out.old_n = frozen_log_probs(setup.model, &adapter, out.tree, options.temperature);
   }
   const at::Device device(setup.model.options().device);
-  out.advantage_n = spread_to_targets(out.tree, policy.rows, policy.advantages, device);
+  out.tokens_of_row = targets_of_rows(out.tree, policy.rows);
+  out.advantage_n = spread_advantages(out.tree, policy, device);
   out.weight_n = spread_to_targets(out.tree, policy.rows, policy.token_weights, device);
   std::vector<float> sampled;
   for (const size_t r : out.tree.rows) {
@@ -58,12 +67,14 @@ void learn(const PreparedTree& tree, const TrainerSetup& setup, const GrpoOption
            const LoraAdapter& adapter, bool first_pass, Totals& totals) {
   const auto head = target_log_probs(setup.model, &adapter, tree.tree, options.temperature);
   const auto old_n = tree.old_n.defined() ? tree.old_n : head.log_prob_n.detach();
-  const auto out = grpo_loss({.log_prob_n = head.log_prob_n,
-                              .old_n = old_n,
-                              .reference_n = tree.reference_n,
-                              .advantage_n = tree.advantage_n,
-                              .weight_n = tree.weight_n},
-                             options.loss);
+  const auto out = policy_loss({.tokens = {.log_prob_n = head.log_prob_n,
+                                           .old_n = old_n,
+                                           .advantage_n = tree.advantage_n,
+                                           .tokens_of_row = tree.tokens_of_row},
+                                .entropy_n = head.entropy_n,
+                                .reference_n = tree.reference_n,
+                                .weight_n = tree.weight_n},
+                               options.loss);
   out.loss.backward();
   totals.loss += out.loss.item<double>();
   totals.kl += out.kl;
@@ -116,30 +127,28 @@ std::vector<std::span<const ReplyGroup>> cut(std::span<const ReplyGroup> groups,
 
 }  // namespace
 
-PolicyRows policy_rows(std::span<const ReplyGroup> groups, const GrpoLossOptions& options) {
-  const bool only_advantages_pull = options.kl_weight == 0;
+PolicyRows policy_rows(std::span<const ReplyGroup> groups, const GrpoOptions& options) {
   std::vector<int64_t> lengths;
-  std::vector<bool> scored;
+  std::vector<bool> counted;
   for (const ReplyGroup& group : groups) {
     for (size_t g = 0; g < group.replies.size(); ++g) {
       lengths.push_back(static_cast<int64_t>(group.replies[g].ids.size()));
-      scored.push_back(group.results[g].reward.has_value());
+      counted.push_back(counts(group, g, options));
     }
   }
-  const auto weights = row_token_weights(options.normalise, lengths, scored);
+  const auto weights =
+      row_token_weights(options.loss.normalise, lengths, counted, options.max_reply_tokens);
 
   PolicyRows out;
   size_t index = 0;
   for (size_t i = 0; i < groups.size(); ++i) {
     const ReplyGroup& group = groups[i];
+    const bool idle = group.zero_variance && !options.loss.pulls_without_advantage();
     for (size_t g = 0; g < group.replies.size(); ++g, ++index) {
-      if ((group.zero_variance && only_advantages_pull) || !scored[index]) continue;
-      TrainingRow row{.ids = group.context,
-                      .context = static_cast<int64_t>(group.context.size()),
-                      .group = static_cast<int64_t>(i)};
-      row.ids.insert(row.ids.end(), group.replies[g].ids.begin(), group.replies[g].ids.end());
-      out.rows.push_back(std::move(row));
+      if (idle || !counted[index]) continue;
+      out.rows.push_back(training_row(group, g, static_cast<int64_t>(i)));
       out.advantages.push_back(group.advantages[g]);
+      out.first_advantages.push_back(group.first_advantages[g]);
       out.token_weights.push_back(weights[index]);
       out.sampled.push_back(group.replies[g].log_probs);
     }
@@ -154,7 +163,7 @@ Json update_policy(std::span<const ReplyGroup> groups, const TrainerSetup& setup
   bool verified = !run.verifies();
   std::vector<std::vector<PreparedTree>> batches;
   for (const auto part : cut(groups, options.minibatches)) {
-    const PolicyRows policy = policy_rows(part, options.loss);
+    const PolicyRows policy = policy_rows(part, options);
     if (policy.rows.empty()) continue;
     if (!verified) verify_tree(setup.model, adapter, policy.rows, policy.advantages);
     verified = true;

@@ -1,6 +1,8 @@
 #include "train/reply_group.h"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 #include <torch/torch.h>
@@ -32,6 +34,60 @@ struct Mean {
   }
   Json json() const { return count == 0 ? Json() : Json(sum / static_cast<double>(count)); }
 };
+
+// What the replies of all groups earned, [groups, replies].
+struct GroupRewards {
+  GroupRewards(const std::vector<ReplyGroup>& groups, const GrpoOptions& options) {
+    const auto p = static_cast<int64_t>(groups.size()), g = options.group_size;
+    counted = at::zeros({p, g}, at::kBool);
+    for (at::Tensor* part : {&reward, &shaping, &macro, &micro, &format}) {
+      *part = at::zeros({p, g}, at::kDouble);
+    }
+    for (int64_t i = 0; i < p; ++i) {
+      const ReplyGroup& group = groups[static_cast<size_t>(i)];
+      for (int64_t j = 0; j < g; ++j) {
+        const auto reply = static_cast<size_t>(j);
+        if (!counts(group, reply, options)) continue;
+        const RewardResult& result = group.results[reply];
+        counted[i][j] = true;
+        reward[i][j] = *result.reward;
+        macro[i][j] = result.macro;
+        micro[i][j] = result.micro;
+        format[i][j] = result.format;
+        if (!group.shaping.empty()) shaping[i][j] = group.shaping[reply];
+      }
+    }
+  }
+
+  at::Tensor counted, reward, shaping, macro, micro, format;
+};
+
+Advantage advantage_kind(const std::string& name) {
+  if (name == "std") return Advantage::kGroupStd;
+  if (name == "mean") return Advantage::kGroupMean;
+  if (name == "leave_one_out") return Advantage::kLeaveOneOut;
+  check(name == "batch", "set_advantages: unknown kind");
+  return Advantage::kBatchStd;
+}
+
+// Of a reply's tokens, and of its first one.
+std::pair<at::Tensor, at::Tensor> advantages_of(const GroupRewards& r, const GrpoOptions& options) {
+  if (options.advantage == "parts") {
+    const RewardPart parts[] = {{r.macro, options.parts.macro},
+                                {r.micro, options.parts.micro},
+                                {r.format + r.shaping, options.parts.format}};
+    const auto all = gdpo_advantages(parts, r.counted);
+    return {all, all};
+  }
+  const Advantage kind = advantage_kind(options.advantage);
+  if (options.credit == "reply") {
+    const auto all = group_advantages(r.reward + r.shaping, r.counted, kind);
+    return {all, all};
+  }
+  const auto utility = options.parts.micro * r.micro + options.parts.format * r.format;
+  return {group_advantages(utility + r.shaping, r.counted, kind),
+          group_advantages(options.parts.macro * r.macro, r.counted, kind)};
+}
 
 }  // namespace
 
@@ -89,27 +145,45 @@ void grade_groups(std::vector<ReplyGroup>& groups, const RewardFn& reward) {
   }
 }
 
-void set_advantages(std::vector<ReplyGroup>& groups, const GrpoOptions& options) {
-  const auto p = static_cast<int64_t>(groups.size()), g = options.group_size;
-  auto reward_pg = at::zeros({p, g}, at::kDouble), scored_pg = at::zeros({p, g}, at::kBool);
-  for (int64_t i = 0; i < p; ++i) {
-    for (int64_t j = 0; j < g; ++j) {
-      const auto& reward = groups[static_cast<size_t>(i)].results[static_cast<size_t>(j)].reward;
-      if (!reward) continue;
-      reward_pg[i][j] = *reward;
-      scored_pg[i][j] = true;
-    }
+bool counts(const ReplyGroup& group, size_t reply, const GrpoOptions& options) {
+  return group.results[reply].reward && !(options.mask_truncated && group.replies[reply].truncated);
+}
+
+TrainingRow training_row(const ReplyGroup& group, size_t reply, int64_t group_index) {
+  TrainingRow row{.ids = group.context,
+                  .context = static_cast<int64_t>(group.context.size()),
+                  .group = group_index};
+  const std::vector<int32_t>& ids = group.replies[reply].ids;
+  row.ids.insert(row.ids.end(), ids.begin(), ids.end());
+  return row;
+}
+
+bool has_variance(const ReplyGroup& group, const GrpoOptions& options) {
+  std::optional<double> first;
+  for (size_t g = 0; g < group.replies.size(); ++g) {
+    if (!counts(group, g, options)) continue;
+    if (!first) first = group.results[g].reward;
+    if (*group.results[g].reward != *first) return true;
   }
-  const auto scale = options.advantage == "std" ? AdvantageScale::kStd : AdvantageScale::kNone;
-  const auto advantage_pg = group_advantages(reward_pg, scored_pg, scale);
-  const auto zero_p = zero_variance_groups(advantage_pg);
-  for (int64_t i = 0; i < p; ++i) {
-    ReplyGroup& group = groups[static_cast<size_t>(i)];
-    group.zero_variance = zero_p[i].item<bool>();
+  return false;
+}
+
+void set_advantages(std::vector<ReplyGroup>& groups, const GrpoOptions& options) {
+  const GroupRewards rewards(groups, options);
+  const auto [advantage_pg, first_pg] = advantages_of(rewards, options);
+  const auto zero_p = zero_variance_groups(at::cat({advantage_pg, first_pg}, 1));
+  for (size_t i = 0; i < groups.size(); ++i) {
+    ReplyGroup& group = groups[i];
+    const auto row = static_cast<int64_t>(i);
+    group.zero_variance = zero_p[row].item<bool>();
     const double weight = options.weights.of(group.sample->decision->value);
-    for (int64_t j = 0; j < g; ++j) {
-      group.advantages.push_back(weight * advantage_pg[i][j].item<double>());
-    }
+    const auto weighted = [&](const at::Tensor& of_pg) {
+      const auto of_g = of_pg[row].to(at::kDouble).mul(weight).contiguous();
+      const double* const values = of_g.const_data_ptr<double>();
+      return std::vector<double>(values, values + of_g.numel());
+    };
+    group.advantages = weighted(advantage_pg);
+    group.first_advantages = weighted(first_pg);
   }
 }
 
@@ -200,7 +274,11 @@ void log_groups(const std::vector<ReplyGroup>& groups, TrainingRun& run) {
     row["micro"] = result.micro;
     row["format"] = result.format;
     row["malformed"] = result.malformed;
+    if (group.shaping[g] != 0) row["shaping"] = group.shaping[g];
     row["advantage"] = group.advantages[g];
+    if (group.first_advantages[g] != group.advantages[g]) {
+      row["first_advantage"] = group.first_advantages[g];
+    }
     row["note"] = result.note;
     run.log_rollout(row);
   });

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "rollout/rollout.h"
 #include "train/grpo.h"
+#include "train/rows.h"
 
 namespace l2a {
 
@@ -19,9 +20,16 @@ struct ReplyGroup {
   size_t turns_cut = 0;            // oldest turns that are not in them
   std::vector<Rollout> replies;
   std::vector<RewardResult> results;  // one a reply, once graded
-  std::vector<double> advantages;     // one a reply; 0 where unscored
-  bool zero_variance = false;         // all advantages are 0: only a KL penalty pulls
+  std::vector<double> shaping;        // one a reply, added to its reward: reward_shaping.h
+  // One a reply, 0 for those that don't count: of its tokens, and of the first.
+  std::vector<double> advantages, first_advantages;
+  bool zero_variance = false;  // all advantages are 0: only a KL penalty or entropy bonus pulls
 };
+
+// Whether the reply is compared and learned from: it is scored, and not masked.
+bool counts(const ReplyGroup& group, size_t reply, const GrpoOptions& options);
+
+TrainingRow training_row(const ReplyGroup& group, size_t reply, int64_t group_index);
 
 // The groups of these sessions that are trained on, without replies; those of one session stand
 // together. Throws Failure for a context that is too long.
@@ -34,7 +42,10 @@ void sample_groups(std::vector<ReplyGroup>& groups, const TrainerSetup& setup,
 
 void grade_groups(std::vector<ReplyGroup>& groups, const RewardFn& reward);
 
-// group_advantages, times the weight of stop or continue samples.
+// Whether replies that count earned different rewards.
+bool has_variance(const ReplyGroup& group, const GrpoOptions& options);
+
+// Advantages of rewards and their shaping, times the weight of stop or continue samples.
 void set_advantages(std::vector<ReplyGroup>& groups, const GrpoOptions& options);
 
 // Adds the groups' outcomes to the window of the last 200 replies and throws Failure

@@ -90,6 +90,18 @@ HeadOutput target_log_probs(const Transformer& model, const LoraAdapter* adapter
                     index_tensor(tree.targets, device), temperature);
 }
 
+at::Tensor frozen_log_probs(const Transformer& model, const LoraAdapter* adapter,
+                            const RowTree& tree, double temperature) {
+  const at::NoGradGuard no_grad;
+  return target_log_probs(model, adapter, tree, temperature).log_prob_n;
+}
+
+std::vector<int64_t> targets_of_rows(const RowTree& tree, std::span<const TrainingRow> rows) {
+  std::vector<int64_t> targets;
+  for (const size_t r : tree.rows) targets.push_back(rows[r].targets());
+  return targets;
+}
+
 at::Tensor spread_to_targets(const RowTree& tree, std::span<const TrainingRow> rows,
                              std::span<const double> value_of_row, at::Device device) {
   std::vector<float> values;

@@ -50,6 +50,13 @@ RowTree make_row_tree(std::span<const TrainingRow> rows, std::vector<size_t> cho
 HeadOutput target_log_probs(const Transformer& model, const LoraAdapter* adapter,
                             const RowTree& tree, double temperature);
 
+// The log-probabilities of a policy that is not trained here; no autograd.
+at::Tensor frozen_log_probs(const Transformer& model, const LoraAdapter* adapter,
+                            const RowTree& tree, double temperature);
+
+// How many targets each row of the tree has, in its order.
+std::vector<int64_t> targets_of_rows(const RowTree& tree, std::span<const TrainingRow> rows);
+
 // One value a row of the tree, repeated at each of its targets; float32 [n] on `device`.
 at::Tensor spread_to_targets(const RowTree& tree, std::span<const TrainingRow> rows,
                              std::span<const double> value_of_row, at::Device device);

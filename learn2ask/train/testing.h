@@ -1,7 +1,9 @@
 // Small labelled sessions and a trainer's setup for tests.
 #pragma once
 
+#include <algorithm>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +13,7 @@
 #include "base/rng.h"
 #include "hindsight/sample.h"
 #include "rollout/testing.h"
+#include "train/reward_fn.h"
 #include "train/training_run.h"
 
 namespace l2a::testing {
@@ -46,6 +49,19 @@ inline std::vector<LabelledSession> labelled_sessions(size_t count, uint64_t see
     sessions.push_back(labelled_session(std::to_string(i), texts));
   }
   return sessions;
+}
+
+// The share of the reply's bytes below '@', which a random reply has about one in six of.
+inline std::vector<RewardResult> reward_low_bytes(std::span<const RewardRequest> requests) {
+  std::vector<RewardResult> results(requests.size());
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const std::string& text = requests[i].reply.text;
+    const auto low = std::count_if(text.begin(), text.end(),
+                                   [](char c) { return static_cast<unsigned char>(c) < '@'; });
+    results[i].reward =
+        text.empty() ? 0 : static_cast<double>(low) / static_cast<double>(text.size());
+  }
+  return results;
 }
 
 // An empty directory of its own, removed at the end.

@@ -18,21 +18,10 @@ namespace l2a {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::reward_low_bytes;
 using testing::TinyChat;
 
 struct Killed {};
-
-// The share of the reply's bytes below '@', which a random reply has about one in four of.
-std::vector<RewardResult> reward_low_bytes(std::span<const RewardRequest> requests) {
-  std::vector<RewardResult> results;
-  for (const auto& request : requests) {
-    const auto& text = request.reply.text;
-    const auto low = std::count_if(text.begin(), text.end(),
-                                   [](char c) { return static_cast<unsigned char>(c) < '@'; });
-    results.push_back({.reward = text.empty() ? 0.0 : static_cast<double>(low) / text.size()});
-  }
-  return results;
-}
 
 // Each line of a journal, without its `time`.
 std::vector<std::string> lines_of(const fs::path& path) {

@@ -1,0 +1,191 @@
+// What makes other algorithms of GRPO: they learn, and each of their parts does what it says.
+
+#include <cmath>
+#include <map>
+#include <string>
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "base/error.h"
+#include "train/grpo_testing.h"
+#include "train/grpo_update.h"
+
+namespace l2a {
+namespace {
+
+using testing::lines_of;
+using testing::reward_low_bytes;
+
+using GrpoRelatives = testing::GrpoTest;
+
+using Change = void (*)(GrpoOptions&);
+
+// Those of docs/algorithms.md, to the scale of the test.
+const std::map<std::string, Change> kAlgorithms = {
+    {"reinforce", [](GrpoOptions& o) { o.advantage = "mean", o.loss.objective = "reinforce"; }},
+    {"rloo",
+     [](GrpoOptions& o) {
+       o.advantage = "leave_one_out", o.loss.objective = "reinforce";
+       o.loss.normalise = "constant", o.loss.kl_weight = 0.01;
+       o.loss.kl = "k1", o.loss.kl_in = "reward";
+     }},
+    {"dr_grpo", [](GrpoOptions& o) { o.advantage = "mean", o.loss.normalise = "constant"; }},
+    {"dapo",
+     [](GrpoOptions& o) {
+       o.loss.clip_high = 0.28, o.loss.normalise = "token";
+       o.dynamic_rounds = 2, o.overlong_buffer = 2, o.minibatches = 2;
+     }},
+    {"gspo",
+     [](GrpoOptions& o) {
+       o.loss.objective = "gspo", o.loss.clip = 3e-4, o.loss.clip_high = 4e-4, o.minibatches = 2;
+     }},
+    {"cispo",
+     [](GrpoOptions& o) {
+       o.loss.objective = "cispo", o.loss.clip = 1, o.loss.clip_high = 0.28;
+       o.loss.normalise = "token", o.minibatches = 2;
+     }},
+    {"reinforce++ baseline",
+     [](GrpoOptions& o) { o.advantage = "batch", o.loss.kl_weight = 0.01, o.loss.kl = "k2"; }},
+    {"gdpo", [](GrpoOptions& o) { o.advantage = "parts"; }},
+    {"credit by parts", [](GrpoOptions& o) { o.advantage = "mean", o.credit = "parts"; }},
+    {"entropy bonus", [](GrpoOptions& o) { o.loss.entropy_weight = 1e-3; }},
+    {"several epochs", [](GrpoOptions& o) { o.inner_epochs = 2; }},
+};
+
+// Low bytes, of which the first one counts as the stop decision.
+std::vector<RewardResult> reward_parts(std::span<const RewardRequest> requests) {
+  auto results = reward_low_bytes(requests);
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const std::string& text = requests[i].reply.text;
+    results[i].macro = !text.empty() && static_cast<unsigned char>(text[0]) < '@' ? 1 : 0;
+    results[i].micro = *results[i].reward;
+    results[i].reward = *results[i].reward + results[i].macro;
+  }
+  return results;
+}
+
+TEST_F(GrpoRelatives, AllLearn) {
+  for (const auto& [name, change] : kAlgorithms) {
+    setup.directory = directory.path / name;
+    auto adapter = testing::tiny_adapter(tiny, 1);
+    GrpoOptions options = small_options();
+    options.steps = 50;
+    options.group_size = 8;
+    options.optimizer.lr = 0.03;
+    change(options);
+    train_grpo(setup, testing::labelled_sessions(4), {}, reward_parts, options, adapter);
+    const auto metrics = lines_of(setup.directory / "metrics.jsonl");
+    const auto mean = [&](size_t from) {
+      double sum = 0;
+      for (size_t i = from; i < from + 5; ++i) sum += metrics.at(i)["reward"].get<double>();
+      return sum / 5;
+    };
+    EXPECT_GT(mean(45), 1.5 * mean(0)) << name << ": " << mean(0);
+  }
+}
+
+TEST_F(GrpoRelatives, MaskedRepliesAreNeitherComparedNorLearnedFrom) {
+  const auto adapter = testing::tiny_adapter(tiny);
+  const auto sessions = testing::labelled_sessions(2);  // the groups point into them
+  GrpoOptions options = small_options();
+  auto groups = graded_groups(setup, sessions, adapter, options);
+  for (auto& group : groups) {
+    for (auto& reply : group.replies) reply.truncated = false;
+  }
+  groups[0].replies[1].truncated = true;
+  groups[0].results[1].reward = 1000;
+  auto unscored = groups;
+  unscored[0].results[1].reward.reset();
+  set_advantages(unscored, options);
+  options.mask_truncated = true;
+  set_advantages(groups, options);
+  EXPECT_EQ(groups[0].advantages, unscored[0].advantages);
+  EXPECT_EQ(groups[0].advantages[1], 0);
+  const auto masked = policy_rows(groups, options), expected = policy_rows(unscored, options);
+  EXPECT_EQ(masked.advantages, expected.advantages);
+  EXPECT_EQ(masked.token_weights, expected.token_weights);
+}
+
+TEST_F(GrpoRelatives, CreditByPartsGivesTheFirstTokenTheStopDecision) {
+  const auto adapter = testing::tiny_adapter(tiny);
+  const auto sessions = testing::labelled_sessions(1);
+  GrpoOptions options = small_options();
+  auto groups = graded_groups(setup, sessions, adapter, options);
+  groups.resize(1);
+  const std::vector<double> macro = {1, 1, 0, 0}, micro = {1, 0, 0, 0}, format = {1, 0, 0, 0};
+  for (size_t g = 0; g < 4; ++g) {
+    groups[0].results[g] = {.reward = macro[g] * (1 + 2 * micro[g]) + format[g],
+                            .macro = macro[g],
+                            .micro = micro[g],
+                            .format = format[g]};
+  }
+  options.advantage = "mean";
+  options.credit = "parts";
+  set_advantages(groups, options);
+  EXPECT_EQ(groups[0].first_advantages, (std::vector<double>{0.5, 0.5, -0.5, -0.5}));
+  EXPECT_EQ(groups[0].advantages, (std::vector<double>{2.25, -0.75, -0.75, -0.75}));
+
+  options.credit = "reply";
+  set_advantages(groups, options);
+  EXPECT_EQ(groups[0].advantages, (std::vector<double>{2.75, -0.25, -1.25, -1.25}));
+  EXPECT_EQ(groups[0].first_advantages, groups[0].advantages);
+}
+
+// Replies to every other session all earn the same.
+std::vector<RewardResult> reward_some_sessions(std::span<const RewardRequest> requests) {
+  auto results = reward_low_bytes(requests);
+  for (size_t i = 0; i < requests.size(); ++i) {
+    results[i].reward =
+        std::stoi(requests[i].session->id) % 2 ? 1 : 4.0 * static_cast<double>(i % 3);
+  }
+  return results;
+}
+
+TEST_F(GrpoRelatives, DynamicSamplingGoesOnUntilABatchOfGroupsHasVariance) {
+  GrpoOptions options = small_options();
+  options.steps = 4;
+  const auto run = [&](int64_t rounds) {
+    setup.directory = directory.path / std::to_string(rounds);
+    options.dynamic_rounds = rounds;
+    auto adapter = testing::tiny_adapter(tiny);
+    train_grpo(setup, testing::labelled_sessions(12), {}, reward_some_sessions, options, adapter);
+    return lines_of(setup.directory / "metrics.jsonl");
+  };
+  const auto varied = [](const Json& step) {
+    return step["groups"].get<double>() * (1 - step["zero_variance_groups"].get<double>());
+  };
+  const auto once = run(0), often = run(5), seldom = run(1);
+  bool fell_short = false;
+  for (size_t i = 0; i < 4; ++i) {
+    const auto wanted = once[i]["groups"].get<double>();
+    fell_short |= varied(once[i]) < wanted - 0.5;
+    EXPECT_GT(varied(often[i]), wanted - 0.5) << "step " << i;
+    EXPECT_LE(seldom[i]["groups"].get<double>(), wanted + 8) << "two sessions more";
+  }
+  EXPECT_TRUE(fell_short);
+}
+
+TEST_F(GrpoRelatives, CreditByPartsIsForPlainReplies) {
+  auto adapter = testing::tiny_adapter(tiny);
+  setup.format = ReplyFormat::kTuple;
+  GrpoOptions options = small_options();
+  options.credit = "parts";
+  EXPECT_THROW(
+      train_grpo(setup, testing::labelled_sessions(4), {}, reward_low_bytes, options, adapter),
+      Failure);
+}
+
+TEST_F(GrpoRelatives, ReinforceTakesOneUpdateAStep) {
+  auto adapter = testing::tiny_adapter(tiny);
+  GrpoOptions options = small_options();
+  options.loss.objective = "reinforce";
+  options.inner_epochs = 2;
+  EXPECT_THROW(
+      train_grpo(setup, testing::labelled_sessions(4), {}, reward_low_bytes, options, adapter),
+      Failure);
+  EXPECT_FALSE(std::filesystem::exists(directory.path / "metrics.jsonl"));
+}
+
+}  // namespace
+}  // namespace l2a

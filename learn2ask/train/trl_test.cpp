@@ -1,0 +1,134 @@
+// Losses and their gradients against TRL's GRPOTrainer on the same tensors
+// (tests/reference/trl_losses.py).
+
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "base/file.h"
+#include "base/rng.h"
+#include "train/policy_loss.h"
+#include "train/testing.h"
+#include "train/token_weights.h"
+
+namespace l2a {
+namespace {
+
+constexpr int64_t kLongest = 12;
+
+struct Variant {
+  const char* name;
+  PolicyLossOptions ours;
+  const char* loss_type;  // TRL's
+  const char* level = "token";
+  double epsilon_high = 0.28;
+};
+
+const std::vector<Variant> kVariants = {
+    {"grpo", {.clip = 0.2}, "grpo", "token", 0.2},
+    {"grpo with KL", {.clip = 0.2, .kl_weight = 0.3}, "grpo", "token", 0.2},
+    {"dr_grpo", {.clip = 0.2, .normalise = "constant"}, "dr_grpo", "token", 0.2},
+    {"dapo", {.clip = 0.2, .clip_high = 0.28, .normalise = "token"}, "dapo"},
+    {"bnpo", {.clip = 0.2, .clip_high = 0.28, .normalise = "token"}, "bnpo"},
+    {"gspo", {.objective = "gspo", .clip = 0.2, .clip_high = 0.28}, "grpo", "sequence"},
+    {"gspo with KL",
+     {.objective = "gspo", .clip = 0.2, .clip_high = 0.28, .kl_weight = 0.2},
+     "grpo",
+     "sequence"},
+    // TRL's bound is of the ratio itself; it has none below.
+    {"cispo",
+     {.objective = "cispo", .clip = 1, .clip_high = 0.28, .normalise = "token"},
+     "cispo",
+     "token",
+     1.28},
+};
+
+struct Row {
+  std::vector<double> log_prob, old, reference;
+  double advantage = 0;
+};
+
+std::vector<Row> random_rows(Rng& rng) {
+  std::vector<Row> rows(1 + rng.below(6));
+  for (Row& row : rows) {
+    row.advantage = 4 * rng.uniform() - 2;
+    const uint64_t tokens = 1 + rng.below(kLongest);
+    for (uint64_t t = 0; t < tokens; ++t) {
+      row.old.push_back(-3 * rng.uniform());
+      row.log_prob.push_back(row.old.back() + rng.uniform() - 0.5);  // ratios in [0.6, 1.65]
+      row.reference.push_back(row.old.back() + rng.uniform() - 0.5);
+    }
+  }
+  return rows;
+}
+
+Json case_of(const Variant& variant, const std::vector<Row>& rows) {
+  Json out = {{"loss_type", variant.loss_type}, {"level", variant.level},
+              {"epsilon", variant.ours.clip},   {"epsilon_high", variant.epsilon_high},
+              {"beta", variant.ours.kl_weight}, {"longest", kLongest},
+              {"rows", Json::array()}};
+  for (const Row& row : rows) {
+    out["rows"].push_back({{"log_prob", row.log_prob},
+                           {"old", row.old},
+                           {"reference", row.reference},
+                           {"advantage", row.advantage}});
+  }
+  return out;
+}
+
+void expect_same(const Variant& variant, const std::vector<Row>& rows, const Json& theirs) {
+  std::vector<int64_t> tokens;
+  for (const Row& row : rows) tokens.push_back(static_cast<int64_t>(row.old.size()));
+  const auto weights = row_token_weights(variant.ours.normalise, tokens,
+                                         std::vector<bool>(rows.size(), true), kLongest);
+  std::vector<double> log_prob, old, reference, advantage, weight;
+  for (size_t r = 0; r < rows.size(); ++r) {
+    const Row& row = rows[r];
+    log_prob.insert(log_prob.end(), row.log_prob.begin(), row.log_prob.end());
+    old.insert(old.end(), row.old.begin(), row.old.end());
+    reference.insert(reference.end(), row.reference.begin(), row.reference.end());
+    advantage.insert(advantage.end(), row.old.size(), row.advantage);
+    weight.insert(weight.end(), row.old.size(), weights[r]);
+  }
+  const auto tensor = [](const std::vector<double>& x) { return torch::tensor(x, torch::kDouble); };
+  const auto log_prob_n = tensor(log_prob).requires_grad_(true);
+  const auto out = policy_loss({.tokens = {.log_prob_n = log_prob_n,
+                                           .old_n = tensor(old),
+                                           .advantage_n = tensor(advantage),
+                                           .tokens_of_row = tokens},
+                                .entropy_n = at::zeros_like(log_prob_n),
+                                .reference_n = tensor(reference),
+                                .weight_n = tensor(weight)},
+                               variant.ours);
+  out.loss.backward();
+  EXPECT_NEAR(out.loss.item<double>(), theirs["loss"].get<double>(), 1e-12) << variant.name;
+  const auto gradient = tensor(theirs["gradient"].get<std::vector<double>>());
+  EXPECT_LT((log_prob_n.grad() - gradient).abs().max().item<double>(), 1e-12) << variant.name;
+}
+
+TEST(Trl, HasTheSameLossesAndGradients) {
+  if (!testing::has_python()) GTEST_SKIP() << "no private Python environment (tools/dev)";
+  Rng rng(1);
+  std::vector<std::pair<const Variant*, std::vector<Row>>> examples;
+  Json cases = Json::array();
+  for (const Variant& variant : kVariants) {
+    for (int trial = 0; trial < 20; ++trial) {
+      examples.emplace_back(&variant, random_rows(rng));
+      cases.push_back(case_of(variant, examples.back().second));
+    }
+  }
+  const testing::TemporaryDirectory directory;
+  const auto in = directory.path / "cases.json", out = directory.path / "losses.json";
+  write_file_atomic(in, cases.dump());
+  testing::run_reference("trl_losses.py", in.string() + " " + out.string(), directory.path / "log");
+  const Json theirs = parse_json(read_file(out)).value_or_throw();
+  ASSERT_EQ(theirs.size(), examples.size());
+  for (size_t i = 0; i < examples.size(); ++i) {
+    expect_same(*examples[i].first, examples[i].second, theirs[i]);
+  }
+}
+
+}  // namespace
+}  // namespace l2a
