@@ -22,6 +22,7 @@ constexpr double kGigabyte = 1e9;
 struct PlanOptions {
   std::string model, parameters, file_type = "q4_k", compute = "bf16";
   int64_t rank = 16, token_budget = 2048, cached_tokens = 32768;
+  bool recompute_activations = false;
   std::optional<double> memory;  // GB
 };
 
@@ -105,6 +106,7 @@ void show_plan(const PlanOptions& options) {
   MemoryPlanOptions what;
   what.file_bits = model.file_bits;
   what.lora.rank = options.rank;
+  what.model.recompute_activations = options.recompute_activations;
   what.model.compute = options.compute == "fp32" ? ComputeType::kFloat32 : ComputeType::kBfloat16;
   const MemoryPlan held = plan_memory(model.config, what);
   what.model.keep_quantized = true;
@@ -127,6 +129,8 @@ void show_plan(const PlanOptions& options) {
   const auto tokens = static_cast<double>(options.token_budget);
   print_row(fmt::format("activations of a tree of {} tokens", options.token_budget),
             tokens * held.kept_token, tokens * kept.kept_token);
+  print_row("those of the layer at work, or the head's", held.at_work(options.token_budget),
+            kept.at_work(options.token_budget));
   const auto cached = static_cast<double>(options.cached_tokens);
   print_row(fmt::format("keys and values of {} tokens", options.cached_tokens),
             cached * held.cached_token, cached * kept.cached_token);
@@ -167,6 +171,8 @@ void add_model_plan_action(CLI::App& command) {
   action->add_option("--cached-tokens", options->cached_tokens, "Tokens of a rollout's caches")
       ->check(CLI::Range(1, 1 << 30))
       ->capture_default_str();
+  action->add_flag("--recompute-activations", options->recompute_activations,
+                   "Count with policy.recompute_activations");
   action->add_option("--memory", options->memory, "GB that there are: says what fits")
       ->check(CLI::PositiveNumber);
   action->callback([options] { show_plan(*options); });

@@ -25,6 +25,7 @@ Transformer load_model(const PolicyOptions& options, const Checkpoint& files) {
   model.compute = options.compute == "float32" ? ComputeType::kFloat32 : ComputeType::kBfloat16;
   model.device = options.device;
   model.keep_quantized = options.keep_quantized;
+  model.recompute_activations = options.recompute_activations;
   model.int8_generation = options.int8_generation;
   model.batch_invariant = options.deterministic == "batch_invariant";
   return Transformer::load(files, model);

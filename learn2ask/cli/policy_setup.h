@@ -20,6 +20,7 @@ struct PolicyOptions {
   std::string compute = "bfloat16";  // 2.4 times as fast as float32 where the processor has it
   std::string device = "cpu";
   bool keep_quantized = false;
+  bool recompute_activations = false;
   bool int8_generation = false;
   std::string deterministic = "same_batch";
   std::string reply_format = "plain";
@@ -37,6 +38,8 @@ struct PolicyOptions {
     v("device", device, "where the model runs: cpu, cuda, cuda:1");
     v("keep_quantized", keep_quantized,
       "widen the layers' weights from the file for each pass: the memory of the file, slower");
+    v("recompute_activations", recompute_activations,
+      "training computes a layer again for its backward pass: less memory, a third slower");
     v("int8_generation", int8_generation,
       "sample replies in eight bits: faster, nearly the same; what trains and scores them is exact "
       "(on the CPU)");

@@ -22,8 +22,6 @@ struct Kept {
   at::Tensor qkv_nr, output_nr, gate_up_nr, down_nr;  // x A' of each linear layer
 };
 
-constexpr size_t kKeptTensors = 15;
-
 Kept unpack(const variable_list& v) {
   return {v[0],  v[1], {v[2], v[3], v[4]}, {v[5], v[6]}, v[7], v[8], v[9], v[10], v[11], v[12],
           v[13], v[14]};
@@ -189,7 +187,7 @@ struct AdaptedLayer : torch::autograd::Function<AdaptedLayer> {
         x.scalar_type());
     Kept kept;
     const auto y = l2a::forward(x, *call->pass, call->weights(), lora, kept);
-    variable_list saved = pack(kept);
+    variable_list saved = call->pass->recompute_activations ? variable_list{x} : pack(kept);
     for (const LinearLora& l : {lora.qkv, lora.output, lora.gate_up, lora.down}) {
       saved.push_back(l.a_ri);
       saved.push_back(l.b_or);
@@ -203,13 +201,21 @@ struct AdaptedLayer : torch::autograd::Function<AdaptedLayer> {
     const auto capsule = context->saved_data["call"].toCapsule();
     const auto* call = static_cast<const Call*>(capsule.get());
     const variable_list v = context->get_saved_variables();
+    const size_t first = v.size() - 8;  // of the adapter's matrices
     const auto linear = [&](size_t i) {
-      return LinearLora{v[kKeptTensors + 2 * i], v[kKeptTensors + 2 * i + 1]};
+      return LinearLora{v[first + 2 * i], v[first + 2 * i + 1]};
     };
     const LayerLora lora{linear(0), linear(1), linear(2), linear(3)};
+    const TreePass& pass = *call->pass;
+    const LayerWeights weights = call->weights();
+    Kept kept;
+    if (pass.recompute_activations) {
+      l2a::forward(v[0], pass, weights, lora, kept);
+    } else {
+      kept = unpack(v);
+    }
     LayerLora g;
-    const auto grad_x =
-        l2a::backward(grads[0].contiguous(), *call->pass, call->weights(), lora, unpack(v), g);
+    const auto grad_x = l2a::backward(grads[0].contiguous(), pass, weights, lora, kept, g);
     return {grad_x,         {},
             g.qkv.a_ri,     g.qkv.b_or,
             g.output.a_ri,  g.output.b_or,

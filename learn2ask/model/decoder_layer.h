@@ -53,6 +53,7 @@ at::Tensor after_attention(const at::Tensor& x_nd, const at::Tensor& attended_no
 // What the layers of one pass that see alike share: all, or those with a window.
 struct TreePass {
   TransformerConfig config;
+  bool recompute_activations = false;  // ModelOptions'
   std::vector<AttentionTask> tasks;
   RotaryTable rotary;
 };

@@ -136,22 +136,28 @@ MemoryPlan plan_memory(const TransformerConfig& c, const MemoryPlanOptions& opti
   // log-sums, the residual stream in between, gate and up, x A' of each linear layer.
   const double kept = w.width + (c.qk_norm ? w.qkv() : 0) + w.qkv() + w.q + w.width + 2 * w.mlp +
                       (c.post_norms ? 2 * w.width : 0) + 7 * rank;
-  plan.kept_token = layers * (number * kept + kFloat * static_cast<double>(c.heads));
+  const double kept_by_layer = number * kept + kFloat * static_cast<double>(c.heads);
+  const bool again = options.model.recompute_activations;
+  plan.kept_token = layers * (again ? number * w.width : kept_by_layer);
   // Of the MLP's backward pass: gradients of gate and up, of what they make, and of its input and
   // output.
-  plan.working_token = number * (3 * w.mlp + 3 * w.width);
+  plan.working_token = number * (3 * w.mlp + 3 * w.width) + (again ? kept_by_layer : 0);
   plan.cached_token = number * layers * 2 * w.kv;
   return plan;
 }
 
+double MemoryPlan::at_work(int64_t tokens) const {
+  return std::max(head, static_cast<double>(tokens) * working_token);
+}
+
 double MemoryPlan::training(int64_t tokens) const {
-  const auto n = static_cast<double>(tokens);
-  return weights() + adapter + optimizer + n * kept_token + std::max(head, n * working_token);
+  return weights() + adapter + optimizer + static_cast<double>(tokens) * kept_token +
+         at_work(tokens);
 }
 
 double MemoryPlan::rollout(int64_t pass_tokens, int64_t cached_tokens) const {
   return weights() + adapter + static_cast<double>(cached_tokens) * cached_token +
-         std::max(head, static_cast<double>(pass_tokens) * working_token);
+         at_work(pass_tokens);
 }
 
 }  // namespace l2a

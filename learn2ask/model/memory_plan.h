@@ -31,6 +31,8 @@ struct MemoryPlan {
   double cached_token = 0;  // keys and values of a token in a rollout
 
   double weights() const { return embedding + layers + widened_layer + int8; }
+  // The most that a tree of so many tokens needs beside what it keeps, in a layer or in the head.
+  double at_work(int64_t tokens) const;
   // The most that a forward and backward pass over a tree of so many tokens holds.
   double training(int64_t tokens) const;
   // The most that prefilling trees of `pass_tokens` each and decoding on them holds.

@@ -52,13 +52,16 @@ struct Case {
   ComputeType compute;
   bool all_parts;
   size_t tokens;
+  bool recompute = false;
 };
 
 class PlannedPass : public ::testing::TestWithParam<Case> {};
 
 TEST_P(PlannedPass, TakesWhatTheAllocatorIsAskedFor) {
   const TransformerConfig c = shape(GetParam().all_parts);
-  const ModelOptions options{.compute = GetParam().compute, .device = "cpu"};
+  const ModelOptions options{.compute = GetParam().compute,
+                             .device = "cpu",
+                             .recompute_activations = GetParam().recompute};
   const Transformer model = Transformer::random(c, options, 1);
   const LoraAdapter adapter = random_adapter(c, {.rank = 8, .alpha = 16}, 2);
   Rng rng(3);
@@ -92,7 +95,9 @@ INSTANTIATE_TEST_SUITE_P(Shapes, PlannedPass,
                          ::testing::Values(Case{ComputeType::kBfloat16, false, 700},
                                            Case{ComputeType::kFloat32, false, 700},
                                            Case{ComputeType::kBfloat16, true, 700},
-                                           Case{ComputeType::kBfloat16, false, 2500}));
+                                           Case{ComputeType::kBfloat16, false, 2500},
+                                           Case{ComputeType::kBfloat16, false, 2500, true},
+                                           Case{ComputeType::kFloat32, true, 700, true}));
 
 TEST(MemoryPlan, CountsTheWeightsThatAModelHolds) {
   for (const bool all_parts : {false, true}) {

@@ -11,7 +11,8 @@ namespace {
 // By layer: what those that see everything share, and those with a window.
 std::vector<std::shared_ptr<const TreePass>> make_passes(const TransformerConfig& config,
                                                          const TokenTree& tree,
-                                                         bool batch_invariant, at::Device device) {
+                                                         const ModelOptions& options,
+                                                         at::Device device) {
   const std::vector<int64_t> positions = token_positions(tree);
   for (const int64_t position : positions) {
     check(position < config.max_positions, "transformer: row longer than the model's positions");
@@ -19,7 +20,8 @@ std::vector<std::shared_ptr<const TreePass>> make_passes(const TransformerConfig
   const auto position_n = at::tensor(positions).to(device);
   const auto make = [&](int64_t window, const RotaryConfig& rotary) {
     return std::make_shared<const TreePass>(TreePass{
-        config, plan_attention(tree, {.window = window, .join_siblings = !batch_invariant}),
+        config, options.recompute_activations,
+        plan_attention(tree, {.window = window, .join_siblings = !options.batch_invariant}),
         rotary_table(position_n, rotary, config.head_dim)});
   };
   std::shared_ptr<const TreePass> full, local;
@@ -52,7 +54,7 @@ at::Tensor embed(const at::Tensor& embedding_vd, std::span<const int32_t> ids, d
 at::Tensor Transformer::hidden(const TokenTree& tree, const LoraAdapter* adapter) const {
   const at::Device device = weights_->embedding_vd.device();
   const std::vector<LayerLora> lora = fuse_adapter(adapter, device);
-  const auto passes = make_passes(config_, tree, options_.batch_invariant, device);
+  const auto passes = make_passes(config_, tree, options_, device);
   at::Tensor x_nd = embed(weights_->embedding_vd, tree.ids, config_.embedding_scale);
   for (size_t i = 0; i < weights_->layers.size(); ++i) {
     x_nd = decoder_layer(x_nd, passes[i], weights_->layers[i], adapter ? &lora[i] : nullptr);
@@ -75,7 +77,7 @@ TreeCache Transformer::prefill(TokenTree tree, const LoraAdapter* adapter) const
   const torch::NoGradGuard no_grad;
   const at::Device device = weights_->embedding_vd.device();
   const std::vector<LayerLora> lora = fuse_adapter(adapter, device);
-  const auto passes = make_passes(config_, tree, options_.batch_invariant, device);
+  const auto passes = make_passes(config_, tree, options_, device);
   const std::vector<FrozenLayer>& layers = weights_->generating_layers;
   TreeCache cache;
   at::Tensor x_nd = embed(weights_->embedding_vd, tree.ids, config_.embedding_scale);

@@ -27,6 +27,9 @@ struct ModelOptions {
   // The layers' matrices stay in the file's element types, mapped, and are widened one layer at a
   // time whenever a pass comes to it. Same values; each pass, and each token decoded, pays for it.
   bool keep_quantized = false;
+  // What a layer computes on the way is not kept for its backward pass but computed again there,
+  // from its input: same bits, a third more time, a fraction of the memory.
+  bool recompute_activations = false;
   // Forward passes give a token the same bits whatever else is in the batch and on any number of
   // threads. On the CPU only.
   bool batch_invariant = false;

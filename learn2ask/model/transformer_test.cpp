@@ -165,6 +165,23 @@ TEST(Transformer, TheSameInputGivesTheSameBits) {
   }
 }
 
+TEST(Transformer, ActivationsComputedAgainGiveTheSameBits) {
+  for (const TransformerConfig& config : {tiny_config(6, 3), with_all_parts(tiny_config(6, 3))}) {
+    for (const ComputeType compute : {ComputeType::kFloat32, ComputeType::kBfloat16}) {
+      const auto of = [&](bool again) {
+        const Transformer model = Transformer::random(
+            config, {.compute = compute, .device = "cpu", .recompute_activations = again}, 47);
+        const LoraAdapter adapter = random_adapter(config, {.rank = 4, .alpha = 8}, 48);
+        Rng rng(49);
+        const Rows rows = random_rows(rng, 20, 60, 101);
+        return gradients(adapter, tree_loss(model, adapter, rows));
+      };
+      const auto kept = of(false), again = of(true);
+      for (size_t i = 0; i < kept.size(); ++i) ASSERT_TRUE(at::equal(kept[i], again[i]));
+    }
+  }
+}
+
 // bfloat16 keeps 8 bits of a number: the gradient stays within a few of its ulps.
 class Bfloat16 : public ::testing::TestWithParam<TransformerConfig> {};
 

@@ -38,6 +38,10 @@ at::Tensor in_double(const at::Tensor& reward_pg, const at::Tensor& scored_pg, A
       return centred_pg * count_p1 / (count_p1 - 1).clamp_min(1);
     case Advantage::kBatchStd:
       return centred_pg / (batch_deviation(centred_pg, count_p1) + kEpsilon);
+    case Advantage::kBest: {
+      const auto best_p1 = centred_pg.amax(1, /*keepdim=*/true);
+      return (centred_pg.eq(best_p1) & best_p1.gt(0) & scored_pg).to(at::kDouble);
+    }
   }
   return centred_pg;
 }

@@ -21,6 +21,8 @@ enum class Advantage {
   kLeaveOneOut,  // r - mean of the others of the group (RLOO, arXiv 2402.14740, eq. 7)
   kBatchStd,     // r - mean of the group, / std of that over all groups (REINFORCE++-baseline,
                  // arXiv 2501.03262)
+  kBest,         // 1 for the group's best unless all are, 0 for the others: with REINFORCE,
+                 // rejection-sampling fine-tuning (RAFT, arXiv 2304.06767)
 };
 
 // float32 [p, g].

@@ -124,6 +124,25 @@ TEST(GroupAdvantages, LeaveOneOutComparesWithTheMeanOfTheOthers) {
   }
 }
 
+TEST(GroupAdvantages, TheBestAreThoseWithTheHighestReward) {
+  Rng rng(11);
+  for (int trial = 0; trial < 100; ++trial) {
+    Rewards r = random_rewards(rng, 3, 6);
+    r.reward_pg = (r.reward_pg / 2).round();  // so that some are alike
+    const auto advantage_pg = group_advantages(r.reward_pg, r.scored_pg, Advantage::kBest);
+    for (int64_t p = 0; p < 3; ++p) {
+      const auto scored = scored_of(r, p);
+      double best = -1, worst = 9;
+      for (const auto& [g, reward] : scored) {
+        best = std::max(best, reward), worst = std::min(worst, reward);
+      }
+      auto expected_g = torch::zeros({6});
+      for (const auto& [g, reward] : scored) expected_g[g] = reward == best && best > worst;
+      EXPECT_TRUE(at::equal(advantage_pg[p], expected_g));
+    }
+  }
+}
+
 // The deviation of numbers over all groups.
 double deviation(const std::vector<double>& values) {
   double squares = 0;

@@ -70,9 +70,10 @@ struct GrpoOptions {
     v("temperature", temperature, Range{0.01, 10}, "of sampling");
     v("max_reply_tokens", max_reply_tokens, Range{1, 4096}, "replies are cut there");
     v.choice(
-        "advantage", advantage, {"std", "mean", "leave_one_out", "batch", "parts"},
+        "advantage", advantage, {"std", "mean", "leave_one_out", "batch", "best", "parts"},
         "rewards minus the group's mean, divided by its deviation (std), by nothing, or by the "
-        "step's (batch); minus the others' mean; each part of the reward by itself");
+        "step's (batch); minus the others' mean; the best alone; each part of the reward by "
+        "itself");
     v.choice("credit", credit, {"reply", "parts"},
              "advantages go to all tokens; parts: the stop decision's to the first only");
     v.group("parts", parts);

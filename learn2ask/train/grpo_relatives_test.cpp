@@ -30,6 +30,8 @@ const std::map<std::string, Change> kAlgorithms = {
        o.loss.normalise = "constant", o.loss.kl_weight = 0.01;
        o.loss.kl = "k1", o.loss.kl_in = "reward";
      }},
+    {"rejection sampling",
+     [](GrpoOptions& o) { o.advantage = "best", o.loss.objective = "reinforce"; }},
     {"dr_grpo", [](GrpoOptions& o) { o.advantage = "mean", o.loss.normalise = "constant"; }},
     {"dapo",
      [](GrpoOptions& o) {

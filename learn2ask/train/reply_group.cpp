@@ -66,8 +66,9 @@ Advantage advantage_kind(const std::string& name) {
   if (name == "std") return Advantage::kGroupStd;
   if (name == "mean") return Advantage::kGroupMean;
   if (name == "leave_one_out") return Advantage::kLeaveOneOut;
-  check(name == "batch", "set_advantages: unknown kind");
-  return Advantage::kBatchStd;
+  if (name == "batch") return Advantage::kBatchStd;
+  check(name == "best", "set_advantages: unknown kind");
+  return Advantage::kBest;
 }
 
 // Of a reply's tokens, and of its first one.
