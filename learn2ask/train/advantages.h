@@ -18,7 +18,7 @@ namespace l2a {
 enum class Advantage {
   kGroupStd,     // (r - mean) / std of the group (GRPO, arXiv 2402.03300)
   kGroupMean,    // r - mean of the group (Dr. GRPO, arXiv 2503.20783)
-  kLeaveOneOut,  // r - mean of the others of the group (RLOO, arXiv 2402.14740, eq. 7)
+  kLeaveOneOut,  // r - mean of the others of the group (RLOO, arXiv 2402.14740)
   kBatchStd,     // r - mean of the group, / std of that over all groups (REINFORCE++-baseline,
                  // arXiv 2501.03262)
   kBest,         // 1 for the group's best unless all are, 0 for the others: with REINFORCE,
@@ -34,7 +34,7 @@ struct RewardPart {
   double weight = 1;
 };
 // Each part compared by itself, as kGroupStd does, so that none drowns another; their weighted sum
-// divided by its std over all groups; float32 [p, g]. GDPO, arXiv 2601.05242, eq. 4 to 6 (its batch
+// divided by its std over all groups; float32 [p, g]. GDPO, arXiv 2601.05242 (its batch
 // mean is 0 here: every group's is).
 at::Tensor gdpo_advantages(std::span<const RewardPart> parts, const at::Tensor& scored_pg);
 

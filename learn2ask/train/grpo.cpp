@@ -58,9 +58,8 @@ double evaluate_greedy(std::span<const LabelledSession* const> sessions, const T
 void check_options(const GrpoOptions& options, ReplyFormat format) {
   if (options.loss.objective == "reinforce" && options.inner_epochs * options.minibatches > 1) {
     fail_input(
-        "train grpo: loss.objective: reinforce is the gradient of the policy that sampled: it "
-        "takes "
-        "inner_epochs: 1 and minibatches: 1 (or another objective)");
+        "train grpo: loss.objective: reinforce is the gradient of the policy that sampled (set "
+        "inner_epochs: 1 and minibatches: 1, or another objective)");
   }
   if (options.credit == "parts" && format != ReplyFormat::kPlain) {
     fail_input(
@@ -68,7 +67,7 @@ void check_options(const GrpoOptions& options, ReplyFormat format) {
         "it at reply, or set policy.reply_format=plain)");
   }
   if (options.overlong_buffer > options.max_reply_tokens) {
-    fail_input("train grpo: overlong_buffer: larger than max_reply_tokens");
+    fail_input("train grpo: overlong_buffer: larger than max_reply_tokens (set it to less)");
   }
 }
 
