@@ -244,14 +244,18 @@ void multiply(const Int8Rows& x, const Int8Matrix& w, const at::Tensor& added, I
   const T* const add = added.defined() ? added.const_data_ptr<T>() : nullptr;
   const int64_t add_row = added.defined() && added.dim() == 2 ? w.outputs : 0;
   T* const y = y_no.data_ptr<T>();
+  // Taken once: a tensor checks itself each time it is asked.
+  const int8_t* const numbers = x.numbers.const_data_ptr<int8_t>();
+  const float* const scales = x.scales.const_data_ptr<float>();
+  const int32_t* const sums = x.sums.const_data_ptr<int32_t>();
+  const uint8_t* const w_numbers = w.numbers.const_data_ptr<uint8_t>();
+  const float* const w_scales = w.scales.const_data_ptr<float>();
   const auto run = [&](int64_t token, int64_t tokens, int64_t panel) {
     std::array<float, kTileTokens * kPanel> out;
     multiply(kernel,
-             {x.numbers.const_data_ptr<int8_t>() + token * x.groups * kGroup,
-              x.scales.const_data_ptr<float>() + token * x.groups,
-              x.sums.const_data_ptr<int32_t>() + token * x.groups,
-              w.numbers.const_data_ptr<uint8_t>() + panel * x.groups * kGroupBytes,
-              w.scales.const_data_ptr<float>() + panel * x.groups * kPanel, x.groups, out.data()},
+             {numbers + token * x.groups * kGroup, scales + token * x.groups,
+              sums + token * x.groups, w_numbers + panel * x.groups * kGroupBytes,
+              w_scales + panel * x.groups * kPanel, x.groups, out.data()},
              tokens);
     const int64_t first = panel * kPanel, count = std::min(kPanel, w.outputs - first);
     for (int64_t i = 0; i < tokens; ++i) {
