@@ -3,6 +3,7 @@
 //
 // usage: generation_accuracy_bench MODEL DIALOGUES.jsonl THREADS
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -18,6 +19,7 @@
 #include "cli/model_files.h"
 #include "cli/openai_dialogue.h"
 #include "model/decode_batch.h"
+#include "run_bench.h"
 
 namespace l2a {
 namespace {
@@ -78,6 +80,7 @@ int run(int argc, char** argv) {
     const auto dialogue = dialogue_from_json(line);
     if (!dialogue) return dialogue.error();
     const auto ids = chat.context_ids(dialogue->system, dialogue->turns);
+    if (ids.size() <= kPrefix) return Error{ErrorCode::kInvalidInput, "dialogue: too short"};
     const auto next = at::tensor(at::ArrayRef<int32_t>(ids), at::kLong).slice(0, kPrefix);
     const auto log_p = decoded(exact, ids);
     add(log_p, log_p, next, of_exact);
@@ -96,11 +99,4 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace l2a
 
-int main(int argc, char** argv) {
-  try {
-    return l2a::run(argc, argv);
-  } catch (const l2a::Failure& e) {
-    std::fprintf(stderr, "error: %s\n", e.error.message.c_str());
-    return 1;
-  }
-}
+int main(int argc, char** argv) { return l2a::run_bench(l2a::run, argc, argv); }

@@ -4,7 +4,7 @@ Q4_0 that stay in the file, beside what `model plan` counts.
 usage: memory_peak.py --program build/release/bin/learn2ask --labels LABELS.jsonl [--layers 28] [--folder DIR]
 
 LABELS are labelled sessions (`learn2ask label`), all of which make the step. The model has the shape of Qwen2.5-7B,
-or fewer of its layers; it takes 4.6 GB in DIR. Anonymous memory is what must fit; pages of the mapped file
+or fewer of its layers; it takes 4.3 GB in DIR. Anonymous memory is what must fit; pages of the mapped file
 come and go.
 """
 import argparse

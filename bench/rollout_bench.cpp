@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -23,6 +24,7 @@
 #include "cli/openai_dialogue.h"
 #include "model/decode_batch.h"
 #include "rollout/sampler.h"
+#include "run_bench.h"
 
 namespace l2a {
 namespace {
@@ -95,6 +97,9 @@ int run(int argc, char** argv) {
   const std::string_view way = argc > 7 ? argv[7] : "";
   options.batch_invariant = way == "batch_invariant";
   options.int8_generation = way == "int8";
+  if (argc > 7 && !options.batch_invariant && !options.int8_generation) {
+    fail_input("rollout_bench: " + std::string(way) + ": expected batch_invariant or int8");
+  }
   const Transformer model = Transformer::load(files, options);
   const BpeTokenizer tokenizer = load_tokenizer(files);
   const ChatTemplate chat = load_chat_template(files, tokenizer);
@@ -111,7 +116,7 @@ int run(int argc, char** argv) {
   getrusage(RUSAGE_SELF, &usage);
   std::printf("%s\n", dump_json({{"load_seconds", load_seconds},
                                  {"seconds", seconds},
-                                 {"peak_mb", static_cast<double>(usage.ru_maxrss) / 1024}})
+                                 {"peak_mib", static_cast<double>(usage.ru_maxrss) / 1024}})
                           .c_str());
   return 0;
 }
@@ -119,11 +124,4 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace l2a
 
-int main(int argc, char** argv) {
-  try {
-    return l2a::run(argc, argv);
-  } catch (const l2a::Failure& e) {
-    std::fprintf(stderr, "error: %s\n", e.error.message.c_str());
-    return 1;
-  }
-}
+int main(int argc, char** argv) { return l2a::run_bench(l2a::run, argc, argv); }

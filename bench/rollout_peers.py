@@ -61,7 +61,7 @@ def write_gguf(source, kind, path):
 
 def report(load_seconds, seconds):
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"load_seconds": load_seconds, "seconds": seconds, "peak_mb": peak}))
+    print(json.dumps({"load_seconds": load_seconds, "seconds": seconds, "peak_mib": peak}))
 
 
 def run_llama(job):
@@ -205,7 +205,7 @@ class Bench:
             rate = statistics.median(measured)
             spread = f"{min(measured):.0f}-{max(measured):.0f}"
             print(f"{name:38}{rate:9.0f} {spread:>15} {bf16 / rate:7.2f}x {int8 / rate:7.2f}x "
-                  f"{last[name]['load_seconds']:6.2f}s {last[name]['peak_mb']:5.0f} MB", flush=True)
+                  f"{last[name]['load_seconds']:6.2f}s {last[name]['peak_mib']:5.0f} MiB", flush=True)
 
 
 def main():

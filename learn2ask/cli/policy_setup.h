@@ -39,7 +39,7 @@ struct PolicyOptions {
     v("keep_quantized", keep_quantized,
       "widen the layers' weights from the file for each pass: the memory of the file, slower");
     v("recompute_activations", recompute_activations,
-      "training computes a layer again for its backward pass: less memory, a third slower");
+      "training computes a layer again for its backward pass: less memory, 1.4 times the time");
     v("int8_generation", int8_generation,
       "sample replies in eight bits: faster, nearly the same; what trains and scores them is exact "
       "(on the CPU)");

@@ -28,7 +28,7 @@ struct ModelOptions {
   // time whenever a pass comes to it. Same values; each pass, and each token decoded, pays for it.
   bool keep_quantized = false;
   // What a layer computes on the way is not kept for its backward pass but computed again there,
-  // from its input: same bits, a third more time, a fraction of the memory.
+  // from its input: same bits, less memory, more time (docs/formats/models.md).
   bool recompute_activations = false;
   // Forward passes give a token the same bits whatever else is in the batch and on any number of
   // threads. On the CPU only.

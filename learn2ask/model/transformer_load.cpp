@@ -39,6 +39,7 @@ void require_cpu(const ModelOptions& options, const char* setting) {
 }
 
 Products products_of(const ModelOptions& options) {
+  if (options.int8_generation) require_cpu(options, "int8_generation");
   if (!options.batch_invariant) return Products::kOfLibrary;
   require_cpu(options, "deterministic: batch_invariant");
   return Products::kBatchInvariant;
@@ -218,9 +219,7 @@ void add_layer(const LayerWeights& layer, FrozenLayer again, const ModelOptions&
 }
 
 FrozenMatrix generating_head(const at::Tensor& head_vd, const ModelOptions& options) {
-  if (!options.int8_generation) return {head_vd};
-  require_cpu(options, "int8_generation");
-  return {{}, to_int8(head_vd)};
+  return options.int8_generation ? FrozenMatrix{{}, to_int8(head_vd)} : FrozenMatrix{head_vd};
 }
 
 // Reads every tensor once, whether it is kept or not: what is wrong with one is said here.

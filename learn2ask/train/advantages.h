@@ -34,8 +34,8 @@ struct RewardPart {
   double weight = 1;
 };
 // Each part compared by itself, as kGroupStd does, so that none drowns another; their weighted sum
-// divided by its std over all groups; float32 [p, g]. GDPO, arXiv 2601.05242 (its batch
-// mean is 0 here: every group's is).
+// divided by its std over all groups; float32 [p, g]. GDPO, arXiv 2601.05242 (its batch mean is 0
+// here: every group's is).
 at::Tensor gdpo_advantages(std::span<const RewardPart> parts, const at::Tensor& scored_pg);
 
 // bool [p]: the group's advantages are all exactly 0, so it teaches nothing.

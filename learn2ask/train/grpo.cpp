@@ -61,6 +61,11 @@ void check_options(const GrpoOptions& options, ReplyFormat format) {
         "train grpo: loss.objective: reinforce is the gradient of the policy that sampled (set "
         "inner_epochs: 1 and minibatches: 1, or another objective)");
   }
+  if (options.credit == "parts" && options.advantage == "parts") {
+    fail_input(
+        "train grpo: credit: parts and advantage: parts take the reward apart in two ways (set one "
+        "of them to something else)");
+  }
   if (options.credit == "parts" && format != ReplyFormat::kPlain) {
     fail_input(
         "train grpo: credit: parts is for plain replies, whose first token stops or goes on (leave "

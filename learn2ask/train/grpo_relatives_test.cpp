@@ -77,13 +77,8 @@ TEST_F(GrpoRelatives, AllLearn) {
     options.optimizer.lr = 0.03;
     change(options);
     train_grpo(setup, testing::labelled_sessions(4), {}, reward_parts, options, adapter);
-    const auto metrics = lines_of(setup.directory / "metrics.jsonl");
-    const auto mean = [&](size_t from) {
-      double sum = 0;
-      for (size_t i = from; i < from + 5; ++i) sum += metrics.at(i)["reward"].get<double>();
-      return sum / 5;
-    };
-    EXPECT_GT(mean(45), 1.5 * mean(0)) << name << ": " << mean(0);
+    const double first = mean_reward_of_five(0), last = mean_reward_of_five(45);
+    EXPECT_GT(last, 1.5 * first) << name << ": " << first;
   }
 }
 
@@ -166,6 +161,29 @@ TEST_F(GrpoRelatives, DynamicSamplingGoesOnUntilABatchOfGroupsHasVariance) {
     EXPECT_LE(seldom[i]["groups"].get<double>(), wanted + 8) << "two sessions more";
   }
   EXPECT_TRUE(fell_short);
+}
+
+TEST_F(GrpoRelatives, DynamicSamplingAsksAGraderThatIsDownNoFurther) {
+  GrpoOptions options = small_options();
+  options.dynamic_rounds = 5;
+  auto adapter = testing::tiny_adapter(tiny);
+  size_t calls = 0;
+  const auto down = [&](std::span<const RewardRequest> requests) {
+    ++calls;
+    return std::vector<RewardResult>(requests.size(), {.reward = std::nullopt, .note = "down"});
+  };
+  EXPECT_THROW(train_grpo(setup, testing::labelled_sessions(12), {}, down, options, adapter),
+               Failure);
+  EXPECT_EQ(calls, 1u);
+}
+
+TEST_F(GrpoRelatives, RewardsAreTakenApartInOneWay) {
+  auto adapter = testing::tiny_adapter(tiny);
+  GrpoOptions options = small_options();
+  options.credit = options.advantage = "parts";
+  EXPECT_THROW(
+      train_grpo(setup, testing::labelled_sessions(4), {}, reward_low_bytes, options, adapter),
+      Failure);
 }
 
 TEST_F(GrpoRelatives, CreditByPartsIsForPlainReplies) {

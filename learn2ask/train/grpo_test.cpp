@@ -32,14 +32,8 @@ TEST_F(GrpoTest, MeanRewardRisesClearly) {
     options.optimizer.lr = 0.03;
     options.loop.seed = seed;
     train_grpo(setup, testing::labelled_sessions(4), {}, reward_low_bytes, options, adapter);
-    const auto metrics = lines_of(setup.directory / "metrics.jsonl");
-    const auto mean = [&](size_t from) {
-      double sum = 0;
-      for (size_t i = from; i < from + 5; ++i) sum += metrics.at(i)["reward"].get<double>();
-      return sum / 5;
-    };
-    EXPECT_LT(mean(0), 0.3);
-    EXPECT_GT(mean(55), 2 * mean(0));
+    EXPECT_LT(mean_reward_of_five(0), 0.3);
+    EXPECT_GT(mean_reward_of_five(55), 2 * mean_reward_of_five(0));
   }
 }
 

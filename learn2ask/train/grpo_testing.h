@@ -49,6 +49,14 @@ class GrpoTest : public ::testing::Test {
     return groups;
   }
 
+  // Of the run's steps `from` and the four after it.
+  double mean_reward_of_five(size_t from) const {
+    const auto metrics = lines_of(setup.directory / "metrics.jsonl");
+    double sum = 0;
+    for (size_t i = from; i < from + 5; ++i) sum += metrics.at(i)["reward"].get<double>();
+    return sum / 5;
+  }
+
   const TemporaryDirectory directory;
   const TinyChat tiny;
   TrainerSetup setup = tiny_setup(tiny, directory.path);

@@ -25,6 +25,13 @@ std::vector<size_t> session_order(size_t sessions, const GrpoOptions& options, i
   return order;
 }
 
+bool has_scored(const std::vector<ReplyGroup>& groups) {
+  return std::any_of(groups.begin(), groups.end(), [](const ReplyGroup& group) {
+    return std::any_of(group.results.begin(), group.results.end(),
+                       [](const RewardResult& result) { return result.reward.has_value(); });
+  });
+}
+
 }  // namespace
 
 StepGroups collect_groups(std::span<const LabelledSession* const> sessions, int64_t step,
@@ -35,7 +42,8 @@ StepGroups collect_groups(std::span<const LabelledSession* const> sessions, int6
   const auto batch = static_cast<size_t>(options.sessions_per_step);
   StepGroups out;
   size_t wanted = 0, varied = 0;
-  for (size_t begin = 0; begin < order.size(); begin += batch) {
+  bool scored = true;  // a reply of the last round: a grader that is down is asked no further
+  for (size_t begin = 0; begin < order.size() && scored; begin += batch) {
     std::vector<const LabelledSession*> chosen;
     for (size_t i = begin; i < std::min(begin + batch, order.size()); ++i) {
       chosen.push_back(sessions[order[i]]);
@@ -52,6 +60,7 @@ StepGroups collect_groups(std::span<const LabelledSession* const> sessions, int6
     grade_groups(groups, reward);
     out.seconds.grading += watch.lap();
 
+    scored = has_scored(groups);
     varied += static_cast<size_t>(
         std::count_if(groups.begin(), groups.end(),
                       [&](const ReplyGroup& group) { return has_variance(group, options); }));

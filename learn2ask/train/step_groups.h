@@ -19,7 +19,8 @@ struct StepGroups {
 
 // Those of the batch of sessions that is due at `step`; with options.dynamic_rounds also of other
 // sessions, a batch at a time, until as many groups have variance as the first batch has groups, or
-// the rounds or sessions end. Which sessions and replies depends on (seed, step) and the adapter.
+// the rounds or sessions end, or a round has no reply that could be graded. Which sessions and
+// replies depends on (seed, step) and the adapter.
 StepGroups collect_groups(std::span<const LabelledSession* const> sessions, int64_t step,
                           const TrainerSetup& setup, const RewardFn& reward,
                           const GrpoOptions& options, const LoraAdapter& adapter);
