@@ -92,8 +92,23 @@ at::Tensor cpu_gradient(const at::Tensor& logits_cv, double scale, const Chunk& 
   return logits_cv;
 }
 
+// Of logits, which may be overwritten: their gradient.
+at::Tensor logit_gradients(const at::Tensor& logits_cv, double scale, const Chunk& chunk,
+                           const at::Tensor& by_log_prob_c, const at::Tensor& by_entropy_c,
+                           double softcap) {
+  const auto slope = softcap > 0 ? 1 - (logits_cv / softcap).square() : at::Tensor();
+  const auto gradient = !logits_cv.is_cpu()                     ? composed_gradient
+                        : logits_cv.scalar_type() == at::kFloat ? cpu_gradient<float>
+                                                                : cpu_gradient<BFloat16>;
+  const auto by_logits = gradient(logits_cv, scale, chunk, by_log_prob_c, by_entropy_c);
+  return slope.defined() ? by_logits * slope : by_logits;
+}
+
+// `unit_nd`: where the gradient of each row's log p by its hidden state goes; none is wanted when
+// it is undefined.
 Statistics forward(const at::Tensor& hidden_nd, const at::Tensor& weight_vd,
-                   const at::Tensor& target_n, double temperature, const HeadMath& math) {
+                   const at::Tensor& target_n, double temperature, const HeadMath& math,
+                   const at::Tensor& unit_nd) {
   const int64_t n = hidden_nd.size(0);
   const auto options = hidden_nd.options().dtype(at::kFloat);
   Statistics all{at::empty({n}, options), at::empty({n}, options), at::empty({n}, options)};
@@ -108,10 +123,18 @@ Statistics forward(const at::Tensor& hidden_nd, const at::Tensor& weight_vd,
     } else {
       cpu_statistics<BFloat16>(logits, 1 / temperature, chunk);
     }
+    if (!unit_nd.defined()) continue;
+    const auto one = at::ones({end - begin}, options);
+    auto out = unit_nd.slice(0, begin, end);
+    at::mm_out(
+        out,
+        logit_gradients(logits, 1 / temperature, chunk, one, at::zeros_like(one), math.softcap),
+        weight_vd);
   }
   return all;
 }
 
+// With the logits computed again.
 at::Tensor backward(const at::Tensor& grad_log_prob_n, const at::Tensor& grad_entropy_n,
                     const at::Tensor& hidden_nd, const at::Tensor& weight_vd,
                     const at::Tensor& target_n, const Statistics& all, double temperature,
@@ -119,42 +142,48 @@ at::Tensor backward(const at::Tensor& grad_log_prob_n, const at::Tensor& grad_en
   auto grad_nd = at::empty_like(hidden_nd);
   for (int64_t begin = 0; begin < hidden_nd.size(0); begin += kHeadChunkRows) {
     const int64_t end = std::min(begin + kHeadChunkRows, hidden_nd.size(0));
-    const Chunk chunk = slice(target_n, all, begin, end);
-    const auto by_log_prob = grad_log_prob_n.slice(0, begin, end);
-    const auto by_entropy = grad_entropy_n.slice(0, begin, end);
     const auto logits = head_logits(hidden_nd.slice(0, begin, end), {weight_vd}, math);
-    const auto slope = math.softcap > 0 ? 1 - (logits / math.softcap).square() : at::Tensor();
-    const auto gradient = !logits.is_cpu()                     ? composed_gradient
-                          : logits.scalar_type() == at::kFloat ? cpu_gradient<float>
-                                                               : cpu_gradient<BFloat16>;
     auto out = grad_nd.slice(0, begin, end);
-    auto by_logits = gradient(logits, 1 / temperature, chunk, by_log_prob, by_entropy);
-    if (slope.defined()) by_logits = by_logits * slope;
-    at::mm_out(out, by_logits, weight_vd);
+    at::mm_out(out,
+               logit_gradients(logits, 1 / temperature, slice(target_n, all, begin, end),
+                               grad_log_prob_n.slice(0, begin, end),
+                               grad_entropy_n.slice(0, begin, end), math.softcap),
+               weight_vd);
   }
   return grad_nd;
 }
 
+// A row's gradient by its hidden state is its log p's, times a number that the loss decides: it is
+// computed in the forward pass, while the logits are there. Only where the loss is of the entropy
+// too are they computed a second time.
 struct FusedHead : torch::autograd::Function<FusedHead> {
   static variable_list forward(AutogradContext* context, const at::Tensor& hidden,
                                const at::Tensor& weight, const at::Tensor& target,
                                double temperature, const HeadMath& math) {
-    const Statistics s = l2a::forward(hidden, weight, target, temperature, math);
-    context->save_for_backward({hidden, weight, target, s.lse, s.entropy});
+    const auto unit = at::empty_like(hidden);
+    const Statistics s = l2a::forward(hidden, weight, target, temperature, math, unit);
+    context->save_for_backward({hidden, weight, target, s.lse, s.entropy, unit});
     context->saved_data["temperature"] = temperature;
     context->saved_data["softcap"] = math.softcap;
     context->saved_data["products"] = static_cast<int64_t>(math.products);
+    context->set_materialize_grads(false);
     return {s.log_prob, s.entropy};
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
     const variable_list v = context->get_saved_variables();
+    const auto &by_log_prob = grads[0], &by_entropy = grads[1];
+    if (!by_entropy.defined()) {
+      if (!by_log_prob.defined()) return {{}, {}, {}, {}, {}};
+      const auto grad = v[5] * by_log_prob.unsqueeze(1);  // in float32
+      return {grad.to(v[5].scalar_type()), {}, {}, {}, {}};
+    }
     const Statistics statistics{at::empty_like(v[3]), v[4], v[3]};
     const HeadMath math{context->saved_data["softcap"].toDouble(),
                         static_cast<Products>(context->saved_data["products"].toInt())};
-    const auto grad =
-        l2a::backward(grads[0].contiguous(), grads[1].contiguous(), v[0], v[1], v[2], statistics,
-                      context->saved_data["temperature"].toDouble(), math);
+    const auto by = by_log_prob.defined() ? by_log_prob.contiguous() : at::zeros_like(by_entropy);
+    const auto grad = l2a::backward(by, by_entropy.contiguous(), v[0], v[1], v[2], statistics,
+                                    context->saved_data["temperature"].toDouble(), math);
     return {grad, {}, {}, {}, {}};
   }
 };
@@ -172,7 +201,7 @@ HeadOutput fused_head(const at::Tensor& hidden_nd, const at::Tensor& weight_vd,
   check(target_n.dim() == 1 && target_n.size(0) == hidden_nd.size(0), "head: one target a row");
   check(temperature > 0, "head: temperature must be positive");
   if (!at::GradMode::is_enabled() || !hidden_nd.requires_grad()) {
-    const Statistics s = forward(hidden_nd, weight_vd, target_n, temperature, math);
+    const Statistics s = forward(hidden_nd, weight_vd, target_n, temperature, math, {});
     return {s.log_prob, s.entropy};
   }
   const variable_list out = FusedHead::apply(hidden_nd, weight_vd, target_n, temperature, math);
