@@ -1,4 +1,4 @@
-// `learn2ask train sft` and `learn2ask train grpo`.
+// `learn2ask train sft`, `train grpo` and `train dpo`.
 #include <memory>
 
 #include "cli/command.h"
@@ -37,6 +37,13 @@ void add_train_command(CLI::App& app) {
                            "Reinforce replies that reach what was still to be asked", *grpo_files);
   auto grpo_settings = Settings::add<GrpoSettings>(*grpo);
   grpo->callback([=] { train_grpo_step(grpo_settings->read<GrpoSettings>(), *grpo_files); });
+
+  auto dpo_files = std::make_shared<TrainingFiles>();
+  auto* dpo = add_trainer(*train, "dpo",
+                          "Prefer replies that earn more to those that earn less (DPO, IPO, KTO)",
+                          *dpo_files);
+  auto dpo_settings = Settings::add<DpoSettings>(*dpo);
+  dpo->callback([=] { train_dpo_step(dpo_settings->read<DpoSettings>(), *dpo_files); });
 }
 
 }  // namespace l2a

@@ -1,4 +1,4 @@
-// The two training commands as functions: what `learn2ask train` and the pipeline both call.
+// The training commands as functions: what `learn2ask train` and the pipeline both call.
 #pragma once
 
 #include <string>
@@ -8,6 +8,7 @@
 #include "cli/policy_setup.h"
 #include "cli/reward_setup.h"
 #include "model/lora.h"
+#include "train/dpo.h"
 #include "train/grpo.h"
 #include "train/sft.h"
 
@@ -41,6 +42,21 @@ struct GrpoSettings {
   }
 };
 
+struct DpoSettings {
+  PolicyOptions policy;
+  LoraOptions lora;  // where training starts without an adapter
+  RewardOptions reward;
+  DpoOptions dpo;
+
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v.group("policy", policy);
+    v.group("lora", lora);
+    v.group("reward", reward);
+    v.group("dpo", dpo);
+  }
+};
+
 struct TrainingFiles {
   std::string labels;
   std::string dev;      // labels to choose the checkpoint by; may be empty
@@ -48,10 +64,11 @@ struct TrainingFiles {
   std::string out;      // run directory
 };
 
-// Both train in `files.out`, go on there where an earlier call was killed, and leave the best
+// All train in `files.out`, go on there where an earlier call was killed, and leave the best
 // adapter in `files.out`/adapter, which is what they return. Progress goes to standard error.
 // Throw Failure.
 std::string train_sft_step(const SftSettings& settings, const TrainingFiles& files);
 std::string train_grpo_step(const GrpoSettings& settings, const TrainingFiles& files);
+std::string train_dpo_step(const DpoSettings& settings, const TrainingFiles& files);
 
 }  // namespace l2a

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/rng.h"
+#include "model/safetensors_writer.h"
 #include "weights/safetensors.h"
 
 namespace l2a {
@@ -160,20 +161,12 @@ LoraAdapter LoraAdapter::load(const fs::path& directory, const TransformerConfig
 
 void LoraAdapter::save(const fs::path& directory, const std::string& base_name) const {
   make_private_directory(directory);
-  std::vector<at::Tensor> storage;  // keeps the spans below alive
-  std::vector<StoredTensor> tensors;
-  const auto add = [&](const std::string& name, const at::Tensor& value) {
-    storage.push_back(value.detach().to(at::kCPU).contiguous());
-    const at::Tensor& kept = storage.back();
-    tensors.push_back(
-        {name, ElementType::kF32, kept.sizes().vec(),
-         std::as_bytes(std::span(kept.data_ptr<float>(), static_cast<size_t>(kept.numel())))});
-  };
+  SafetensorsWriter writer;
   for (const LoraPair& pair : pairs_) {
-    add(kPrefix + pair.module + ".lora_A.weight", pair.a_ri);
-    add(kPrefix + pair.module + ".lora_B.weight", pair.b_or);
+    writer.add(kPrefix + pair.module + ".lora_A.weight", pair.a_ri);
+    writer.add(kPrefix + pair.module + ".lora_B.weight", pair.b_or);
   }
-  write_safetensors(directory / kWeightsFile, tensors, {{"format", "pt"}});
+  writer.write(directory / kWeightsFile, {{"format", "pt"}});
   write_file_atomic(directory / kConfigFile, config_json(options_, base_name).dump(2) + "\n");
 }
 

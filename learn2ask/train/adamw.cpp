@@ -1,5 +1,6 @@
 #include "train/adamw.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <numbers>
@@ -8,6 +9,7 @@
 #include <torch/torch.h>
 
 #include "base/error.h"
+#include "model/safetensors_writer.h"
 #include "weights/safetensors.h"
 
 namespace l2a {
@@ -46,6 +48,7 @@ AdamW::AdamW(std::vector<at::Tensor> parameters, const OptimizerOptions& options
     check(p.scalar_type() == at::kFloat && p.is_leaf(), "AdamW: float32 leaf tensors only");
     mean_.push_back(at::zeros_like(p, at::TensorOptions().requires_grad(false)));
     mean_square_.push_back(at::zeros_like(p, at::TensorOptions().requires_grad(false)));
+    if (options_.average_decay > 0) average_.push_back(p.detach().clone());
   }
 }
 
@@ -63,6 +66,18 @@ void AdamW::step(double lr) {
     const auto root = mean_square_[i].sqrt().div_(std::sqrt(correction2)).add_(options_.epsilon);
     parameters_[i].addcdiv_(mean_[i], root, -lr / correction1);
   }
+  const auto t = static_cast<double>(steps_);
+  const double decay = std::min(options_.average_decay, (1 + t) / (10 + t));
+  for (size_t i = 0; i < average_.size(); ++i) average_[i].lerp_(parameters_[i], 1 - decay);
+}
+
+void AdamW::swap_average() {
+  const at::NoGradGuard no_grad;
+  for (size_t i = 0; i < average_.size(); ++i) {
+    const auto kept = parameters_[i].clone();
+    parameters_[i].copy_(average_[i]);
+    average_[i].copy_(kept);
+  }
 }
 
 void AdamW::zero_grad() {
@@ -70,21 +85,13 @@ void AdamW::zero_grad() {
 }
 
 void AdamW::save(const std::filesystem::path& path) const {
-  std::vector<at::Tensor> kept;  // holds the bytes while they are written
-  std::vector<StoredTensor> tensors;
-  const auto add = [&](const char* name, size_t i, const at::Tensor& t) {
-    kept.push_back(t.cpu().contiguous());
-    const auto* bytes = static_cast<const std::byte*>(kept.back().data_ptr());
-    tensors.push_back({.name = fmt::format("{}.{}", name, i),
-                       .type = ElementType::kF32,
-                       .shape = t.sizes().vec(),
-                       .data = {bytes, kept.back().nbytes()}});
-  };
+  SafetensorsWriter writer;
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    add("exp_avg", i, mean_[i]);
-    add("exp_avg_sq", i, mean_square_[i]);
+    writer.add(fmt::format("exp_avg.{}", i), mean_[i]);
+    writer.add(fmt::format("exp_avg_sq.{}", i), mean_square_[i]);
+    if (!average_.empty()) writer.add(fmt::format("average.{}", i), average_[i]);
   }
-  write_safetensors(path, tensors, {{"steps", std::to_string(steps_)}});
+  writer.write(path, {{"steps", std::to_string(steps_)}});
 }
 
 void AdamW::load(const std::filesystem::path& path) {
@@ -105,10 +112,12 @@ void AdamW::load(const std::filesystem::path& path) {
   };
   const auto steps = file.metadata().find("steps");
   if (steps == file.metadata().end()) refuse("'steps': missing");
-  if (file.tensors().size() != 2 * parameters_.size()) refuse("made with other parameters");
+  const size_t kinds = average_.empty() ? 2 : 3;
+  if (file.tensors().size() != kinds * parameters_.size()) refuse("made with other parameters");
   for (size_t i = 0; i < parameters_.size(); ++i) {
     read("exp_avg", i, mean_[i]);
     read("exp_avg_sq", i, mean_square_[i]);
+    if (!average_.empty()) read("average", i, average_[i]);
   }
   steps_ = std::stoll(steps->second);
 }

@@ -1,4 +1,5 @@
-// AdamW with decoupled weight decay, gradient clipping and learning rate schedules.
+// AdamW with decoupled weight decay, a moving average of the weights, gradient clipping and
+// learning rate schedules.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +21,9 @@ struct OptimizerOptions {
   double max_grad_norm = 1;  // of all parameters together
   int64_t warmup_steps = 5;  // Adam's second moment is noise in the first few steps
   std::string schedule = "cosine";
+  // After step t the average moves by 1 - min(average_decay, (1 + t) / (10 + t)): early steps count
+  // for less than they otherwise would. 0: no average.
+  double average_decay = 0;
 
   template <class Visitor>
   void visit(Visitor& v) {
@@ -32,6 +36,8 @@ struct OptimizerOptions {
     v("warmup_steps", warmup_steps, Range{0, 1e6}, "steps of linear warm-up");
     v.choice("schedule", schedule, {"constant", "linear", "cosine"},
              "of the learning rate after warm-up; linear and cosine end at 0");
+    v("average_decay", average_decay, Range{0, 0.99999},
+      "evaluate and keep a moving average of the weights with this decay; 0: the weights");
   }
 };
 
@@ -56,16 +62,22 @@ class AdamW {
   void step(double lr);
   void zero_grad();  // gradients become undefined
 
+  // Parameters take the values of their average, and the average theirs; again: as before. Nothing
+  // without average_decay.
+  void swap_average();
+
   const std::vector<at::Tensor>& parameters() const { return parameters_; }
   int64_t steps() const { return steps_; }
 
-  // safetensors, bit-exact: exp_avg.<i> and exp_avg_sq.<i>; the step count in the metadata.
+  // safetensors, bit-exact: exp_avg.<i>, exp_avg_sq.<i> and, with average_decay, average.<i>; the
+  // step count in the metadata.
   // load() throws Failure when the file is not of these parameters.
   void save(const std::filesystem::path& path) const;
   void load(const std::filesystem::path& path);
 
  private:
   std::vector<at::Tensor> parameters_, mean_, mean_square_;
+  std::vector<at::Tensor> average_;  // empty without average_decay
   OptimizerOptions options_;
   int64_t steps_ = 0;
 };

@@ -105,6 +105,42 @@ TEST(AdamW, SavedAndLoadedGoesOnBitExactly) {
             read_file(directory.path / "optimizer.safetensors"));
 }
 
+TEST(AdamW, AveragesTheWeights) {
+  const testing::TemporaryDirectory directory;
+  const auto parameters = random_parameters(6);
+  AdamW optimizer(parameters, {.average_decay = 0.4});
+  std::vector<at::Tensor> average;
+  for (const auto& p : parameters) average.push_back(p.detach().to(at::kDouble));
+  const auto expect_average = [&](const std::vector<at::Tensor>& of) {
+    for (size_t i = 0; i < of.size(); ++i) {
+      EXPECT_LT((of[i] - average[i]).abs().max().item<double>(), 1e-6);
+    }
+  };
+  for (int step = 1; step <= 12; ++step) {
+    set_gradients(parameters, step);
+    optimizer.step(0.05);
+    const double decay = std::min(0.4, (1.0 + step) / (10.0 + step));
+    for (size_t i = 0; i < average.size(); ++i) {
+      average[i] = decay * average[i] + (1 - decay) * parameters[i].detach().to(at::kDouble);
+    }
+  }
+  optimizer.save(directory.path / "optimizer.safetensors");
+  const auto before = parameters[0].detach().clone();
+  optimizer.swap_average();
+  expect_average(parameters);
+  EXPECT_FALSE(parameters[0].equal(before));
+  optimizer.swap_average();
+  EXPECT_TRUE(parameters[0].equal(before));
+
+  const auto others = random_parameters(6);
+  AdamW restored(others, {.average_decay = 0.4});
+  restored.load(directory.path / "optimizer.safetensors");
+  restored.swap_average();
+  expect_average(others);
+  AdamW without(others, {});
+  EXPECT_THROW(without.load(directory.path / "optimizer.safetensors"), Failure);
+}
+
 TEST(AdamW, RefusesTheStateOfOtherParameters) {
   const testing::TemporaryDirectory directory;
   const auto path = directory.path / "optimizer.safetensors";

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "train/grpo_testing.h"
 #include "train/grpo_update.h"
+#include "train/policy_rows.h"
 
 namespace l2a {
 namespace {
@@ -36,7 +37,7 @@ const std::map<std::string, Change> kAlgorithms = {
     {"dapo",
      [](GrpoOptions& o) {
        o.loss.clip_high = 0.28, o.loss.normalise = "token";
-       o.dynamic_rounds = 2, o.overlong_buffer = 2, o.minibatches = 2;
+       o.replies.dynamic_rounds = 2, o.overlong_buffer = 2, o.minibatches = 2;
      }},
     {"gspo",
      [](GrpoOptions& o) {
@@ -73,7 +74,7 @@ TEST_F(GrpoRelatives, AllLearn) {
     auto adapter = testing::tiny_adapter(tiny, 1);
     GrpoOptions options = small_options();
     options.steps = 50;
-    options.group_size = 8;
+    options.replies.group_size = 8;
     options.optimizer.lr = 0.03;
     change(options);
     train_grpo(setup, testing::labelled_sessions(4), {}, reward_parts, options, adapter);
@@ -95,11 +96,12 @@ TEST_F(GrpoRelatives, MaskedRepliesAreNeitherComparedNorLearnedFrom) {
   auto unscored = groups;
   unscored[0].results[1].reward.reset();
   set_advantages(unscored, options);
-  options.mask_truncated = true;
+  options.replies.mask_truncated = true;
   set_advantages(groups, options);
   EXPECT_EQ(groups[0].advantages, unscored[0].advantages);
   EXPECT_EQ(groups[0].advantages[1], 0);
-  const auto masked = policy_rows(groups, options), expected = policy_rows(unscored, options);
+  const auto masked = policy_rows(groups, setup, options),
+             expected = policy_rows(unscored, setup, options);
   EXPECT_EQ(masked.advantages, expected.advantages);
   EXPECT_EQ(masked.token_weights, expected.token_weights);
 }
@@ -144,7 +146,7 @@ TEST_F(GrpoRelatives, DynamicSamplingGoesOnUntilABatchOfGroupsHasVariance) {
   options.steps = 4;
   const auto run = [&](int64_t rounds) {
     setup.directory = directory.path / std::to_string(rounds);
-    options.dynamic_rounds = rounds;
+    options.replies.dynamic_rounds = rounds;
     auto adapter = testing::tiny_adapter(tiny);
     train_grpo(setup, testing::labelled_sessions(12), {}, reward_some_sessions, options, adapter);
     return lines_of(setup.directory / "metrics.jsonl");
@@ -165,7 +167,7 @@ TEST_F(GrpoRelatives, DynamicSamplingGoesOnUntilABatchOfGroupsHasVariance) {
 
 TEST_F(GrpoRelatives, DynamicSamplingAsksAGraderThatIsDownNoFurther) {
   GrpoOptions options = small_options();
-  options.dynamic_rounds = 5;
+  options.replies.dynamic_rounds = 5;
   auto adapter = testing::tiny_adapter(tiny);
   size_t calls = 0;
   const auto down = [&](std::span<const RewardRequest> requests) {
@@ -175,6 +177,76 @@ TEST_F(GrpoRelatives, DynamicSamplingAsksAGraderThatIsDownNoFurther) {
   EXPECT_THROW(train_grpo(setup, testing::labelled_sessions(12), {}, down, options, adapter),
                Failure);
   EXPECT_EQ(calls, 1u);
+}
+
+// Beside the policy's loss, mean log p of the expert's replies, each computed by itself.
+TEST_F(GrpoRelatives, ImitationOfTheExpertIsAddedByWeight) {
+  const auto sessions = testing::labelled_sessions(3);
+  GrpoOptions options = small_options();
+  options.replies.max_reply_tokens = 12;
+  options.optimizer.epsilon = 1;  // large: the step is then nearly the gradient itself
+  options.optimizer.max_grad_norm = 1e6;
+  const auto groups = graded_groups(setup, sessions, testing::tiny_adapter(tiny), options);
+  const auto step = [&](double sft_weight) {
+    auto adapter = testing::tiny_adapter(tiny);
+    const auto before = testing::flat(adapter).to(at::kDouble);
+    options.sft_weight = sft_weight;
+    setup.directory = directory.path / std::to_string(sft_weight);
+    AdamW optimizer(adapter.parameters(), options.optimizer);
+    TrainingRun run(setup, options.loop, options.optimizer, 1, adapter, optimizer);
+    EXPECT_TRUE(run.goes_on());
+    const Json metrics = update_policy(groups, setup, nullptr, options, adapter, run);
+    return std::pair(testing::flat(adapter).to(at::kDouble) - before, metrics);
+  };
+  // Of a step: lr g / (|g| + 1).
+  const auto gradient = [](const at::Tensor& change) {
+    const auto x = -change / 0.01;
+    return x / (1 - x.abs());
+  };
+  const auto adapter = testing::tiny_adapter(tiny);
+  auto sum = at::zeros({});
+  double tokens = 0;
+  for (const ReplyGroup& group : groups) {
+    const auto expert = expert_reply(*group.session, *group.sample, setup, {});
+    ASSERT_TRUE(expert);
+    if (expert->ids.size() > 12) continue;
+    const TrainingRow row = training_row(group, expert->ids, 0);
+    sum = sum -
+          target_log_probs(tiny.model, &adapter, make_row_tree({&row, 1}, {0}), 1).log_prob_n.sum();
+    tokens += static_cast<double>(row.targets());
+  }
+  const auto imitation = sum / tokens;
+  std::vector<at::Tensor> parts;
+  for (const auto& g : torch::autograd::grad({imitation}, adapter.parameters())) {
+    parts.push_back(g.flatten().to(at::kDouble));
+  }
+  const auto [without, alone] = step(0);
+  const auto [with, both] = step(0.4);
+  EXPECT_FALSE(alone.contains("imitation"));
+  EXPECT_NEAR(both["imitation"].get<double>(), 0.4 * imitation.item<double>(), 1e-5);
+  EXPECT_NEAR(both["loss"].get<double>(),
+              alone["loss"].get<double>() + 0.4 * imitation.item<double>(), 1e-5);
+  EXPECT_EQ(both["entropy"], alone["entropy"]) << "of sampled replies only";
+  const auto added = gradient(with) - gradient(without), expected = 0.4 * at::cat(parts);
+  EXPECT_GT(expected.abs().max().item<double>(), 1e-2);
+  EXPECT_LT((added - expected).abs().max().item<double>(), 2e-5);
+}
+
+TEST_F(GrpoRelatives, ImitatesTheExpertWhereNoReplyTeachesAnything) {
+  auto adapter = testing::tiny_adapter(tiny);
+  GrpoOptions options = small_options();
+  options.replies.max_reply_tokens = 12;
+  options.sft_weight = 1;
+  options.steps = 30;
+  options.optimizer.lr = 0.03;
+  const auto same = [](std::span<const RewardRequest> requests) {
+    return std::vector<RewardResult>(requests.size(), {.reward = 1});
+  };
+  train_grpo(setup, testing::labelled_sessions(4), {}, same, options, adapter);
+  const auto metrics = lines_of(setup.directory / "metrics.jsonl");
+  EXPECT_TRUE(metrics[0]["entropy"].is_null());
+  EXPECT_EQ(metrics[0]["zero_variance_groups"], 1);
+  EXPECT_LT(metrics.back()["imitation"].get<double>(), 0.7 * metrics[0]["imitation"].get<double>());
 }
 
 TEST_F(GrpoRelatives, RewardsAreTakenApartInOneWay) {

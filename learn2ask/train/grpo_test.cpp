@@ -11,6 +11,7 @@
 #include "base/jsonl.h"
 #include "train/grpo_testing.h"
 #include "train/grpo_update.h"
+#include "train/policy_rows.h"
 #include "train/reply_group.h"
 
 namespace l2a {
@@ -28,7 +29,7 @@ TEST_F(GrpoTest, MeanRewardRisesClearly) {
     auto adapter = testing::tiny_adapter(tiny, seed);
     GrpoOptions options = small_options();
     options.steps = 60;
-    options.group_size = 8;
+    options.replies.group_size = 8;
     options.optimizer.lr = 0.03;
     options.loop.seed = seed;
     train_grpo(setup, testing::labelled_sessions(4), {}, reward_low_bytes, options, adapter);
@@ -44,7 +45,7 @@ TEST_F(GrpoTest, TheFirstStepFollowsTheGradientOfReinforceOverUnsharedRows) {
     o.optimizer.epsilon = 1;  // large: the step is then nearly the gradient itself
     o.optimizer.max_grad_norm = 1e6;
     o.loop.token_budget = 200;
-    o.temperature = 1.3;
+    o.replies.temperature = 1.3;
     return o;
   }();
   auto adapter = testing::tiny_adapter(tiny);
@@ -116,7 +117,7 @@ TEST_F(GrpoTest, LeavingOutGroupsWithoutVarianceChangesNothing) {
   set_advantages(groups, small_options());
   ASSERT_TRUE(groups[0].zero_variance);
   GrpoOptions pulled = small_options();
-  const PolicyRows policy = policy_rows(groups, pulled);
+  const PolicyRows policy = policy_rows(groups, setup, pulled);
   size_t scored = 0;
   for (const auto& group : groups) {
     for (const auto& result : group.results) scored += result.reward.has_value();
@@ -128,7 +129,7 @@ TEST_F(GrpoTest, LeavingOutGroupsWithoutVarianceChangesNothing) {
   EXPECT_EQ(policy.rows.size(), moving);
   for (double* const weight : {&pulled.loss.kl_weight, &pulled.loss.entropy_weight}) {
     *weight = 0.1;
-    EXPECT_EQ(policy_rows(groups, pulled).rows.size(), scored);
+    EXPECT_EQ(policy_rows(groups, setup, pulled).rows.size(), scored);
     *weight = 0;
   }
   for (size_t r = 0; r < policy.rows.size(); ++r) {
@@ -163,7 +164,7 @@ TEST_F(GrpoTest, UnlabelledAndEmptyTargetsAreLeftOut) {
   auto session = testing::labelled_session("s", {"a", "b?", "c", "d?", "e", "f?", "g", "h"});
   session.samples[0].wanted.reset();    // unlabelled
   session.samples[1].wanted.emplace();  // nothing left to ask, though the expert went on
-  const LabelledSession* const sessions[] = {&session};
+  const SessionPointers sessions = {&session};
   EXPECT_EQ(make_groups(sessions, setup, {}).size(), 2u);
   EXPECT_EQ(make_groups(sessions, setup, {.empty_targets = true}).size(), 3u);
 }
@@ -218,7 +219,7 @@ TEST_F(GrpoTest, PausesWhenTheGraderIsDown) {
   } catch (const Failure& failure) {
     EXPECT_EQ(failure.error.code, ErrorCode::kUnavailable);
     EXPECT_EQ(failure.error.message,
-              "train grpo: grader: 12 of the last 12 replies could not be graded, last: connection "
+              "train: grader: 12 of the last 12 replies could not be graded, last: connection "
               "refused (the run is paused: mend the grader and run the same command again; "
               "failures.jsonl lists them)");
   }
@@ -248,7 +249,7 @@ TEST_F(GrpoTest, NamesASessionThatTheModelCannotHoldBeforeAnythingIsDone) {
     FAIL();
   } catch (const Failure& failure) {
     const std::string& said = failure.error.message;
-    EXPECT_TRUE(said.starts_with("train grpo: long/3: 6")) << said;
+    EXPECT_TRUE(said.starts_with("train: long/3: 6")) << said;
     EXPECT_TRUE(said.ends_with(
         " tokens and a reply of 5 exceed the model's 512 positions (leave the session out, or set "
         "policy.cut_oldest_turns=true)"))
@@ -276,7 +277,7 @@ TEST_F(GrpoTest, CutsTheOldestTurnsWhenAskedToAndSaysSo) {
     EXPECT_EQ(row.contains("turns_cut"), row.at("context") == "long/7");
     marked += row.contains("turns_cut");
   }
-  EXPECT_EQ(marked, static_cast<size_t>(options.group_size));
+  EXPECT_EQ(marked, static_cast<size_t>(options.replies.group_size));
 }
 
 TEST_F(GrpoTest, KeepsTheCheckpointWithTheBestHeldOutReward) {

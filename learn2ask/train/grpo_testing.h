@@ -1,7 +1,6 @@
 // A small policy that tests train by GRPO and its relatives.
 #pragma once
 
-#include <fstream>
 #include <string>
 #include <vector>
 
@@ -9,24 +8,17 @@
 
 #include "base/json.h"
 #include "train/grpo.h"
-#include "train/reply_group.h"
+#include "train/reply_advantages.h"
+#include "train/step_groups.h"
 #include "train/testing.h"
 
 namespace l2a::testing {
 
-inline std::vector<Json> lines_of(const std::filesystem::path& path) {
-  std::vector<Json> lines;
-  std::ifstream in(path);
-  for (std::string line; std::getline(in, line);) {
-    lines.push_back(parse_json(line).value_or_throw());
-  }
-  return lines;
-}
-
 class GrpoTest : public ::testing::Test {
  protected:
   static GrpoOptions small_options() {
-    GrpoOptions options{.steps = 2, .sessions_per_step = 2, .group_size = 4, .max_reply_tokens = 5};
+    GrpoOptions options{
+        .steps = 2, .replies = {.sessions_per_step = 2, .group_size = 4, .max_reply_tokens = 5}};
     options.optimizer = {.lr = 0.01, .warmup_steps = 0, .schedule = "constant"};
     return options;
   }
@@ -36,13 +28,13 @@ class GrpoTest : public ::testing::Test {
                                                const std::vector<LabelledSession>& sessions,
                                                const LoraAdapter& adapter,
                                                const GrpoOptions& options) {
-    std::vector<const LabelledSession*> pointers;
+    SessionPointers pointers;
     for (const auto& s : sessions) pointers.push_back(&s);
     auto groups = make_groups(pointers, setup, {});
     sample_groups(groups, setup, adapter,
-                  {.temperature = options.temperature,
-                   .max_reply_tokens = options.max_reply_tokens,
-                   .replies = options.group_size},
+                  {.temperature = options.replies.temperature,
+                   .max_reply_tokens = options.replies.max_reply_tokens,
+                   .replies = options.replies.group_size},
                   64);
     grade_groups(groups, reward_low_bytes);
     set_advantages(groups, options);

@@ -5,7 +5,7 @@
 
 #include <torch/torch.h>
 
-#include "train/token_weights.h"
+#include "train/policy_rows.h"
 #include "train/verify_tree.h"
 
 namespace l2a {
@@ -14,81 +14,95 @@ namespace {
 // A tree with all that its loss needs but the policy's own log-probabilities.
 struct PreparedTree {
   RowTree tree;
+  // Of sampled replies. Shape suffix: s their tokens, among the tree's n targets.
+  at::Tensor sampled_places_s;  // indices of targets
   std::vector<int64_t> tokens_of_row;
-  at::Tensor advantage_n, weight_n, sampled_n;
-  at::Tensor reference_n;  // undefined without a KL penalty in the loss
-  at::Tensor old_n;        // undefined when there is one update: the ratio is 1
+  at::Tensor advantage_s, weight_s, sampled_s;
+  at::Tensor reference_s;  // undefined without a KL penalty in the loss
+  at::Tensor old_s;        // undefined when there is one update: the ratio is 1
+  at::Tensor imitation_n;  // undefined without sft_weight
 };
 
 // Sums over all passes; entropy and sampler gap over the tokens of the first.
 struct Totals {
-  double loss = 0, kl = 0, clipped = 0, weight = 0, grad_norm = 0, lr = 0;
+  double loss = 0, imitation = 0, kl = 0, clipped = 0, weight = 0, grad_norm = 0, lr = 0;
   double entropy = 0, sampler_gap = 0, sampler_gap_max = 0;
   int64_t targets = 0, tokens = 0, recharged = 0, updates = 0;
 };
-
-// Each token's advantage.
-at::Tensor spread_advantages(const RowTree& tree, const PolicyRows& policy, at::Device device) {
-  std::vector<float> values;
-  values.reserve(tree.targets.size());
-  for (const size_t r : tree.rows) {
-    values.push_back(static_cast<float>(policy.first_advantages[r]));
-    values.insert(values.end(), static_cast<size_t>(policy.rows[r].targets() - 1),
-                  static_cast<float>(policy.advantages[r]));
-  }
-  return torch::tensor(values, at::kFloat).to(device);
-}
 
 PreparedTree prepare(const PolicyRows& policy, std::vector<size_t> chosen,
                      const TrainerSetup& setup, const LoraAdapter* reference,
                      const GrpoOptions& options, const LoraAdapter& adapter) {
   PreparedTree out;
   out.tree = make_row_tree(policy.rows, std::move(chosen));
-  if (reference != nullptr) {
-    out.reference_n = frozen_log_probs(setup.model, reference, out.tree, options.temperature);
-  }
-  if (options.inner_epochs * options.minibatches > 1) {
-    out.old_n = frozen_log_probs(setup.model, &adapter, out.tree, options.temperature);
+  std::vector<int64_t> places;
+  std::vector<float> advantages, weights, sampled;
+  int64_t place = 0;
+  for (const size_t r : out.tree.rows) {
+    const int64_t targets = policy.rows[r].targets();
+    const bool expert = policy.is_expert(r);
+    for (int64_t t = 0; t < targets && !expert; ++t) {
+      places.push_back(place + t);
+      const double advantage = t == 0 ? policy.first_advantages[r] : policy.advantages[r];
+      advantages.push_back(static_cast<float>(advantage));
+      weights.push_back(static_cast<float>(policy.token_weights[r]));
+    }
+    if (!expert) out.tokens_of_row.push_back(targets);
+    sampled.insert(sampled.end(), policy.sampled[r].begin(), policy.sampled[r].end());
+    place += targets;
   }
   const at::Device device(setup.model.options().device);
-  out.tokens_of_row = targets_of_rows(out.tree, policy.rows);
-  out.advantage_n = spread_advantages(out.tree, policy, device);
-  out.weight_n = spread_to_targets(out.tree, policy.rows, policy.token_weights, device);
-  std::vector<float> sampled;
-  for (const size_t r : out.tree.rows) {
-    sampled.insert(sampled.end(), policy.sampled[r].begin(), policy.sampled[r].end());
+  out.sampled_places_s = torch::tensor(places, at::kLong).to(device);
+  out.advantage_s = torch::tensor(advantages, at::kFloat).to(device);
+  out.weight_s = torch::tensor(weights, at::kFloat).to(device);
+  out.sampled_s = torch::tensor(sampled, at::kFloat).to(device);
+  if (options.sft_weight > 0) {
+    out.imitation_n = spread_to_targets(out.tree, policy.rows, policy.imitation_weights, device);
   }
-  out.sampled_n = torch::tensor(sampled, at::kFloat).to(device);
+  const auto of_policy = [&](const LoraAdapter* with) {
+    return frozen_log_probs(setup.model, with, out.tree, options.replies.temperature)
+        .index_select(0, out.sampled_places_s);
+  };
+  if (reference != nullptr) out.reference_s = of_policy(reference);
+  if (options.inner_epochs * options.minibatches > 1) out.old_s = of_policy(&adapter);
   return out;
 }
 
 // Forward and backward of one tree.
 void learn(const PreparedTree& tree, const TrainerSetup& setup, const GrpoOptions& options,
            const LoraAdapter& adapter, bool first_pass, Totals& totals) {
-  const auto head = target_log_probs(setup.model, &adapter, tree.tree, options.temperature);
-  const auto old_n = tree.old_n.defined() ? tree.old_n : head.log_prob_n.detach();
-  const auto out = policy_loss({.tokens = {.log_prob_n = head.log_prob_n,
-                                           .old_n = old_n,
-                                           .advantage_n = tree.advantage_n,
+  const auto head = target_log_probs(setup.model, &adapter, tree.tree, options.replies.temperature);
+  const auto log_prob_s = head.log_prob_n.index_select(0, tree.sampled_places_s);
+  const auto entropy_s = head.entropy_n.index_select(0, tree.sampled_places_s);
+  const auto old_s = tree.old_s.defined() ? tree.old_s : log_prob_s.detach();
+  const auto out = policy_loss({.tokens = {.log_prob_n = log_prob_s,
+                                           .old_n = old_s,
+                                           .advantage_n = tree.advantage_s,
                                            .tokens_of_row = tree.tokens_of_row},
-                                .entropy_n = head.entropy_n,
-                                .reference_n = tree.reference_n,
-                                .weight_n = tree.weight_n},
+                                .entropy_n = entropy_s,
+                                .reference_n = tree.reference_s,
+                                .weight_n = tree.weight_s},
                                options.loss);
-  out.loss.backward();
-  totals.loss += out.loss.item<double>();
+  auto loss = out.loss;
+  if (tree.imitation_n.defined()) {
+    const auto imitation = -(head.log_prob_n * tree.imitation_n).sum();
+    totals.imitation += imitation.item<double>();
+    loss = loss + imitation;
+  }
+  loss.backward();
+  totals.loss += loss.item<double>();
   totals.kl += out.kl;
   totals.clipped += out.clipped;
-  totals.weight += tree.weight_n.sum().item<double>();
-  if (!first_pass) return;
-  const auto gap_n = (old_n - tree.sampled_n).abs();
-  totals.entropy += head.entropy_n.detach().sum().item<double>();
-  totals.sampler_gap += gap_n.sum().item<double>();
-  totals.sampler_gap_max = std::max(totals.sampler_gap_max, gap_n.max().item<double>());
-  totals.targets += gap_n.numel();
+  totals.weight += tree.weight_s.sum().item<double>();
+  if (!first_pass || tree.sampled_s.numel() == 0) return;
+  const auto gap_s = (old_s - tree.sampled_s).abs();
+  totals.entropy += entropy_s.detach().sum().item<double>();
+  totals.sampler_gap += gap_s.sum().item<double>();
+  totals.sampler_gap_max = std::max(totals.sampler_gap_max, gap_s.max().item<double>());
+  totals.targets += gap_s.numel();
 }
 
-Json to_json(const Totals& t, bool has_kl) {
+Json to_json(const Totals& t, bool has_kl, bool imitates) {
   if (t.updates == 0) {
     return {{"loss", nullptr},
             {"kl", nullptr},
@@ -102,16 +116,19 @@ Json to_json(const Totals& t, bool has_kl) {
             {"recharged_tokens", 0}};
   }
   const auto n = static_cast<double>(t.targets), u = static_cast<double>(t.updates);
-  return {{"loss", t.loss / u},
-          {"kl", has_kl ? Json(t.kl / t.weight) : Json()},
-          {"entropy", t.entropy / n},
-          {"clipped", t.clipped / t.weight},
-          {"grad_norm", t.grad_norm / u},
-          {"lr", t.lr},
-          {"sampler_gap", t.sampler_gap / n},
-          {"sampler_gap_max", t.sampler_gap_max},
-          {"tokens", t.tokens},
-          {"recharged_tokens", t.recharged}};
+  const auto mean = [](double sum, double of) { return of > 0 ? Json(sum / of) : Json(); };
+  Json out = {{"loss", t.loss / u},
+              {"kl", has_kl ? mean(t.kl, t.weight) : Json()},
+              {"entropy", mean(t.entropy, n)},
+              {"clipped", mean(t.clipped, t.weight)},
+              {"grad_norm", t.grad_norm / u},
+              {"lr", t.lr},
+              {"sampler_gap", mean(t.sampler_gap, n)},
+              {"sampler_gap_max", t.targets > 0 ? Json(t.sampler_gap_max) : Json()},
+              {"tokens", t.tokens},
+              {"recharged_tokens", t.recharged}};
+  if (imitates) out["imitation"] = t.imitation / u;
+  return out;
 }
 
 // The groups cut into `count` runs of nearly the same size, whole sessions where that allows.
@@ -127,35 +144,6 @@ std::vector<std::span<const ReplyGroup>> cut(std::span<const ReplyGroup> groups,
 
 }  // namespace
 
-PolicyRows policy_rows(std::span<const ReplyGroup> groups, const GrpoOptions& options) {
-  std::vector<int64_t> lengths;
-  std::vector<bool> counted;
-  for (const ReplyGroup& group : groups) {
-    for (size_t g = 0; g < group.replies.size(); ++g) {
-      lengths.push_back(static_cast<int64_t>(group.replies[g].ids.size()));
-      counted.push_back(counts(group, g, options));
-    }
-  }
-  const auto weights =
-      row_token_weights(options.loss.normalise, lengths, counted, options.max_reply_tokens);
-
-  PolicyRows out;
-  size_t index = 0;
-  for (size_t i = 0; i < groups.size(); ++i) {
-    const ReplyGroup& group = groups[i];
-    const bool idle = group.zero_variance && !options.loss.pulls_without_advantage();
-    for (size_t g = 0; g < group.replies.size(); ++g, ++index) {
-      if (idle || !counted[index]) continue;
-      out.rows.push_back(training_row(group, g, static_cast<int64_t>(i)));
-      out.advantages.push_back(group.advantages[g]);
-      out.first_advantages.push_back(group.first_advantages[g]);
-      out.token_weights.push_back(weights[index]);
-      out.sampled.push_back(group.replies[g].log_probs);
-    }
-  }
-  return out;
-}
-
 Json update_policy(std::span<const ReplyGroup> groups, const TrainerSetup& setup,
                    const LoraAdapter* reference, const GrpoOptions& options, LoraAdapter& adapter,
                    TrainingRun& run) {
@@ -163,7 +151,7 @@ Json update_policy(std::span<const ReplyGroup> groups, const TrainerSetup& setup
   bool verified = !run.verifies();
   std::vector<std::vector<PreparedTree>> batches;
   for (const auto part : cut(groups, options.minibatches)) {
-    const PolicyRows policy = policy_rows(part, options);
+    const PolicyRows policy = policy_rows(part, setup, options);
     if (policy.rows.empty()) continue;
     if (!verified) verify_tree(setup.model, adapter, policy.rows, policy.advantages);
     verified = true;
@@ -185,7 +173,7 @@ Json update_policy(std::span<const ReplyGroup> groups, const TrainerSetup& setup
       ++totals.updates;
     }
   }
-  return to_json(totals, reference != nullptr);
+  return to_json(totals, reference != nullptr, options.sft_weight > 0);
 }
 
 }  // namespace l2a

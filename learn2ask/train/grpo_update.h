@@ -2,26 +2,12 @@
 #pragma once
 
 #include <span>
-#include <vector>
 
 #include "base/json.h"
+#include "train/grpo.h"
 #include "train/reply_group.h"
-#include "train/rows.h"
 
 namespace l2a {
-
-// The rows of a minibatch that move the policy, row after row.
-struct PolicyRows {
-  std::vector<TrainingRow> rows;
-  std::vector<double> advantages, first_advantages;  // of a row's tokens, and of the first
-  std::vector<double> token_weights;                 // row_token_weights, over all rows that count
-  std::vector<std::vector<float>> sampled;           // the sampler's log-probabilities
-};
-
-// Replies that don't count are left out; where nothing but advantages pulls, also the rows of
-// groups with zero variance, which still count in the normaliser: leaving them out changes nothing
-// but the time.
-PolicyRows policy_rows(std::span<const ReplyGroup> groups, const GrpoOptions& options);
 
 // inner_epochs x minibatches optimizer steps on `adapter`. The policy that sampled is taken from
 // the trainer's own log-probabilities before the first of them, not from the sampler's: the

@@ -2,13 +2,10 @@
 
 #include <algorithm>
 #include <optional>
-#include <utility>
 
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include "base/rng.h"
-#include "train/advantages.h"
 
 namespace l2a {
 namespace {
@@ -35,65 +32,10 @@ struct Mean {
   Json json() const { return count == 0 ? Json() : Json(sum / static_cast<double>(count)); }
 };
 
-// What the replies of all groups earned, [groups, replies].
-struct GroupRewards {
-  GroupRewards(const std::vector<ReplyGroup>& groups, const GrpoOptions& options) {
-    const auto p = static_cast<int64_t>(groups.size()), g = options.group_size;
-    counted = at::zeros({p, g}, at::kBool);
-    for (at::Tensor* part : {&reward, &shaping, &macro, &micro, &format}) {
-      *part = at::zeros({p, g}, at::kDouble);
-    }
-    for (int64_t i = 0; i < p; ++i) {
-      const ReplyGroup& group = groups[static_cast<size_t>(i)];
-      for (int64_t j = 0; j < g; ++j) {
-        const auto reply = static_cast<size_t>(j);
-        if (!counts(group, reply, options)) continue;
-        const RewardResult& result = group.results[reply];
-        counted[i][j] = true;
-        reward[i][j] = *result.reward;
-        macro[i][j] = result.macro;
-        micro[i][j] = result.micro;
-        format[i][j] = result.format;
-        if (!group.shaping.empty()) shaping[i][j] = group.shaping[reply];
-      }
-    }
-  }
-
-  at::Tensor counted, reward, shaping, macro, micro, format;
-};
-
-Advantage advantage_kind(const std::string& name) {
-  if (name == "std") return Advantage::kGroupStd;
-  if (name == "mean") return Advantage::kGroupMean;
-  if (name == "leave_one_out") return Advantage::kLeaveOneOut;
-  if (name == "batch") return Advantage::kBatchStd;
-  check(name == "best", "set_advantages: unknown kind");
-  return Advantage::kBest;
-}
-
-// Of a reply's tokens, and of its first one.
-std::pair<at::Tensor, at::Tensor> advantages_of(const GroupRewards& r, const GrpoOptions& options) {
-  if (options.advantage == "parts") {
-    const RewardPart parts[] = {{r.macro, options.parts.macro},
-                                {r.micro, options.parts.micro},
-                                {r.format + r.shaping, options.parts.format}};
-    const auto all = gdpo_advantages(parts, r.counted);
-    return {all, all};
-  }
-  const Advantage kind = advantage_kind(options.advantage);
-  if (options.credit == "reply") {
-    const auto all = group_advantages(r.reward + r.shaping, r.counted, kind);
-    return {all, all};
-  }
-  const auto utility = options.parts.micro * r.micro + options.parts.format * r.format;
-  return {group_advantages(utility + r.shaping, r.counted, kind),
-          group_advantages(options.parts.macro * r.macro, r.counted, kind)};
-}
-
 }  // namespace
 
-std::vector<ReplyGroup> make_groups(std::span<const LabelledSession* const> sessions,
-                                    const TrainerSetup& setup, const GrpoOptions& options) {
+std::vector<ReplyGroup> make_groups(const SessionPointers& sessions, const TrainerSetup& setup,
+                                    const ReplyOptions& options) {
   std::vector<ReplyGroup> groups;
   for (const LabelledSession* session : sessions) {
     for (const Sample& sample : session->samples) {
@@ -101,8 +43,7 @@ std::vector<ReplyGroup> make_groups(std::span<const LabelledSession* const> sess
       auto view =
           setup.window.view(std::span(session->turns).first(sample.turn), options.max_reply_tokens);
       if (!view) {
-        fail_input(
-            fmt::format("train grpo: {}: {}", sample_id(*session, sample), view.error().message));
+        fail_input(fmt::format("train: {}: {}", sample_id(*session, sample), view.error().message));
       }
       ReplyGroup group;
       group.session = session;
@@ -146,20 +87,20 @@ void grade_groups(std::vector<ReplyGroup>& groups, const RewardFn& reward) {
   }
 }
 
-bool counts(const ReplyGroup& group, size_t reply, const GrpoOptions& options) {
+bool counts(const ReplyGroup& group, size_t reply, const ReplyOptions& options) {
   return group.results[reply].reward && !(options.mask_truncated && group.replies[reply].truncated);
 }
 
-TrainingRow training_row(const ReplyGroup& group, size_t reply, int64_t group_index) {
+TrainingRow training_row(const ReplyGroup& group, const std::vector<int32_t>& reply,
+                         int64_t group_index) {
   TrainingRow row{.ids = group.context,
                   .context = static_cast<int64_t>(group.context.size()),
                   .group = group_index};
-  const std::vector<int32_t>& ids = group.replies[reply].ids;
-  row.ids.insert(row.ids.end(), ids.begin(), ids.end());
+  row.ids.insert(row.ids.end(), reply.begin(), reply.end());
   return row;
 }
 
-bool has_variance(const ReplyGroup& group, const GrpoOptions& options) {
+bool has_variance(const ReplyGroup& group, const ReplyOptions& options) {
   std::optional<double> first;
   for (size_t g = 0; g < group.replies.size(); ++g) {
     if (!counts(group, g, options)) continue;
@@ -167,25 +108,6 @@ bool has_variance(const ReplyGroup& group, const GrpoOptions& options) {
     if (*group.results[g].reward != *first) return true;
   }
   return false;
-}
-
-void set_advantages(std::vector<ReplyGroup>& groups, const GrpoOptions& options) {
-  const GroupRewards rewards(groups, options);
-  const auto [advantage_pg, first_pg] = advantages_of(rewards, options);
-  const auto zero_p = zero_variance_groups(at::cat({advantage_pg, first_pg}, 1));
-  for (size_t i = 0; i < groups.size(); ++i) {
-    ReplyGroup& group = groups[i];
-    const auto row = static_cast<int64_t>(i);
-    group.zero_variance = zero_p[row].item<bool>();
-    const double weight = options.weights.of(group.sample->decision->value);
-    const auto weighted = [&](const at::Tensor& of_pg) {
-      const auto of_g = of_pg[row].to(at::kDouble).mul(weight).contiguous();
-      const double* const values = of_g.const_data_ptr<double>();
-      return std::vector<double>(values, values + of_g.numel());
-    };
-    group.advantages = weighted(advantage_pg);
-    group.first_advantages = weighted(first_pg);
-  }
 }
 
 void watch_failures(const std::vector<ReplyGroup>& groups, double max_rate, std::string& recent) {
@@ -199,7 +121,7 @@ void watch_failures(const std::vector<ReplyGroup>& groups, double max_rate, std:
   const auto unscored = std::count(recent.begin(), recent.end(), '1');
   if (static_cast<double>(unscored) <= max_rate * kFailureWindow) return;
   fail(ErrorCode::kUnavailable,
-       fmt::format("train grpo: grader: {} of the last {} replies could not be graded, last: {} "
+       fmt::format("train: grader: {} of the last {} replies could not be graded, last: {} "
                    "(the run is paused: mend the grader and run the same command again; "
                    "failures.jsonl lists them)",
                    unscored, recent.size(), reason));
@@ -218,7 +140,7 @@ double mean_reward(const std::vector<ReplyGroup>& groups) {
   });
   if (reward.count == 0) {
     fail(ErrorCode::kUnavailable,
-         fmt::format("train grpo: grader: no held-out reply could be graded: {}", reason));
+         fmt::format("train: grader: no held-out reply could be graded: {}", reason));
   }
   return reward.sum / static_cast<double>(reward.count);
 }
@@ -275,10 +197,12 @@ void log_groups(const std::vector<ReplyGroup>& groups, TrainingRun& run) {
     row["micro"] = result.micro;
     row["format"] = result.format;
     row["malformed"] = result.malformed;
-    if (group.shaping[g] != 0) row["shaping"] = group.shaping[g];
-    row["advantage"] = group.advantages[g];
-    if (group.first_advantages[g] != group.advantages[g]) {
-      row["first_advantage"] = group.first_advantages[g];
+    if (!group.shaping.empty() && group.shaping[g] != 0) row["shaping"] = group.shaping[g];
+    if (!group.advantages.empty()) {
+      row["advantage"] = group.advantages[g];
+      if (group.first_advantages[g] != group.advantages[g]) {
+        row["first_advantage"] = group.first_advantages[g];
+      }
     }
     row["note"] = result.note;
     run.log_rollout(row);

@@ -1,4 +1,4 @@
-// The groups of a GRPO step: one expert turn and the graded replies to it.
+// One expert turn and the graded replies to it: what GRPO, DPO and KTO learn from.
 #pragma once
 
 #include <cstdint>
@@ -8,10 +8,14 @@
 
 #include "base/json.h"
 #include "rollout/rollout.h"
-#include "train/grpo.h"
+#include "train/reply_options.h"
+#include "train/reward_fn.h"
 #include "train/rows.h"
+#include "train/training_run.h"
 
 namespace l2a {
+
+using SessionPointers = std::vector<const LabelledSession*>;
 
 struct ReplyGroup {
   const LabelledSession* session = nullptr;
@@ -20,21 +24,23 @@ struct ReplyGroup {
   size_t turns_cut = 0;            // oldest turns that are not in them
   std::vector<Rollout> replies;
   std::vector<RewardResult> results;  // one a reply, once graded
-  std::vector<double> shaping;        // one a reply, added to its reward: reward_shaping.h
-  // One a reply, 0 for those that don't count: of its tokens, and of the first.
-  std::vector<double> advantages, first_advantages;
-  bool zero_variance = false;  // all advantages are 0: only a KL penalty or entropy bonus pulls
+  // GRPO's, else empty. One a reply: added to its reward (reward_shaping.h); of its tokens, and of
+  // the first, 0 where it does not count (reply_advantages.h).
+  std::vector<double> shaping, advantages, first_advantages;
+  bool zero_variance = false;  // nothing is to be learned from comparing its replies
 };
 
 // Whether the reply is compared and learned from: it is scored, and not masked.
-bool counts(const ReplyGroup& group, size_t reply, const GrpoOptions& options);
+bool counts(const ReplyGroup& group, size_t reply, const ReplyOptions& options);
 
-TrainingRow training_row(const ReplyGroup& group, size_t reply, int64_t group_index);
+// The group's context and a reply.
+TrainingRow training_row(const ReplyGroup& group, const std::vector<int32_t>& reply,
+                         int64_t group_index);
 
 // The groups of these sessions that are trained on, without replies; those of one session stand
 // together. Throws Failure for a context that is too long.
-std::vector<ReplyGroup> make_groups(std::span<const LabelledSession* const> sessions,
-                                    const TrainerSetup& setup, const GrpoOptions& options);
+std::vector<ReplyGroup> make_groups(const SessionPointers& sessions, const TrainerSetup& setup,
+                                    const ReplyOptions& options);
 
 // Samples the replies. Reply g of a context depends on (decoding.seed, context, g) only.
 void sample_groups(std::vector<ReplyGroup>& groups, const TrainerSetup& setup,
@@ -43,10 +49,7 @@ void sample_groups(std::vector<ReplyGroup>& groups, const TrainerSetup& setup,
 void grade_groups(std::vector<ReplyGroup>& groups, const RewardFn& reward);
 
 // Whether replies that count earned different rewards.
-bool has_variance(const ReplyGroup& group, const GrpoOptions& options);
-
-// Advantages of rewards and their shaping, times the weight of stop or continue samples.
-void set_advantages(std::vector<ReplyGroup>& groups, const GrpoOptions& options);
+bool has_variance(const ReplyGroup& group, const ReplyOptions& options);
 
 // Adds the groups' outcomes to the window of the last 200 replies and throws Failure
 // (kUnavailable) when more than `max_rate` of 200 were unscored.

@@ -21,8 +21,8 @@ std::optional<double> take_kl_off(std::vector<ReplyGroup>& groups, const Trainer
   std::vector<Place> places;
   for (size_t i = 0; i < groups.size(); ++i) {
     for (size_t g = 0; g < groups[i].replies.size(); ++g) {
-      if (!counts(groups[i], g, options)) continue;
-      rows.push_back(training_row(groups[i], g, static_cast<int64_t>(i)));
+      if (!counts(groups[i], g, options.replies)) continue;
+      rows.push_back(training_row(groups[i], groups[i].replies[g].ids, static_cast<int64_t>(i)));
       places.emplace_back(i, g);
     }
   }
@@ -30,8 +30,10 @@ std::optional<double> take_kl_off(std::vector<ReplyGroup>& groups, const Trainer
   double sum = 0, tokens = 0;
   for (const auto& chosen : plan_trees(rows, options.loop.token_budget).trees) {
     const RowTree tree = make_row_tree(rows, chosen);
-    const auto log_prob_n = frozen_log_probs(setup.model, &adapter, tree, options.temperature);
-    const auto reference_n = frozen_log_probs(setup.model, reference, tree, options.temperature);
+    const auto log_prob_n =
+        frozen_log_probs(setup.model, &adapter, tree, options.replies.temperature);
+    const auto reference_n =
+        frozen_log_probs(setup.model, reference, tree, options.replies.temperature);
     const auto kl_n = kl_estimate(options.loss.kl, log_prob_n, reference_n).to(at::kDouble);
     const auto of_row = kl_n.split_with_sizes(targets_of_rows(tree, rows));
     for (size_t r = 0; r < of_row.size(); ++r) {
@@ -59,8 +61,9 @@ std::optional<double> shape_rewards(std::vector<ReplyGroup>& groups, const Train
     group.shaping.assign(group.replies.size(), 0.0);
     if (options.overlong_buffer == 0) continue;
     for (size_t g = 0; g < group.replies.size(); ++g) {
-      group.shaping[g] = overlong_penalty(static_cast<int64_t>(group.replies[g].ids.size()),
-                                          options.max_reply_tokens, options.overlong_buffer);
+      group.shaping[g] =
+          overlong_penalty(static_cast<int64_t>(group.replies[g].ids.size()),
+                           options.replies.max_reply_tokens, options.overlong_buffer);
     }
   }
   if (!options.loss.kl_in_reward()) return std::nullopt;

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "train/grpo.h"
 #include "train/reply_group.h"
 
 namespace l2a {

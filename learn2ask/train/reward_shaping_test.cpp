@@ -24,7 +24,7 @@ TEST_F(RewardShaping, TakesTheKlToTheStartModelOffEachReply) {
   const auto start = testing::tiny_adapter(tiny, 5), adapter = testing::tiny_adapter(tiny, 6);
   const auto sessions = testing::labelled_sessions(3);
   GrpoOptions options = small_options();
-  options.temperature = 1.3;
+  options.replies.temperature = 1.3;
   options.loss.kl_weight = 0.3;
   options.loss.kl_in = "reward";
   options.loop.token_budget = 150;

@@ -9,11 +9,6 @@
 namespace l2a {
 namespace {
 
-int64_t common_prefix(const std::vector<int32_t>& x, const std::vector<int32_t>& y) {
-  const auto end = std::mismatch(x.begin(), x.end(), y.begin(), y.end()).first;
-  return end - x.begin();
-}
-
 // Tokens that `row` adds to the trie of rows [first, last).
 int64_t added_tokens(std::span<const TrainingRow> rows, size_t first, size_t last, size_t row) {
   int64_t shared = 0;
@@ -42,25 +37,38 @@ at::Tensor index_tensor(const std::vector<int64_t>& values, at::Device device) {
 
 }  // namespace
 
+int64_t common_prefix(const std::vector<int32_t>& x, const std::vector<int32_t>& y) {
+  const auto end = std::mismatch(x.begin(), x.end(), y.begin(), y.end()).first;
+  return end - x.begin();
+}
+
 TreePlan plan_trees(std::span<const TrainingRow> rows, int64_t token_budget) {
-  TreePlan plan;
-  size_t tree_begin = 0;
-  int64_t tree_tokens = 0;
+  struct Planned {
+    std::vector<size_t> rows;
+    int64_t tokens = 0;
+  };
+  std::vector<Planned> trees;
   for (size_t begin = 0, end = 0; begin < rows.size(); begin = end) {
-    // The group's rows [begin, end) and what it costs in the open tree.
-    int64_t cost = 0;
-    for (end = begin; end < rows.size() && rows[end].group == rows[begin].group; ++end) {
-      cost += added_tokens(rows, tree_begin, end, end);
+    while (end < rows.size() && rows[end].group == rows[begin].group) ++end;
+    const auto cost_after = [&](size_t first) {
+      int64_t cost = 0;
+      for (size_t i = begin; i < end; ++i) cost += added_tokens(rows, first, i, i);
+      return cost;
+    };
+    int64_t cost = trees.empty() ? 0 : cost_after(trees.back().rows.front());
+    if (trees.empty() || trees.back().tokens + cost > token_budget) {
+      trees.emplace_back();
+      cost = cost_after(begin);
     }
-    if (plan.trees.empty() || tree_tokens + cost > token_budget) {
-      plan.trees.emplace_back();
-      tree_begin = begin;
-      tree_tokens = cost = 0;
-      for (size_t i = begin; i < end; ++i) cost += added_tokens(rows, tree_begin, i, i);
-    }
-    for (size_t i = begin; i < end; ++i) plan.trees.back().push_back(i);
-    tree_tokens += cost;
-    plan.tokens += cost;
+    for (size_t i = begin; i < end; ++i) trees.back().rows.push_back(i);
+    trees.back().tokens += cost;
+  }
+  std::stable_sort(trees.begin(), trees.end(),
+                   [](const Planned& x, const Planned& y) { return x.tokens > y.tokens; });
+  TreePlan plan;
+  for (Planned& tree : trees) {
+    plan.tokens += tree.tokens;
+    plan.trees.push_back(std::move(tree.rows));
   }
   plan.recharged_tokens = plan.tokens - trie_tokens(rows);
   return plan;

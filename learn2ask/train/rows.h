@@ -26,15 +26,19 @@ struct TrainingRow {
   int64_t targets() const { return static_cast<int64_t>(ids.size()) - context; }
 };
 
+// How many tokens the rows begin with alike.
+int64_t common_prefix(const std::vector<int32_t>& x, const std::vector<int32_t>& y);
+
 // Which rows are computed together.
 struct TreePlan {
-  std::vector<std::vector<size_t>> trees;  // indices of rows, in order
+  std::vector<std::vector<size_t>> trees;  // indices of rows, in order; the largest first
   int64_t tokens = 0;                      // of all trees
   int64_t recharged_tokens = 0;            // paid again because a session's trie was split
 };
 
 // Fills trees with whole groups, in order, up to `token_budget` tokens each (more where one
-// group alone has more). Several small sessions may share a tree.
+// group alone has more). Several small sessions may share a tree. The largest tree comes first: if
+// memory does not do, that shows at once.
 TreePlan plan_trees(std::span<const TrainingRow> rows, int64_t token_budget);
 
 struct RowTree {

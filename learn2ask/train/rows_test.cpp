@@ -1,6 +1,7 @@
 #include "train/rows.h"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <set>
 
@@ -56,10 +57,13 @@ TEST(PlanTrees, HoldsEachRowOnceKeepsGroupsTogetherAndCountsTokens) {
     const auto rows = two_sessions(rng);
     const TreePlan plan = plan_trees(rows, budget);
     std::vector<size_t> all;
-    int64_t tokens = 0;
+    int64_t tokens = 0, before = std::numeric_limits<int64_t>::max();
     std::set<int64_t> groups;
     for (const auto& tree : plan.trees) {
+      EXPECT_TRUE(std::is_sorted(tree.begin(), tree.end()));
       const int64_t mine = trie_tokens(rows, tree);
+      EXPECT_LE(mine, before) << "the largest comes first";
+      before = mine;
       const bool one_group = rows[tree.front()].group == rows[tree.back()].group;
       EXPECT_TRUE(mine <= budget || one_group) << mine << " of " << budget;
       EXPECT_TRUE(groups.insert(rows[tree.front()].group).second) << "a group was split";
@@ -69,6 +73,7 @@ TEST(PlanTrees, HoldsEachRowOnceKeepsGroupsTogetherAndCountsTokens) {
     }
     std::vector<size_t> in_order(rows.size());
     std::iota(in_order.begin(), in_order.end(), size_t{0});
+    std::sort(all.begin(), all.end());
     EXPECT_EQ(all, in_order);
     EXPECT_EQ(plan.tokens, tokens);
     EXPECT_EQ(plan.recharged_tokens, tokens - trie_tokens(rows, in_order));

@@ -1,6 +1,6 @@
 #include "train/sft.h"
 
-#include <optional>
+#include <algorithm>
 #include <string>
 
 #include <fmt/format.h>
@@ -11,29 +11,6 @@
 
 namespace l2a {
 namespace {
-
-// What the policy is taught to say at this sample; nullopt when it is no target.
-std::optional<Action> target_of(const LabelledSession& session, const Sample& sample,
-                                const QuestionForms* forms, const SftOptions& options) {
-  if (!is_labelled(sample)) return std::nullopt;
-  if (sample.decision->value == Decision::kStop) return Action{Decision::kStop, ""};
-  const std::string& text = session.turns[sample.turn].text;
-  if (sample.kind.value == TurnKind::kAsk) {
-    const bool asks = options.train_without_question || !forms || !forms->questions(text).empty();
-    if (!asks) return std::nullopt;
-  } else if (!options.train_inform) {
-    return std::nullopt;
-  }
-  return Action{Decision::kContinue, text};
-}
-
-bool has_target(const LabelledSession& session, const QuestionForms* forms,
-                const SftOptions& options) {
-  for (const Sample& sample : session.samples) {
-    if (target_of(session, sample, forms, options)) return true;
-  }
-  return false;
-}
 
 // Each target token's share of the mean, by row.
 std::vector<double> token_weights(const SftRows& rows) {
@@ -85,10 +62,11 @@ Json train_step(const TrainerSetup& setup, const SftRows& rows, const SftOptions
 
 void append_sft_rows(const LabelledSession& session, const TrainerSetup& setup,
                      const SftOptions& options, SftRows& out) {
+  const size_t first = out.rows.size();
   for (const Sample& sample : session.samples) {
-    const auto target = target_of(session, sample, setup.forms, options);
-    if (!target) continue;
-    const auto reply = setup.window.chat().reply_ids(render_action(*target, setup.format));
+    const auto expert = expert_reply(session, sample, setup, options.turns);
+    if (!expert) continue;
+    const std::vector<int32_t>& reply = expert->ids;
     auto view = setup.window.view(std::span(session.turns).first(sample.turn),
                                   static_cast<int64_t>(reply.size()));
     if (!view) {
@@ -100,9 +78,14 @@ void append_sft_rows(const LabelledSession& session, const TrainerSetup& setup,
     row.context = static_cast<int64_t>(row.ids.size());
     row.group = out.rows.empty() ? 0 : out.rows.back().group + 1;
     row.ids.insert(row.ids.end(), reply.begin(), reply.end());
+    if (options.targets == "all") {
+      const int64_t before =
+          out.rows.size() > first ? common_prefix(out.rows.back().ids, row.ids) : 0;
+      row.context = std::clamp<int64_t>(before, 1, row.context);
+    }
     out.rows.push_back(std::move(row));
     out.contexts_cut += view->turns_cut > 0;
-    out.weights.push_back(options.weights.of(target->decision));
+    out.weights.push_back(options.weights.of(sample.decision->value));
   }
 }
 
@@ -121,16 +104,14 @@ TrainResult train_sft(const TrainerSetup& setup, std::span<const LabelledSession
                       std::span<const LabelledSession> held_out, const SftOptions& options,
                       LoraAdapter& adapter) {
   std::vector<const LabelledSession*> trained;
-  for (const auto& session : sessions) {
-    if (has_target(session, setup.forms, options)) trained.push_back(&session);
-  }
-  if (trained.empty()) fail_input("train sft: sessions: none has a labelled asking turn or stop");
   size_t contexts_cut = 0;
-  for (const auto* session : trained) {  // one that is too long shows before the first step
+  for (const auto& session : sessions) {  // one that is too long shows before the first step
     SftRows rows;
-    append_sft_rows(*session, setup, options, rows);
+    append_sft_rows(session, setup, options, rows);
+    if (!rows.rows.empty()) trained.push_back(&session);
     contexts_cut += rows.contexts_cut;
   }
+  if (trained.empty()) fail_input("train sft: sessions: none has a labelled asking turn or stop");
   note_cut_contexts(setup, contexts_cut);
   SftRows held_out_rows;
   for (const auto& session : held_out) append_sft_rows(session, setup, options, held_out_rows);

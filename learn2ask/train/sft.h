@@ -8,10 +8,12 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/config.h"
 #include "hindsight/sample.h"
+#include "train/expert_reply.h"
 #include "train/rows.h"
 #include "train/sample_weights.h"
 #include "train/training_run.h"
@@ -21,10 +23,8 @@ namespace l2a {
 struct SftOptions {
   int64_t epochs = 2;
   int64_t sessions_per_step = 8;
-  // Informing turns are no targets: they would teach advice instead of questions.
-  bool train_inform = false;
-  // Turns that count as asking but have no question ("Restart it.") earn no format reward later.
-  bool train_without_question = false;
+  std::string targets = "replies";
+  ExpertTurns turns = {};
   SampleWeights weights = {};  // of a sample's token losses
   OptimizerOptions optimizer = {.lr = 5e-4};
   LoopOptions loop = {};
@@ -33,9 +33,9 @@ struct SftOptions {
   void visit(Visitor& v) {
     v("epochs", epochs, Range{1, 1000}, "times that each session is trained on");
     v("sessions_per_step", sessions_per_step, Range{1, 4096}, "sessions in one optimizer step");
-    v("train_inform", train_inform, "also train on turns that neither ask nor stop");
-    v("train_without_question", train_without_question,
-      "also train on asking turns that have no question in them");
+    v.choice("targets", targets, {"replies", "all"},
+             "tokens that are learned: the expert's replies, or all up to them");
+    turns.visit(v);
     v.group("weights", weights);
     v.group("optimizer", optimizer);
     loop.visit(v);
@@ -48,7 +48,9 @@ struct SftRows {
   size_t contexts_cut = 0;      // rows that do not have the oldest turns
 };
 
-// Appends a session's rows: one for each labelled sample that is a target, in turn order. Throws
+// Appends a session's rows: one for each labelled sample that is a target, in turn order. With
+// targets: all a row's begin where it leaves the row before it, so that every token of the
+// transcript, the first excepted, is one once. Throws
 // Failure for a row longer than the model's positions.
 void append_sft_rows(const LabelledSession& session, const TrainerSetup& setup,
                      const SftOptions& options, SftRows& out);

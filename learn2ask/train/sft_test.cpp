@@ -9,10 +9,12 @@
 #include "hindsight/testing.h"
 #include "train/checkpoint.h"
 #include "train/testing.h"
+#include "weights/safetensors.h"
 
 namespace l2a {
 namespace {
 
+namespace fs = std::filesystem;
 using testing::TinyChat;
 
 std::string text_of(const TinyChat& tiny, const TrainingRow& row) {
@@ -51,7 +53,7 @@ TEST_F(SftTest, TargetsAreAskingTurnsAndTheStop) {
   ASSERT_EQ(rows.rows.size(), 2u);
   EXPECT_EQ(text_of(tiny, rows.rows[0]), "since?<|im_end|>");
   EXPECT_EQ(text_of(tiny, rows.rows[1]), "<stop /><|im_end|>");
-  EXPECT_EQ(rows_of({session}, {.train_inform = true}).rows.size(), 3u);
+  EXPECT_EQ(rows_of({session}, {.turns = {.train_inform = true}}).rows.size(), 3u);
   setup.format = ReplyFormat::kTuple;
   EXPECT_EQ(text_of(tiny, rows_of({session}).rows[0]),
             "{\"state\":\"continue\",\"ask\":\"since?\"}<|im_end|>");
@@ -64,7 +66,27 @@ TEST_F(SftTest, AskingTurnsWithoutAQuestionAreNoTargets) {
   setup.forms = &shipped_forms();
   EXPECT_EQ(rows_of({session}).rows.size(), 2u);
   EXPECT_EQ(text_of(tiny, rows_of({session}).rows[0]), "Does it work?<|im_end|>");
-  EXPECT_EQ(rows_of({session}, {.train_without_question = true}).rows.size(), 3u);
+  EXPECT_EQ(rows_of({session}, {.turns = {.train_without_question = true}}).rows.size(), 3u);
+}
+
+TEST_F(SftTest, AllTokensAreTargetsOnce) {
+  const auto session = testing::labelled_session(
+      "s", {"hot", "since?", "two days", "fever?", "no", "cough?", "a bit", "bye"});
+  for (const ReplyFormat format : {ReplyFormat::kPlain, ReplyFormat::kTuple}) {
+    setup.format = format;
+    const auto rows = rows_of({session}, {.targets = "all"}).rows;
+    ASSERT_EQ(rows.size(), 4u);
+    int64_t targets = 0;
+    for (const TrainingRow& row : rows) targets += row.targets();
+    EXPECT_EQ(targets, plan_trees(rows, 100000).tokens - 1);
+    if (format == ReplyFormat::kTuple)
+      continue;  // replies are not what the transcript goes on with
+    std::vector<int32_t> learned = {rows[0].ids[0]};
+    for (const TrainingRow& row : rows) {
+      learned.insert(learned.end(), row.ids.begin() + row.context, row.ids.end());
+    }
+    EXPECT_EQ(learned, rows.back().ids);
+  }
 }
 
 TEST_F(SftTest, CutsTheOldestTurnsWhenAskedTo) {
@@ -195,8 +217,26 @@ TEST_F(SftTest, StopsAtALossThatIsNotFinite) {
   } catch (const Failure& failure) {
     EXPECT_EQ(failure.error.message,
               "train: step 4: loss: not finite: the run is stopped; the last good checkpoint is " +
-                  (directory.path / "checkpoints/step-3").string() + " (try a lower lr)");
+                  (directory.path / "checkpoints/step-3").string() +
+                  "; adapter and gradients are in " +
+                  (directory.path / "evidence/step-4").string() + " (try a lower lr)");
   }
+  const fs::path evidence = directory.path / "evidence/step-4";
+  EXPECT_TRUE(fs::exists(evidence / "adapter_model.safetensors"));
+  EXPECT_FALSE(SafetensorsFile::open(evidence / "gradients.safetensors").tensors().empty());
+  EXPECT_EQ(testing::lines_of(directory.path / "metrics.jsonl").size(), 3u);
+}
+
+TEST_F(SftTest, KeepsTheAverageOfTheWeights) {
+  const auto sessions = testing::labelled_sessions(4), held_out = testing::labelled_sessions(2, 9);
+  SftOptions options{.epochs = 4, .sessions_per_step = 2, .loop = {.evaluate_every = 1}};
+  options.optimizer.average_decay = 0.9;
+  auto adapter = testing::tiny_adapter(tiny);
+  const auto result = train_sft(setup, sessions, held_out, options, adapter);
+  SftRows rows = rows_of(held_out);
+  EXPECT_NEAR(-mean_nll(tiny.model, &adapter, rows, 4096), result.held_out_score.value(), 1e-6);
+  const auto weights = LoraAdapter::load(result.checkpoint, tiny.config());
+  EXPECT_FALSE(testing::flat(weights).equal(testing::flat(adapter)));
 }
 
 TEST_F(SftTest, RefusesDataWithoutTargets) {

@@ -9,9 +9,35 @@
 namespace l2a {
 namespace {
 
+SessionPointers with_groups(std::span<const LabelledSession> sessions, bool empty_targets) {
+  SessionPointers out;
+  for (const auto& session : sessions) {
+    for (const Sample& sample : session.samples) {
+      if (!is_labelled(sample) || (has_empty_target(sample) && !empty_targets)) continue;
+      out.push_back(&session);
+      break;
+    }
+  }
+  return out;
+}
+
+// How many contexts are without their oldest turns. Throws Failure for one that is too long:
+// before the first step.
+size_t count_cut_contexts(const SessionPointers& sessions, const TrainerSetup& setup,
+                          const ReplyOptions& options) {
+  size_t count = 0;
+  for (const auto* session : sessions) {  // one at a time: all contexts together may be gigabytes
+    const auto groups = make_groups({session}, setup, options);
+    count += std::count_if(groups.begin(), groups.end(),
+                           [](const ReplyGroup& group) { return group.turns_cut > 0; });
+  }
+  return count;
+}
+
 // The step's batch of sessions and, for dynamic sampling, the others after it, shuffled.
-std::vector<size_t> session_order(size_t sessions, const GrpoOptions& options, int64_t step) {
-  auto order = sessions_of_step(sessions, options.sessions_per_step, options.loop.seed, step);
+std::vector<size_t> session_order(size_t sessions, const ReplyOptions& options, uint64_t seed,
+                                  int64_t step) {
+  auto order = sessions_of_step(sessions, options.sessions_per_step, seed, step);
   if (options.dynamic_rounds == 0) return order;
   std::vector<bool> in_batch(sessions, false);
   for (const size_t i : order) in_batch[i] = true;
@@ -19,8 +45,7 @@ std::vector<size_t> session_order(size_t sessions, const GrpoOptions& options, i
   for (size_t i = 0; i < sessions; ++i) {
     if (!in_batch[i]) others.push_back(i);
   }
-  Rng::stream(options.loop.seed, "sessions of dynamic sampling", static_cast<uint64_t>(step))
-      .shuffle(others);
+  Rng::stream(seed, "sessions of dynamic sampling", static_cast<uint64_t>(step)).shuffle(others);
   order.insert(order.end(), others.begin(), others.end());
   return order;
 }
@@ -34,17 +59,42 @@ bool has_scored(const std::vector<ReplyGroup>& groups) {
 
 }  // namespace
 
-StepGroups collect_groups(std::span<const LabelledSession* const> sessions, int64_t step,
+SampledSessions sampled_sessions(const TrainerSetup& setup,
+                                 std::span<const LabelledSession> sessions,
+                                 std::span<const LabelledSession> held_out,
+                                 const ReplyOptions& options) {
+  SampledSessions out{.trained = with_groups(sessions, options.empty_targets),
+                      .held_out = with_groups(held_out, options.empty_targets)};
+  if (out.trained.empty()) fail_input("train: sessions: none has a labelled sample to train on");
+  note_cut_contexts(setup, count_cut_contexts(out.trained, setup, options));
+  count_cut_contexts(out.held_out, setup, options);
+  return out;
+}
+
+std::function<double()> greedy_reward(const SessionPointers& sessions, const TrainerSetup& setup,
+                                      const RewardFn& reward, const ReplyOptions& options,
+                                      uint64_t seed, const LoraAdapter& adapter) {
+  if (sessions.empty()) return {};
+  return [&sessions, &setup, &reward, &options, seed, &adapter] {
+    auto groups = make_groups(sessions, setup, options);
+    sample_groups(groups, setup, adapter,
+                  {.max_reply_tokens = options.max_reply_tokens, .seed = seed}, options.max_rows);
+    grade_groups(groups, reward);
+    return mean_reward(groups);
+  };
+}
+
+StepGroups collect_groups(const SessionPointers& sessions, uint64_t seed, int64_t step,
                           const TrainerSetup& setup, const RewardFn& reward,
-                          const GrpoOptions& options, const LoraAdapter& adapter) {
-  auto seeds = Rng::stream(options.loop.seed, "replies", static_cast<uint64_t>(step));
-  const std::vector<size_t> order = session_order(sessions.size(), options, step);
+                          const ReplyOptions& options, const LoraAdapter& adapter) {
+  auto seeds = Rng::stream(seed, "replies", static_cast<uint64_t>(step));
+  const std::vector<size_t> order = session_order(sessions.size(), options, seed, step);
   const auto batch = static_cast<size_t>(options.sessions_per_step);
   StepGroups out;
   size_t wanted = 0, varied = 0;
   bool scored = true;  // a reply of the last round: a grader that is down is asked no further
   for (size_t begin = 0; begin < order.size() && scored; begin += batch) {
-    std::vector<const LabelledSession*> chosen;
+    SessionPointers chosen;
     for (size_t i = begin; i < std::min(begin + batch, order.size()); ++i) {
       chosen.push_back(sessions[order[i]]);
     }
@@ -56,20 +106,30 @@ StepGroups collect_groups(std::span<const LabelledSession* const> sessions, int6
                    .replies = options.group_size,
                    .seed = seeds.next()},
                   options.max_rows);
-    out.seconds.sampling += watch.lap();
+    out.cost.sample_seconds += watch.lap();
     grade_groups(groups, reward);
-    out.seconds.grading += watch.lap();
+    out.cost.grade_seconds += watch.lap();
 
     scored = has_scored(groups);
-    varied += static_cast<size_t>(
-        std::count_if(groups.begin(), groups.end(),
-                      [&](const ReplyGroup& group) { return has_variance(group, options); }));
+    for (ReplyGroup& group : groups) {
+      group.zero_variance = !has_variance(group, options);
+      if (!group.zero_variance) ++varied;
+      for (const Rollout& reply : group.replies) out.cost.tokens += reply.ids.size();
+    }
     out.groups.insert(out.groups.end(), std::make_move_iterator(groups.begin()),
                       std::make_move_iterator(groups.end()));
     if (begin == 0) wanted = out.groups.size();
     if (varied >= wanted || begin / batch >= static_cast<size_t>(options.dynamic_rounds)) break;
   }
   return out;
+}
+
+Json step_time(const SamplingCost& cost, double update_seconds, int64_t trained_tokens) {
+  return {{"sample", cost.sample_seconds},
+          {"grade", cost.grade_seconds},
+          {"update", update_seconds},
+          {"sampled_tokens_per_s", static_cast<double>(cost.tokens) / cost.sample_seconds},
+          {"trained_tokens_per_s", static_cast<double>(trained_tokens) / update_seconds}};
 }
 
 }  // namespace l2a

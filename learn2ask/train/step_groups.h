@@ -1,7 +1,8 @@
-// The groups of a GRPO step, sampled and graded.
+// The sessions that a trainer samples replies to, and a step's groups of replies, graded.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -9,20 +10,41 @@
 
 namespace l2a {
 
-struct StepSeconds {
-  double sampling = 0, grading = 0;
+struct SampledSessions {
+  SessionPointers trained, held_out;
+};
+// Those with a turn that is trained on. Says how many contexts are without their oldest turns.
+// Throws Failure: none to train on, a context that is too long.
+SampledSessions sampled_sessions(const TrainerSetup& setup,
+                                 std::span<const LabelledSession> sessions,
+                                 std::span<const LabelledSession> held_out,
+                                 const ReplyOptions& options);
+
+// What a step's replies cost.
+struct SamplingCost {
+  double sample_seconds = 0, grade_seconds = 0;
+  size_t tokens = 0;
 };
 struct StepGroups {
   std::vector<ReplyGroup> groups;
-  StepSeconds seconds;
+  SamplingCost cost;
 };
 
 // Those of the batch of sessions that is due at `step`; with options.dynamic_rounds also of other
 // sessions, a batch at a time, until as many groups have variance as the first batch has groups, or
 // the rounds or sessions end, or a round has no reply that could be graded. Which sessions and
 // replies depends on (seed, step) and the adapter.
-StepGroups collect_groups(std::span<const LabelledSession* const> sessions, int64_t step,
+StepGroups collect_groups(const SessionPointers& sessions, uint64_t seed, int64_t step,
                           const TrainerSetup& setup, const RewardFn& reward,
-                          const GrpoOptions& options, const LoraAdapter& adapter);
+                          const ReplyOptions& options, const LoraAdapter& adapter);
+
+// The `time` of a step's line of metrics.jsonl.
+Json step_time(const SamplingCost& cost, double update_seconds, int64_t trained_tokens);
+
+// Mean reward of one greedy reply at each turn that is trained on; empty without sessions. The
+// references outlive the result.
+std::function<double()> greedy_reward(const SessionPointers& sessions, const TrainerSetup& setup,
+                                      const RewardFn& reward, const ReplyOptions& options,
+                                      uint64_t seed, const LoraAdapter& adapter);
 
 }  // namespace l2a

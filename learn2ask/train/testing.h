@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <span>
 #include <string>
 #include <utility>
@@ -10,6 +11,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/file.h"
+#include "base/json.h"
 #include "base/rng.h"
 #include "hindsight/sample.h"
 #include "rollout/testing.h"
@@ -76,6 +79,15 @@ struct TemporaryDirectory {
   std::filesystem::path path;
 };
 
+inline std::vector<Json> lines_of(const std::filesystem::path& path) {
+  std::vector<Json> lines;
+  std::ifstream in(path);
+  for (std::string line; std::getline(in, line);) {
+    lines.push_back(parse_json(line).value_or_throw());
+  }
+  return lines;
+}
+
 inline TrainerSetup tiny_setup(const TinyChat& tiny, const std::filesystem::path& directory) {
   return {.model = tiny.model,
           .window = tiny.window(),
@@ -87,6 +99,15 @@ inline TrainerSetup tiny_setup(const TinyChat& tiny, const std::filesystem::path
 
 inline LoraAdapter tiny_adapter(const TinyChat& tiny, uint64_t seed = 5) {
   return random_adapter(tiny.config(), {.rank = 4, .alpha = 8}, seed);
+}
+
+// What a script of tests/reference says to `cases`.
+inline Json reference_answers(const std::string& script, const Json& cases) {
+  const TemporaryDirectory directory;
+  const auto in = directory.path / "cases.json", out = directory.path / "answers.json";
+  write_file_atomic(in, cases.dump());
+  run_reference(script, in.string() + " " + out.string(), directory.path / "log");
+  return parse_json(read_file(out)).value_or_throw();
 }
 
 // Adapter values as one flat tensor.

@@ -8,11 +8,14 @@
 
 #include "base/interrupt.h"
 #include "base/rng.h"
+#include "model/safetensors_writer.h"
 #include "train/checkpoint.h"
 #include "train/meter.h"
 
 namespace l2a {
 namespace {
+
+namespace fs = std::filesystem;
 
 constexpr const char* kJournals[] = {"metrics", "rollouts", "failures"};
 constexpr size_t kNewestCheckpoints = 2;
@@ -117,21 +120,33 @@ bool TrainingRun::verifies() const {
   return loop_.verify_tree == "always" || (loop_.verify_tree == "first" && first_in_process_);
 }
 
+void TrainingRun::fail_not_finite(double loss) {
+  const fs::path evidence = setup_.directory / "evidence" / fmt::format("step-{}", state_.step + 1);
+  adapter_.save(evidence, setup_.base_name);
+  SafetensorsWriter gradients;
+  for (const LoraPair& pair : adapter_.pairs()) {
+    if (pair.a_ri.grad().defined()) gradients.add(pair.module + ".lora_A", pair.a_ri.grad());
+    if (pair.b_or.grad().defined()) gradients.add(pair.module + ".lora_B", pair.b_or.grad());
+  }
+  gradients.write(evidence / "gradients.safetensors");
+  const auto steps = list_checkpoints(checkpoints());
+  fail(ErrorCode::kUnsupported,
+       fmt::format("train: step {}: {} not finite: the run is stopped; {}; adapter and gradients "
+                   "are in {} (try a lower lr)",
+                   state_.step + 1,
+                   std::isfinite(loss) ? fmt::format("gradient of {}:", broken_layer(adapter_))
+                                       : std::string("loss:"),
+                   steps.empty()
+                       ? "there is no checkpoint yet"
+                       : fmt::format("the last good checkpoint is {}",
+                                     checkpoint_path(checkpoints(), steps.back()).string()),
+                   evidence.string()));
+}
+
 TrainingRun::Update TrainingRun::update(double loss) {
   const auto& parameters = optimizer_.parameters();
   const double norm = gradient_norm(parameters);
-  if (!std::isfinite(loss) || !std::isfinite(norm)) {
-    const auto steps = list_checkpoints(checkpoints());
-    fail(ErrorCode::kUnsupported,
-         fmt::format("train: step {}: {} not finite: the run is stopped; {} (try a lower lr)",
-                     state_.step + 1,
-                     std::isfinite(loss) ? fmt::format("gradient of {}:", broken_layer(adapter_))
-                                         : std::string("loss:"),
-                     steps.empty()
-                         ? "there is no checkpoint yet"
-                         : fmt::format("the last good checkpoint is {}",
-                                       checkpoint_path(checkpoints(), steps.back()).string())));
-  }
+  if (!std::isfinite(loss) || !std::isfinite(norm)) fail_not_finite(loss);
   clip_gradients(parameters, norm, optimizing_.max_grad_norm);
   const double lr = learning_rate(optimizing_, state_.step, total_steps_);
   optimizer_.step(lr);
@@ -154,7 +169,9 @@ void TrainingRun::end_step(Json metrics, Json time, const std::function<double()
   state_.seconds = before + seconds();
   bool last = !stop_reason().empty(), evaluated = false;
   if (evaluate && (last || state_.step % loop_.evaluate_every == 0)) {
+    optimizer_.swap_average();
     const double score = evaluate();
+    optimizer_.swap_average();
     evaluated = true;
     metrics["held_out"] = score;
     ++state_.evaluations_since_best;
@@ -190,8 +207,9 @@ TrainResult TrainingRun::finish() {
                      .held_out_score = state_.best_score};
   if (state_.best_score && state_.best_step != state_.step) {
     result.checkpoint = checkpoint_path(checkpoints(), state_.best_step);
-    adapter_.copy_from(LoraAdapter::load(result.checkpoint, setup_.model.config()));
+    load_checkpoint(result.checkpoint, setup_.model.config(), adapter_, optimizer_);
   }
+  optimizer_.swap_average();
   return result;
 }
 

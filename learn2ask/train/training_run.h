@@ -107,7 +107,7 @@ class TrainingRun {
   std::string& recent_unscored() { return state_.recent_unscored; }
 
   // Clips the gradients, takes an optimizer step, clears them. Throws Failure when `loss` or a
-  // gradient is not finite; nothing has then been changed.
+  // gradient is not finite; nothing has then been changed, adapter and gradients are in evidence/.
   struct Update {
     double lr = 0, grad_norm = 0;  // norm before clipping
   };
@@ -120,11 +120,13 @@ class TrainingRun {
   // score is better), writes the metrics line with `time`, checkpoints when due.
   void end_step(Json metrics, Json time, const std::function<double()>& evaluate);
 
-  // What the run came to; the adapter becomes that of the best checkpoint.
+  // What the run came to; the adapter becomes that of the best checkpoint, with average_decay its
+  // average.
   TrainResult finish();
 
  private:
   std::string stop_reason() const;  // empty: goes on
+  [[noreturn]] void fail_not_finite(double loss);
   void append(const std::string& journal, const Json& row);
   void resume();
   void save();

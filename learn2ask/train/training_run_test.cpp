@@ -2,13 +2,13 @@
 #include "train/training_run.h"
 
 #include <algorithm>
-#include <fstream>
 #include <set>
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
 #include "base/file.h"
+#include "train/dpo.h"
 #include "train/grpo.h"
 #include "train/meter.h"
 #include "train/sft.h"
@@ -24,13 +24,11 @@ using testing::TinyChat;
 struct Killed {};
 
 // Each line of a journal, without its `time`.
-std::vector<std::string> lines_of(const fs::path& path) {
+std::vector<std::string> lines_without_time(const fs::path& path) {
   std::vector<std::string> lines;
-  std::ifstream in(path);
-  for (std::string line; std::getline(in, line);) {
-    auto json = parse_json(line).value_or_throw();
-    json.erase("time");
-    lines.push_back(dump_json(json));
+  for (Json line : testing::lines_of(path)) {
+    line.erase("time");
+    lines.push_back(dump_json(line));
   }
   return lines;
 }
@@ -43,7 +41,7 @@ void expect_same_run(const fs::path& one, const fs::path& two, const std::string
         << file;
   }
   for (const char* journal : {"metrics.jsonl", "rollouts.jsonl", "failures.jsonl"}) {
-    EXPECT_EQ(lines_of(one / journal), lines_of(two / journal)) << journal;
+    EXPECT_EQ(lines_without_time(one / journal), lines_without_time(two / journal)) << journal;
   }
 }
 
@@ -61,7 +59,7 @@ class ResumeTest : public ::testing::Test {
     };
     auto first = testing::tiny_adapter(tiny), second = testing::tiny_adapter(tiny);
     EXPECT_THROW(train(setup, first), Killed);
-    EXPECT_EQ(lines_of(killed / "metrics.jsonl").size(), static_cast<size_t>(kill_at));
+    EXPECT_EQ(testing::lines_of(killed / "metrics.jsonl").size(), static_cast<size_t>(kill_at));
     setup.events = {};
     train(setup, second);
     expect_same_run(whole, killed, last);
@@ -91,12 +89,26 @@ TEST_F(ResumeTest, SftGivesTheBytesOfAnUninterruptedRun) {
 TEST_F(ResumeTest, GrpoGivesTheBytesOfAnUninterruptedRun) {
   const auto sessions = testing::labelled_sessions(5);
   const auto train = [&](const TrainerSetup& setup, LoraAdapter& adapter) {
-    GrpoOptions options{.steps = 6, .sessions_per_step = 2, .group_size = 4, .max_reply_tokens = 5};
+    GrpoOptions options{
+        .steps = 6, .replies = {.sessions_per_step = 2, .group_size = 4, .max_reply_tokens = 5}};
     options.loss.kl_weight = 0.05;
     options.inner_epochs = options.minibatches = 2;
     options.optimizer.lr = 0.01;
     options.loop.checkpoint_every = 2;
     train_grpo(setup, sessions, {}, reward_low_bytes, options, adapter);
+  };
+  expect_resumes(train, 3, "step-6");
+}
+
+TEST_F(ResumeTest, DpoGivesTheBytesOfAnUninterruptedRun) {
+  const auto sessions = testing::labelled_sessions(5), held_out = testing::labelled_sessions(2, 9);
+  const auto train = [&](const TrainerSetup& setup, LoraAdapter& adapter) {
+    DpoOptions options{.steps = 6,
+                       .replies = {.sessions_per_step = 2, .group_size = 4, .max_reply_tokens = 5}};
+    options.optimizer.lr = 0.01;
+    options.optimizer.average_decay = 0.9;
+    options.loop.checkpoint_every = options.loop.evaluate_every = 2;
+    train_dpo(setup, sessions, held_out, reward_low_bytes, options, adapter);
   };
   expect_resumes(train, 3, "step-6");
 }

@@ -7,7 +7,6 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
-#include "base/file.h"
 #include "base/rng.h"
 #include "train/policy_loss.h"
 #include "train/testing.h"
@@ -119,11 +118,7 @@ TEST(Trl, HasTheSameLossesAndGradients) {
       cases.push_back(case_of(variant, examples.back().second));
     }
   }
-  const testing::TemporaryDirectory directory;
-  const auto in = directory.path / "cases.json", out = directory.path / "losses.json";
-  write_file_atomic(in, cases.dump());
-  testing::run_reference("trl_losses.py", in.string() + " " + out.string(), directory.path / "log");
-  const Json theirs = parse_json(read_file(out)).value_or_throw();
+  const Json theirs = testing::reference_answers("trl_losses.py", cases);
   ASSERT_EQ(theirs.size(), examples.size());
   for (size_t i = 0; i < examples.size(); ++i) {
     expect_same(*examples[i].first, examples[i].second, theirs[i]);

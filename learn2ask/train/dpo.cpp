@@ -1,0 +1,40 @@
+#include "train/dpo.h"
+
+#include "train/dpo_update.h"
+#include "train/meter.h"
+#include "train/step_groups.h"
+
+namespace l2a {
+
+TrainResult train_dpo(const TrainerSetup& setup, std::span<const LabelledSession> sessions,
+                      std::span<const LabelledSession> held_out, const RewardFn& reward,
+                      const DpoOptions& options, LoraAdapter& adapter) {
+  if (options.objective == "kto" && options.pairs == "expert") {
+    fail_input(
+        "train dpo: objective: kto judges each reply by itself (leave pairs at sampled, or choose "
+        "another objective)");
+  }
+  const auto chosen = sampled_sessions(setup, sessions, held_out, options.replies);
+  const auto evaluate =
+      greedy_reward(chosen.held_out, setup, reward, options.replies, options.loop.seed, adapter);
+  const LoraAdapter reference = adapter.clone();
+
+  AdamW optimizer(adapter.parameters(), options.optimizer);
+  TrainingRun run(setup, options.loop, options.optimizer, options.steps, adapter, optimizer);
+  while (run.goes_on()) {
+    const auto [groups, cost] = collect_groups(chosen.trained, options.loop.seed, run.step(), setup,
+                                               reward, options.replies, adapter);
+    Stopwatch watch(setup.clock);
+    log_groups(groups, run);
+    watch_failures(groups, options.replies.max_failure_rate, run.recent_unscored());
+    const JudgedReplies judged = judge_replies(groups, setup, reward, options);
+
+    Json metrics = {{"step", run.step() + 1}};
+    metrics.update(reply_metrics(groups, setup.format));
+    metrics.update(update_preferences(judged, setup, reference, options, adapter, run));
+    run.end_step(metrics, step_time(cost, watch.lap(), metrics["tokens"]), evaluate);
+  }
+  return run.finish();
+}
+
+}  // namespace l2a
