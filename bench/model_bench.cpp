@@ -3,27 +3,22 @@
 //
 // usage: model_bench [threads]
 
-#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <functional>
-#include <map>
 #include <string>
 
 #include <torch/torch.h>
 
 #include "base/rng.h"
+#include "gemm_limit.h"
 #include "model/decode_batch.h"
 #include "model/transformer.h"
-#include "model/tree_plan.h"
 
 namespace l2a {
 namespace {
 
 using Rows = std::vector<std::vector<int32_t>>;
-
-constexpr int kRepeats = 3;
 
 TransformerConfig smollm2_135m() {
   TransformerConfig c;
@@ -37,64 +32,6 @@ TransformerConfig smollm2_135m() {
   c.max_positions = 8192;
   c.rotary.theta = 100000;
   return c;
-}
-
-double median_seconds(const std::function<void()>& work) {
-  std::vector<double> seconds;
-  for (int i = 0; i < kRepeats; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    work();
-    seconds.push_back(
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  }
-  std::sort(seconds.begin(), seconds.end());
-  return seconds[kRepeats / 2];
-}
-
-// The time of matrix products alone, each shape measured once. out = left * right, bfloat16.
-class GemmLimit {
- public:
-  void add(int64_t m, int64_t n, int64_t k, double times) {
-    double& one = seconds_of_[{m, n, k}];
-    if (one == 0) {
-      const auto left = at::randn({m, k}).to(at::kBFloat16);
-      const auto right = at::randn({n, k}).to(at::kBFloat16);
-      auto out = at::empty({m, n}, at::kBFloat16);
-      at::mm_out(out, left, right.t());
-      const int rounds = static_cast<int>(std::clamp(1e10 / (2.0 * m * n * k), 1.0, 50.0));
-      one = median_seconds([&] {
-              for (int i = 0; i < rounds; ++i) at::mm_out(out, left, right.t());
-            }) /
-            rounds;
-    }
-    seconds_ += times * one;
-    flops_ += times * 2.0 * m * n * k;
-  }
-  // A product of attention: its multiplications at the rate of the others.
-  void add_flops(double flops) { attention_flops_ += flops; }
-
-  double seconds() const { return seconds_ * (1 + attention_flops_ / flops_); }
-  double gigaflops() const { return flops_ / seconds_ / 1e9; }
-
- private:
-  std::map<std::array<int64_t, 3>, double> seconds_of_;
-  double seconds_ = 0, flops_ = 0, attention_flops_ = 0;
-};
-
-void add_linear_layers(const TransformerConfig& c, int64_t tokens, double times, GemmLimit& limit) {
-  const int64_t q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
-  const double layers = times * static_cast<double>(c.layers);
-  limit.add(tokens, q + 2 * kv, c.width, layers);
-  limit.add(tokens, c.width, q, layers);
-  limit.add(tokens, 2 * c.mlp_width, c.width, layers);
-  limit.add(tokens, c.width, c.mlp_width, layers);
-}
-
-// Query-key pairs that may see each other.
-double visible_pairs(const TokenTree& tree) {
-  double pairs = 0;
-  for (const int64_t position : token_positions(tree)) pairs += static_cast<double>(position + 1);
-  return pairs;
 }
 
 void report(const std::string& what, double tokens, double seconds, const GemmLimit& limit) {
@@ -195,11 +132,7 @@ void bench_training(const Transformer& model, const LoraAdapter& adapter) {
   double tokens = 0;
   for (const Session& session : sessions) {
     tokens += static_cast<double>(session.tree.tokens());
-    add_linear_layers(c, session.tree.tokens(), 2, limit);  // forward; gradient of the input
-    // The head: forward, forward again and gradient of the input.
-    limit.add(static_cast<int64_t>(session.reply_places.size()), c.vocabulary, c.width, 3);
-    // Two products forward, five backward.
-    limit.add_flops(visible_pairs(session.tree) * 14.0 * c.heads * c.head_dim * c.layers);
+    add_training(c, session.tree, static_cast<int64_t>(session.reply_places.size()), limit);
   }
   double forward = 0, head = 0;
   const double seconds = median_seconds([&] {

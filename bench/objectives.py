@@ -1,0 +1,181 @@
+"""Every objective of docs/algorithms.md from one SFT start on the pharmacy desk: its test figures by the known truth,
+beside those of the start, and the rewards of its training.
+
+usage: objectives.py --program build/release/bin/learn2ask --out runs/objectives [--seeds 1 2 3] [--steps 20] [--jobs 2]
+
+A seed has its own sessions and its own SFT; each objective trains from there for the same number of steps, at the same
+learning rate, and is taken as it is after the last. --jobs runs that many at a time, each on one thread. Killed, it goes
+on where it was. Writes objectives.json and objectives.md into --out.
+"""
+import argparse
+import concurrent.futures
+import json
+import pathlib
+import random
+import statistics
+import subprocess
+
+SESSIONS = 700
+COMMON = {"policy.threads": 1, "reward.thresholds": "pharmacy"}
+BOOTSTRAPS = 2000
+
+# Command and settings; those of `grpo` and `dpo` without the section's name.
+OBJECTIVES = {
+    "GRPO": ("grpo", {}),
+    "GRPO, token mean": ("grpo", {"advantage": "mean", "loss.normalise": "token"}),
+    "GRPO, KL 0.04": ("grpo", {"loss.kl_weight": 0.04}),
+    "REINFORCE": ("grpo", {"advantage": "mean", "loss.objective": "reinforce"}),
+    "RLOO": ("grpo", {"advantage": "leave_one_out", "loss.objective": "reinforce", "loss.normalise": "constant",
+                      "loss.kl_weight": 0.03, "loss.kl": "k1", "loss.kl_in": "reward"}),
+    "REINFORCE++-baseline": ("grpo", {"advantage": "batch", "loss.kl_weight": 0.01, "loss.kl": "k2"}),
+    "rejection sampling": ("grpo", {"advantage": "best", "loss.objective": "reinforce"}),
+    "Dr. GRPO": ("grpo", {"advantage": "mean", "loss.normalise": "constant"}),
+    "DAPO": ("grpo", {"loss.clip_high": 0.28, "loss.normalise": "token", "dynamic_rounds": 4, "overlong_buffer": 16}),
+    "PPO clipping, 4 updates": ("grpo", {"inner_epochs": 2, "minibatches": 2}),
+    "GSPO, 4 updates": ("grpo", {"loss.objective": "gspo", "loss.clip": 3e-4, "loss.clip_high": 4e-4, "minibatches": 4}),
+    "CISPO, 4 updates": ("grpo", {"loss.objective": "cispo", "loss.clip": 1, "loss.clip_high": 0.28,
+                                  "loss.normalise": "token", "minibatches": 4}),
+    "GDPO": ("grpo", {"advantage": "parts"}),
+    "credit by parts": ("grpo", {"advantage": "mean", "loss.normalise": "token", "credit": "parts"}),
+    "GRPO and SFT": ("grpo", {"sft_weight": 0.1}),
+    "GRPO, replies in eight bits": ("grpo", {"policy.int8_generation": "true"}),
+    "DPO": ("dpo", {}),
+    "DPO, expert chosen, SFT": ("dpo", {"pairs": "expert", "sft_weight": 0.1}),
+    "IPO": ("dpo", {"objective": "ipo"}),
+    "KTO": ("dpo", {"objective": "kto"}),
+}
+
+
+def slug(name):
+    return "".join(c if c.isalnum() else "_" for c in name)
+
+
+class Study:
+    def __init__(self, options):
+        self.options = options
+
+    def run(self, *command, settings=()):
+        sets = [x for key, value in dict(settings).items() for x in ("--set", f"{key}={value}")]
+        done = subprocess.run([self.options.program, *map(str, command), *sets], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(f"{command}: {done.stderr[-2000:]}")
+
+    def folder(self, seed):
+        return self.options.out / f"seed-{seed}"
+
+    def prepare(self, seed):
+        """Sessions, labels and the SFT start."""
+        out = self.folder(seed)
+        out.mkdir(parents=True, exist_ok=True)
+        if not (out / "labels/test.jsonl").exists():
+            self.run("generate", "pharmacy", "--sessions", SESSIONS, "--seed", seed, "--out", out / "logs.jsonl")
+            self.run("import", out / "logs.jsonl", "--out", out / "data")
+            for split in ("train", "dev", "test"):
+                self.run("label", out / f"data/{split}.jsonl", "--out", out / f"labels/{split}.jsonl")
+        self.run("train", "sft", out / "labels/train.jsonl", "--dev", out / "labels/dev.jsonl", "--out", out / "sft",
+                 settings={"policy.threads": 1, "sft.seed": seed, "sft.epochs": 1, "sft.optimizer.lr": 2e-3})
+
+    def train(self, seed, name):
+        command, settings = OBJECTIVES[name]
+        own = {"seed": seed, "steps": self.options.steps, "sessions_per_step": 4, "weights.on_stop": 1.5,
+               "optimizer.lr": self.options.lr} | settings
+        named = {key if key.startswith("policy.") else f"{command}.{key}": value for key, value in own.items()}
+        out = self.folder(seed)
+        self.run("train", command, out / "labels/train.jsonl", "--adapter", out / "sft/adapter", "--out",
+                 out / slug(name), settings=COMMON | named)
+        print(f"seed {seed}: {name}: trained", flush=True)
+
+    def evaluate(self, seed, name):
+        out = self.folder(seed)
+        target = out / "eval" / slug(name)
+        if not (target / "eval.json").exists():
+            self.run("eval", out / "labels/test.jsonl", "--split", "test", "--policy", f"policy={out / slug(name)}",
+                     "--grader", "truth", "--sessions", out / "data/test.jsonl", "--domain", "pharmacy", "--out", target,
+                     settings={"policy.threads": 1})
+
+    def result(self, seed, name):
+        target = self.folder(seed) / "eval" / slug(name)
+        summary = json.loads((target / "eval.json").read_text())["policies"][0]["metrics"]
+        rows = [json.loads(line) for line in (target / "rows/policy.truth.jsonl").open()]
+        by_session = {}
+        for row in rows:
+            if row.get("reward") is not None:
+                by_session.setdefault(row["session"], {})[row["turn"]] = row["reward"]
+        return {"metrics": {key: value["value"] for key, value in summary.items() if isinstance(value, dict)},
+                "rewards": by_session}
+
+    def curve(self, seed, name, key):
+        lines = [json.loads(line) for line in (self.folder(seed) / slug(name) / "metrics.jsonl").open()]
+        return [line[key] for line in lines]
+
+
+def difference(pairs, rng):
+    """Mean paired difference of rewards over all seeds' sessions, with its 95% interval (bootstrap by session)."""
+    sessions = []
+    for start, now in pairs:
+        for session, rewards in now.items():
+            common = rewards.keys() & start.get(session, {}).keys()
+            sessions.append((sum(rewards[t] - start[session][t] for t in common), len(common)))
+
+    def mean(some):
+        return sum(x for x, _ in some) / sum(n for _, n in some)
+
+    draws = sorted(mean(rng.choices(sessions, k=len(sessions))) for _ in range(BOOTSTRAPS))
+    return mean(sessions), draws[int(0.025 * BOOTSTRAPS)], draws[int(0.975 * BOOTSTRAPS)]
+
+
+def table(study, seeds, names):
+    rng = random.Random(1)
+    start = {seed: study.result(seed, "sft") for seed in seeds}
+    out = ["| objective | reward | by seed | less SFT's, paired | WA-GH | balanced accuracy | reward in training, first and last 5 steps |",
+           "|---|---|---|---|---|---|---|"]
+    results = {}
+    for name in ["sft"] + names:
+        found = {seed: start[seed] if name == "sft" else study.result(seed, name) for seed in seeds}
+        results[name] = {seed: found[seed]["metrics"] for seed in seeds}
+
+        def metric(key):
+            return [found[seed]["metrics"][key] for seed in seeds]
+
+        paired = ends = ""
+        if name != "sft":
+            mean, low, high = difference([(start[s]["rewards"], found[s]["rewards"]) for s in seeds], rng)
+            paired = f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
+            curves = {seed: study.curve(seed, name, "reward") for seed in seeds}
+            results[name]["training_reward"] = curves
+            ends = "{:.2f}, {:.2f}".format(*(statistics.mean(x for c in curves.values() for x in c[part])
+                                             for part in (slice(5), slice(-5, None))))
+        by_seed = ", ".join(f"{x:.2f}" for x in metric("reward"))
+        out.append(f"| {'SFT, the start' if name == 'sft' else name} | {statistics.mean(metric('reward')):.3f} | {by_seed} | {paired} | "
+                   f"{statistics.mean(metric('wa_gh')):.3f} | {statistics.mean(metric('balanced_accuracy')):.3f} | {ends} |")
+    return "\n".join(out) + "\n", results
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--program", type=lambda p: pathlib.Path(p).resolve(), required=True)
+    parser.add_argument("--out", type=pathlib.Path, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--lr", type=float, default=3e-4)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--only", nargs="+", choices=OBJECTIVES, default=list(OBJECTIVES))
+    options = parser.parse_args()
+    study = Study(options)
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        list(pool.map(study.prepare, options.seeds))
+        list(pool.map(lambda seed: study.evaluate(seed, "sft"), options.seeds))
+
+        def one(job):
+            study.train(*job)
+            study.evaluate(*job)
+
+        list(pool.map(one, [(seed, name) for name in options.only for seed in options.seeds]))
+    text, results = table(study, options.seeds, options.only)
+    (options.out / "objectives.md").write_text(text)
+    (options.out / "objectives.json").write_text(json.dumps(results, indent=1))
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,263 @@
+"""An update's forward and backward pass, and a whole GRPO step, on the expert turns of logged sessions: this
+program's session tree, its tree for each prompt, its rows alone; Hugging Face + PEFT on naive rows, TRL's GRPOTrainer.
+
+usage: session_tree.py --programs build/release/bin --sessions SESSIONS.jsonl [--count 16] [--rounds 3] [--threads 2]
+
+All have the same weights, adapter (rank 16 on every linear layer, bfloat16 model) and contexts; in the update also the
+same replies, 8 a turn, of 20 to 38 tokens of what experts say in SESSIONS. The peers run with tcmalloc as this program does, and
+Hugging Face with the micro-batch that a probe finds fastest. Every measurement is a process of its own that warms up
+first; rounds take turns, medians are printed. A step is measured on --step-sessions sessions here and on
+8 of their prompts in TRL, and compared by the time of a prompt's 8 replies.
+"""
+import argparse
+import ctypes.util
+import json
+import os
+import pathlib
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+REPLIES, STEP_TOKENS, PEER_PROMPTS, PROBE_ROWS = 8, 40, 8, 32
+PADDING = 2
+
+
+def report(**result):
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps(result | {"peak_mib": peak}))
+
+
+def bfloat16_model(path):
+    import torch
+    import transformers
+
+    return transformers.AutoModelForCausalLM.from_pretrained(path, dtype=torch.bfloat16)
+
+
+def write_adapter(job):
+    import peft
+
+    config = peft.LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", init_lora_weights=False,
+                             task_type="CAUSAL_LM")
+    peft.get_peft_model(bfloat16_model(job["model"]), config).save_pretrained(job["adapter"])
+    report()
+
+
+def naive_pass(model, rows, micro_batch):
+    """Forward and backward as trainers do it: prompts padded on the left, replies on the right, logits of the replies."""
+    import torch
+
+    rows = sorted(rows, key=lambda row: len(row["context"]) + len(row["reply"]), reverse=True)
+    total = 0
+    for i in range(0, len(rows), micro_batch):
+        batch = rows[i: i + micro_batch]
+        context = max(len(row["context"]) for row in batch)
+        reply = max(len(row["reply"]) for row in batch)
+        pads = [(context - len(row["context"]), reply - len(row["reply"])) for row in batch]
+        ids = torch.tensor([[PADDING] * left + row["context"] + row["reply"] + [PADDING] * right
+                            for row, (left, right) in zip(batch, pads)])
+        mask = torch.tensor([[0] * left + [1] * (ids.shape[1] - left - right) + [0] * right for left, right in pads])
+        positions = (mask.cumsum(1) - 1).clamp(min=0)
+        logits = model(input_ids=ids, attention_mask=mask, position_ids=positions,
+                       logits_to_keep=reply + 1, use_cache=False).logits[:, :-1]
+        log_probs = torch.log_softmax(logits.float(), -1).gather(-1, ids[:, -reply:, None])[..., 0]
+        weights = torch.tensor([[row["weight"]] for row in batch]) * mask[:, -reply:]
+        loss = -(log_probs * weights).sum()
+        loss.backward()
+        total += loss.item()
+    return total
+
+
+def run_naive(job):
+    import peft
+    import torch
+
+    torch.set_num_threads(job["threads"])
+    model = peft.PeftModel.from_pretrained(bfloat16_model(job["model"]), job["adapter"], is_trainable=True)
+    model.train()
+    rows = [json.loads(line) for line in open(job["rows"])]
+    naive_pass(model, rows[:2], 1)
+    if job["micro_batch"] is None:
+        some = random.Random(1).sample(rows, PROBE_ROWS)
+        seconds = {}
+        for micro_batch in (1, 2, 4, 8, 16):
+            start = time.perf_counter()
+            naive_pass(model, some, micro_batch)
+            seconds[micro_batch] = time.perf_counter() - start
+        return report(micro_batch=min(seconds, key=seconds.get), probe_seconds=seconds)
+    model.zero_grad()
+    start = time.perf_counter()
+    loss = naive_pass(model, rows, job["micro_batch"])
+    seconds = time.perf_counter() - start
+    norm = sum(p.grad.double().square().sum() for p in model.parameters() if p.grad is not None) ** 0.5
+    report(seconds=seconds, tokens=sum(len(row["context"]) + len(row["reply"]) for row in rows), loss=loss,
+           gradient_norm=norm.item())
+
+
+def run_trl(job):
+    import datasets
+    import peft
+    import torch
+    import transformers
+    import trl
+
+    torch.set_num_threads(job["threads"])
+    tokenizer = transformers.AutoTokenizer.from_pretrained(job["model"])
+    model = peft.PeftModel.from_pretrained(bfloat16_model(job["model"]), job["adapter"], is_trainable=True)
+    prompts = [tokenizer.decode(ids) for ids in job["contexts"]]
+    ends = []
+
+    class Watch(transformers.TrainerCallback):
+        def on_step_end(self, *_, **__):
+            ends.append(time.perf_counter())
+
+    with tempfile.TemporaryDirectory() as folder:
+        config = trl.GRPOConfig(
+            output_dir=folder, per_device_train_batch_size=8, gradient_accumulation_steps=len(prompts),
+            num_generations=REPLIES, max_completion_length=STEP_TOKENS, temperature=1.0, beta=0.0, max_steps=2,
+            use_cpu=True, bf16=True, gradient_checkpointing=False, report_to=[], save_strategy="no", disable_tqdm=True,
+            logging_strategy="no", learning_rate=1e-5)
+        trainer = trl.GRPOTrainer(model=model, args=config, processing_class=tokenizer,
+                                  train_dataset=datasets.Dataset.from_dict({"prompt": prompts}),
+                                  reward_funcs=lambda completions, **_: [float(len(c) % 7) for c in completions],
+                                  callbacks=[Watch()])
+        start = time.perf_counter()
+        trainer.train()
+    report(seconds=min(ends[0] - start, ends[1] - ends[0]), groups=len(prompts))
+
+
+def tcmalloc():
+    name = ctypes.util.find_library("tcmalloc_minimal") or ctypes.util.find_library("tcmalloc")
+    return {"LD_PRELOAD": name} if name else {}
+
+
+class Bench:
+    def __init__(self, options, folder):
+        self.options, self.folder = options, folder
+        self.model, self.adapter, self.labels = (folder / name for name in ("model", "adapter", "labels.jsonl"))
+        self.program("export", "--format", "folder", "--out", self.model)
+        self.peer("adapter")
+        self.program("import", "--train", options.sessions, "--out", folder / "data")
+        self.program("label", folder / "data/train.jsonl", "--out", self.labels)
+        self.rows = folder / "rows.jsonl"
+        self.write_rows()
+        self.micro_batch = None
+
+    def program(self, *arguments, text=None):
+        return subprocess.run([self.options.programs / "learn2ask", *arguments], input=text, capture_output=True,
+                              text=True, check=True).stdout
+
+    def ours(self, *arguments):
+        run = subprocess.run([self.options.programs / "session_tree_bench", *map(str, arguments)],
+                             capture_output=True, text=True)
+        if run.returncode != 0:
+            raise RuntimeError(run.stderr[-2000:])
+        return [json.loads(line) for line in run.stdout.splitlines()]
+
+    def peer(self, kind, **job):
+        job |= {"kind": kind, "threads": self.options.threads, "model": str(self.model), "adapter": str(self.adapter)}
+        run = subprocess.run([sys.executable, __file__, "--job"], input=json.dumps(job), capture_output=True, text=True,
+                             env=os.environ | tcmalloc())
+        if run.returncode != 0:
+            raise RuntimeError(f"{kind}: {run.stderr[-2000:]}")
+        return json.loads(run.stdout.splitlines()[-1])
+
+    def write_rows(self):
+        said = [m["content"] for line in self.options.sessions.read_text().splitlines()
+                for m in json.loads(line)["messages"] if m["role"] == "assistant"]
+        rng = random.Random(1)
+        contexts = self.ours("contexts", self.labels, self.options.count)
+        texts = [" ".join(rng.choices(said, k=5)) for _ in range(REPLIES * len(contexts))]
+        ids = [json.loads(line)[:rng.randint(19, 37)] for line in self.program(
+            "model", "tokenize", text="".join(json.dumps(text) + "\n" for text in texts)).splitlines()]
+        end = PADDING  # ends a turn, too
+        total = sum(map(len, ids)) + len(ids)
+        with self.rows.open("w") as file:
+            for i, reply in enumerate(ids):
+                row = contexts[i // REPLIES] | {"group": i // REPLIES, "reply": reply + [end],
+                                                "weight": rng.uniform(-1, 1) / total}
+                file.write(json.dumps(row) + "\n")
+
+    def updates(self):
+        for sharing, name in (("tree", "session tree"), ("prompt", "a tree for each prompt"), ("rows", "rows alone")):
+            yield f"learn2ask, {name}", lambda s=sharing: self.ours(
+                "update", self.rows, self.adapter, s, self.options.threads)[0]
+        if self.options.peers:
+            yield "Hugging Face + PEFT, rows", self.naive
+
+    def naive(self):
+        if self.micro_batch is None:
+            probe = self.peer("naive", rows=str(self.rows), micro_batch=None)
+            self.micro_batch = probe["micro_batch"]
+            print(f"micro-batch of {self.micro_batch} rows: {probe['probe_seconds']}", file=sys.stderr, flush=True)
+        return self.peer("naive", rows=str(self.rows), micro_batch=self.micro_batch)
+
+    def steps(self):
+        yield "learn2ask", lambda: self.ours("step", self.labels, self.options.step_sessions, self.adapter,
+                                             STEP_TOKENS, self.options.threads)[0]
+        if self.options.peers:
+            contexts = [line["context"] for line in self.ours("contexts", self.labels, self.options.step_sessions)]
+            some = contexts[:: max(1, len(contexts) // PEER_PROMPTS)][:PEER_PROMPTS]
+            yield "TRL GRPOTrainer", lambda: self.peer("trl", contexts=some)
+
+    def measure(self, contenders):
+        """Median seconds and what else the last measurement said, by name."""
+        contenders = list(contenders)
+        seconds = {name: [] for name, _ in contenders}
+        last = {}
+        for _ in range(self.options.rounds):
+            for name, run in contenders:
+                last[name] = run()
+                seconds[name].append(last[name]["seconds"])
+                print(f"{name}: {json.dumps(last[name])}", file=sys.stderr, flush=True)
+        return {name: (statistics.median(s), min(s), max(s), last[name]) for name, s in seconds.items()}
+
+    def compare_updates(self):
+        measured = self.measure(self.updates())
+        first, _, _, tree = next(iter(measured.values()))
+        print(f"\nupdate: {tree['targets']} tokens of replies; limit of the session tree {tree['limit_seconds']:.1f} s "
+              f"({tree['limit_gigaflops']:.0f} GF/s): it runs at {100 * tree['limit_seconds'] / first:.0f}%")
+        print(f"{'':36}{'tokens':>9} {'seconds':>8} {'spread':>15} {'tree is':>8} {'FLOPs':>7} {'memory':>9} {'loss':>9} "
+              f"{'|gradient|':>10}")
+        for name, (median, low, high, last) in measured.items():
+            flops = f"{last['flops'] / tree['flops']:6.1f}x" if "flops" in last else ""
+            print(f"{name:36}{last['tokens']:9} {median:8.1f} {f'{low:.1f} to {high:.1f}':>15} {median / first:7.1f}x "
+                  f"{flops:>7} {last['peak_mib']:5.0f} MiB {last['loss']:9.5f} {last['gradient_norm']:10.5f}")
+
+    def compare_steps(self):
+        measured = self.measure(self.steps())
+        per_group = {name: m[0] / m[3]["groups"] for name, m in measured.items()}
+        first = next(iter(per_group.values()))
+        print(f"\nGRPO step: {REPLIES} replies of at most {STEP_TOKENS} tokens\n"
+              f"{'':36}{'prompts':>9} {'seconds':>8} {'spread':>15} {'a prompt':>9} {'ours is':>8} {'memory':>9}")
+        for name, (median, low, high, last) in measured.items():
+            print(f"{name:36}{last['groups']:9} {median:8.1f} {f'{low:.1f} to {high:.1f}':>15} {per_group[name]:8.2f}s "
+                  f"{per_group[name] / first:7.1f}x {last['peak_mib']:5.0f} MiB")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--programs", type=lambda p: pathlib.Path(p).resolve())
+    parser.add_argument("--sessions", type=lambda p: pathlib.Path(p).resolve())
+    parser.add_argument("--count", type=int, default=16, help="sessions in the update")
+    parser.add_argument("--step-sessions", type=int, default=11, help="sessions in the GRPO step")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--no-peers", dest="peers", action="store_false", help="this program only")
+    parser.add_argument("--job", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.job:
+        job = json.load(sys.stdin)
+        return {"adapter": write_adapter, "naive": run_naive, "trl": run_trl}[job["kind"]](job)
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(options, pathlib.Path(folder))
+        bench.compare_steps()
+        bench.compare_updates()
+
+
+if __name__ == "__main__":
+    main()

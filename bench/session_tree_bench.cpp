@@ -1,0 +1,220 @@
+// What the session tree saves: seconds of an update's forward and backward pass, and of a whole
+// GRPO step. session_tree.py runs it beside Hugging Face and TRL.
+//
+// usage: session_tree_bench contexts LABELS.jsonl SESSIONS
+//          prints the contexts of the first sessions' expert turns, a line of JSON each
+//        session_tree_bench update ROWS.jsonl ADAPTER tree|prompt|rows THREADS
+//          one pass to warm up, one that is measured, over rows of {"session", "group", "context",
+//          "reply", "weight"}: minus the weighted sum of the replies' log-probabilities. Computed
+//          together are a session's rows as far as the budget goes, those of a context, or one.
+//        session_tree_bench step LABELS.jsonl SESSIONS ADAPTER TOKENS THREADS
+//          a GRPO step to warm up, one that is measured, on all contexts of the first sessions, 8
+//          replies of at most TOKENS each, a reward that costs nothing
+
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <ATen/Parallel.h>
+#include <sys/resource.h>
+#include <torch/torch.h>
+
+#include "base/json.h"
+#include "cli/json_lines.h"
+#include "cli/policy_setup.h"
+#include "gemm_limit.h"
+#include "run_bench.h"
+#include "train/adamw.h"
+#include "train/grpo.h"
+#include "train/reply_group.h"
+#include "train/rows.h"
+
+namespace l2a {
+namespace {
+
+constexpr int64_t kTokenBudget = LoopOptions().token_budget;
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double peak_mib() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1024;
+}
+
+void print(const Json& line) { std::printf("%s\n", dump_json(line).c_str()); }
+
+TrainerSetup trainer_setup(const PolicySetup& policy, const std::filesystem::path& directory = {}) {
+  return {.model = policy.model,
+          .window = policy.window(),
+          .base_name = policy.model_name,
+          .directory = directory,
+          .config_sha256 = "bench"};
+}
+
+std::vector<LabelledSession> first_sessions(const char* labels, const char* count) {
+  auto sessions = read_labels(labels);
+  sessions.resize(std::min(sessions.size(), static_cast<size_t>(std::atoi(count))));
+  return sessions;
+}
+
+int print_contexts(char** argv) {
+  const PolicySetup policy({}, Fusion::kProduct);
+  const auto sessions = first_sessions(argv[2], argv[3]);
+  const TrainerSetup setup = trainer_setup(policy);
+  for (size_t s = 0; s < sessions.size(); ++s) {
+    for (const ReplyGroup& group : make_groups({&sessions[s]}, setup, {})) {
+      print({{"session", s}, {"context", group.context}});
+    }
+  }
+  return 0;
+}
+
+struct Rows {
+  std::vector<TrainingRow> rows;
+  std::vector<int64_t> sessions;
+  std::vector<double> weights;
+};
+
+Rows read_rows(const char* path) {
+  Rows out;
+  for_each_json_line(path, [&](const Json& line) -> std::optional<Error> {
+    TrainingRow row{.ids = line.at("context"), .group = line.at("group")};
+    row.context = static_cast<int64_t>(row.ids.size());
+    const std::vector<int32_t> reply = line.at("reply");
+    row.ids.insert(row.ids.end(), reply.begin(), reply.end());
+    out.rows.push_back(std::move(row));
+    out.sessions.push_back(line.at("session"));
+    out.weights.push_back(line.at("weight"));
+    return std::nullopt;
+  });
+  return out;
+}
+
+std::vector<std::vector<size_t>> plan(const Rows& rows, std::string_view sharing) {
+  if (sharing == "tree") return plan_trees(rows.rows, kTokenBudget).trees;
+  std::vector<std::vector<size_t>> out;
+  for (size_t r = 0; r < rows.rows.size(); ++r) {
+    const bool joins = sharing == "prompt" && r > 0 && rows.rows[r].group == rows.rows[r - 1].group;
+    if (!joins) out.emplace_back();
+    out.back().push_back(r);
+  }
+  return out;
+}
+
+int update(char** argv) {
+  const std::string_view sharing = argv[4];
+  if (sharing != "tree" && sharing != "prompt" && sharing != "rows") {
+    fail_input("session_tree_bench: expected tree, prompt or rows");
+  }
+  at::set_num_threads(std::atoi(argv[5]));
+  const PolicySetup policy({}, Fusion::kProduct);
+  const LoraAdapter adapter = LoraAdapter::load(argv[3], policy.model.config());
+  const Rows rows = read_rows(argv[2]);
+
+  GemmLimit limit(sharing == "tree" ? GemmLimit::Timing::kEachShape : GemmLimit::Timing::kNone);
+  std::vector<RowTree> trees;
+  int64_t tokens = 0, targets = 0;
+  for (auto& chosen : plan(rows, sharing)) {
+    trees.push_back(make_row_tree(rows.rows, std::move(chosen)));
+    const auto of_tree = static_cast<int64_t>(trees.back().targets.size());
+    tokens += trees.back().tree.tokens();
+    targets += of_tree;
+    add_training(policy.model.config(), trees.back().tree, of_tree, limit);
+  }
+
+  const auto pass = [&](size_t count) {
+    double loss = 0;
+    for (size_t i = 0; i < count; ++i) {
+      const auto log_prob_n = target_log_probs(policy.model, &adapter, trees[i], 1).log_prob_n;
+      const auto weight_n =
+          spread_to_targets(trees[i], rows.rows, rows.weights, log_prob_n.device());
+      const auto of_tree = -(log_prob_n * weight_n).sum();
+      of_tree.backward();
+      loss += of_tree.item<double>();
+    }
+    return loss;
+  };
+  pass(std::min<size_t>(2, trees.size()));
+  for (const auto& p : adapter.parameters()) p.mutable_grad() = at::Tensor();
+  const auto start = std::chrono::steady_clock::now();
+  const double loss = pass(trees.size());
+  Json out = {{"seconds", seconds_since(start)},
+              {"tokens", tokens},
+              {"targets", targets},
+              {"trees", trees.size()},
+              {"flops", limit.flops()},
+              {"loss", loss},
+              {"gradient_norm", gradient_norm(adapter.parameters())},
+              {"peak_mib", peak_mib()}};
+  if (sharing == "tree") {
+    out["limit_seconds"] = limit.seconds();
+    out["limit_gigaflops"] = limit.gigaflops();
+  }
+  print(out);
+  return 0;
+}
+
+std::vector<RewardResult> reward_lengths(std::span<const RewardRequest> requests) {
+  std::vector<RewardResult> results(requests.size());
+  for (size_t i = 0; i < requests.size(); ++i) {
+    results[i].reward = static_cast<double>(requests[i].reply.text.size() % 7);
+  }
+  return results;
+}
+
+int step(char** argv) {
+  at::set_num_threads(std::atoi(argv[6]));
+  const auto sessions = first_sessions(argv[2], argv[3]);
+  const PolicySetup policy({}, Fusion::kProduct);
+  LoraAdapter adapter = LoraAdapter::load(argv[4], policy.model.config());
+  const auto directory = std::filesystem::temp_directory_path() / "l2a-session-tree-bench";
+  std::filesystem::remove_all(directory);
+  TrainerSetup setup = trainer_setup(policy, directory);
+  auto start = std::chrono::steady_clock::now();
+  Json out;
+  setup.events.step = [&](int64_t, int64_t, const Json& metrics) {
+    out = {{"seconds", seconds_since(start)},
+           {"groups", metrics.at("groups")},
+           {"replies", metrics.at("replies")},
+           {"reply_tokens", metrics.at("reply_tokens")},
+           {"tokens", metrics.at("tokens")},
+           {"time", metrics.at("time")},
+           {"peak_mib", peak_mib()}};
+    start = std::chrono::steady_clock::now();
+  };
+  GrpoOptions options{.steps = 2,
+                      .replies = {.sessions_per_step = static_cast<int64_t>(sessions.size()),
+                                  .max_reply_tokens = std::atoi(argv[5])}};
+  options.loop.verify_tree = "never";
+  train_grpo(setup, sessions, {}, reward_lengths, options, adapter);
+  std::filesystem::remove_all(directory);
+  print(out);
+  return 0;
+}
+
+int run(int argc, char** argv) {
+  const std::string_view what = argc > 1 ? argv[1] : "";
+  if (what == "contexts" && argc == 4) return print_contexts(argv);
+  if (what == "update" && argc == 6) return update(argv);
+  if (what == "step" && argc == 7) return step(argv);
+  std::fprintf(stderr,
+               "usage: session_tree_bench contexts LABELS.jsonl SESSIONS\n"
+               "       session_tree_bench update ROWS.jsonl ADAPTER tree|prompt|rows THREADS\n"
+               "       session_tree_bench step LABELS.jsonl SESSIONS ADAPTER TOKENS THREADS\n");
+  return 2;
+}
+
+}  // namespace
+}  // namespace l2a
+
+int main(int argc, char** argv) { return l2a::run_bench(l2a::run, argc, argv); }
