@@ -52,6 +52,18 @@ class ComposedDecodeAttention : public DecodeAttention {
     prefixes_.push_back({gather(cache->keys, path), gather(cache->values, path)});
   }
 
+  void remove_prefix(size_t prefix) override { prefixes_.at(prefix) = {}; }
+
+  int64_t bytes() const override {
+    int64_t sum = 0;
+    const auto add = [&](const std::vector<at::Tensor>& layers) {
+      for (const at::Tensor& x : layers) sum += static_cast<int64_t>(x.nbytes());
+    };
+    add(keys_skth_), add(values_skth_);
+    for (const Prefix& prefix : prefixes_) add(prefix.keys), add(prefix.values);
+    return sum;
+  }
+
   void make_slots(int64_t count) override {
     for (auto* store : {&keys_skth_, &values_skth_}) {
       for (at::Tensor& x : *store) {

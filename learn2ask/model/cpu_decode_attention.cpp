@@ -44,13 +44,28 @@ class CpuDecodeAttention : public DecodeAttention {
   void add_prefix(const std::shared_ptr<const TreeCache>& cache, int64_t row) override {
     const TokenTree& tree = cache->tree;
     const int64_t segment = tree.row_segment[row];
-    auto& packed = paths_[{cache, segment}];
+    auto& known = paths_[{cache, segment}];
+    auto packed = known.lock();
     if (!packed) {
       auto path = row_path(tree, row, tree.row_length[row]);
       path.back().end = tree.segments[segment].end;
-      packed = pack(*cache, path);
+      known = packed = pack(*cache, path);
     }
     prefixes_.push_back({packed, tree.row_length[row]});
+  }
+
+  void remove_prefix(size_t prefix) override {
+    prefixes_.at(prefix) = {};
+    std::erase_if(paths_, [](const auto& path) { return path.second.expired(); });
+  }
+
+  int64_t bytes() const override {
+    size_t units = 0;
+    for (const auto& panels : own_panels_) units += panels.size();
+    for (const auto& path : paths_) {
+      if (const auto packed = path.second.lock()) units += packed->units.size();
+    }
+    return static_cast<int64_t>(units * sizeof(Unit));
   }
 
   void make_slots(int64_t count) override {
@@ -94,7 +109,7 @@ class CpuDecodeAttention : public DecodeAttention {
   };
   struct Prefix {
     std::shared_ptr<Packed> packed;
-    int64_t tokens;
+    int64_t tokens = 0;
   };
   struct Scratch {
     std::vector<float> scores, product;
@@ -239,7 +254,8 @@ class CpuDecodeAttention : public DecodeAttention {
   PanelSizes own_;
   std::vector<std::vector<Unit>> own_panels_;  // per layer: slot, kv head
   std::vector<Prefix> prefixes_;
-  std::map<std::pair<std::shared_ptr<const TreeCache>, int64_t>, std::shared_ptr<Packed>> paths_;
+  // By cache and segment; what prefixes hold.
+  std::map<std::pair<std::shared_ptr<const TreeCache>, int64_t>, std::weak_ptr<Packed>> paths_;
 };
 
 }  // namespace

@@ -26,6 +26,10 @@ class DecodeAttention {
 
   // The first tokens of row `row` of the cache's tree, all of them. Numbered from 0.
   virtual void add_prefix(const std::shared_ptr<const TreeCache>& cache, int64_t row) = 0;
+  // No row hangs on it any more; its keys and values are let go of.
+  virtual void remove_prefix(size_t prefix) = 0;
+  // Of the keys and values that are kept here.
+  virtual int64_t bytes() const = 0;
   // Slots [0, count) exist from now on.
   virtual void make_slots(int64_t count) = 0;
   // Slot `to` holds from now on what slot `from` does.

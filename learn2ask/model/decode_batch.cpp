@@ -48,6 +48,7 @@ struct DecodeBatch::Impl {
   }
 
   size_t prefix_for(const std::shared_ptr<const TreeCache>& cache, int64_t row);
+  void remove_prefix(size_t prefix);
   int64_t take_slot();
   at::Tensor logits(const at::Tensor& hidden_rd) const {
     return head_logits(hidden_rd, weights.generating_head, weights.head_math);
@@ -64,6 +65,12 @@ size_t DecodeBatch::Impl::prefix_for(const std::shared_ptr<const TreeCache>& cac
     prefixes.push_back({cache->hidden_nd.select(0, path.back().end - 1), tree.row_length[row]});
   }
   return entry->second;
+}
+
+void DecodeBatch::Impl::remove_prefix(size_t prefix) {
+  attention->remove_prefix(prefix);
+  prefixes[prefix] = {};
+  std::erase_if(prefix_of, [&](const auto& entry) { return entry.second == prefix; });
 }
 
 // The store doubles: to grow it copies all that it holds.
@@ -122,12 +129,13 @@ at::Tensor DecodeBatch::step(std::span<const int32_t> ids) {
   return d.logits(rms_norm(x_rd, d.weights.norm_d, c.norm_epsilon));
 }
 
-at::Tensor DecodeBatch::first() const {
+at::Tensor DecodeBatch::first(int64_t from) const {
   const torch::NoGradGuard no_grad;
-  check(!impl_->rows.empty(), "decode batch: no rows");
+  check(from >= 0 && from < rows(), "decode batch: no rows");
+  const std::vector<DecodeRow> added(impl_->rows.begin() + from, impl_->rows.end());
   std::vector<at::Tensor> hidden;
   std::vector<int64_t> run_of_row;
-  for (const DecodeRun& run : runs_of(impl_->rows)) {
+  for (const DecodeRun& run : runs_of(added)) {
     run_of_row.insert(run_of_row.end(), run.end - run.begin, static_cast<int64_t>(hidden.size()));
     hidden.push_back(impl_->prefixes[run.prefix].hidden_d);
   }
@@ -154,7 +162,26 @@ void DecodeBatch::keep(std::span<const int64_t> positions) {
     rows.back().slot = d.take_slot();
     d.attention->copy_slot(d.rows[positions[i]].slot, rows.back().slot);
   }
+  std::vector<bool> needed(d.prefixes.size(), false);
+  for (const DecodeRow& row : rows) needed[row.prefix] = true;
+  for (const DecodeRow& row : d.rows) {
+    if (!needed[row.prefix]) d.remove_prefix(row.prefix);
+    needed[row.prefix] = true;  // once
+  }
   d.rows = std::move(rows);
+}
+
+int64_t DecodeBatch::bytes() const {
+  int64_t sum = impl_->attention->bytes();
+  const TreeCache* last = nullptr;  // entries are in order of their caches
+  for (const auto& [place, prefix] : impl_->prefix_of) {
+    if (place.first.get() == last) continue;
+    last = place.first.get();
+    for (const auto* layers : {&last->keys, &last->values}) {
+      for (const at::Tensor& x : *layers) sum += static_cast<int64_t>(x.nbytes());
+    }
+  }
+  return sum;
 }
 
 }  // namespace l2a

@@ -27,12 +27,17 @@ class DecodeBatch {
   // Feeds one token to each row, in order, and returns the logits of the next, [rows, v] in the
   // compute type. The first logits come from the cache's hidden states: first().
   at::Tensor step(std::span<const int32_t> ids);
-  at::Tensor first() const;  // logits after the prefixes, as step()
+  // Logits after the prefixes, as step(), of the rows from `from` on.
+  at::Tensor first(int64_t from = 0) const;
 
   int64_t rows() const;
   // The rows are from now on those at `positions`, in ascending order. A row that is named n times
-  // goes on n ways from here: what its ways have in common is computed once.
+  // goes on n ways from here: what its ways have in common is computed once. Prefixes without a row
+  // are let go of, and so are caches that only they needed.
   void keep(std::span<const int64_t> positions);
+
+  // Of keys and values, those of the caches included.
+  int64_t bytes() const;
 
  private:
   struct Impl;

@@ -38,6 +38,29 @@ class Decoding : public ::testing::TestWithParam<TransformerConfig> {
   }
 };
 
+TEST_P(Decoding, LetsGoOfWhatNoRowNeeds) {
+  Rng rng(5);
+  DecodeBatch batch(model_, &adapter_, 4);
+  std::vector<std::weak_ptr<const TreeCache>> caches;
+  for (int tree = 0; tree < 2; ++tree) {
+    const auto cache = std::make_shared<const TreeCache>(
+        model_.prefill(build_token_tree(random_rows(rng, 3, 30, 101)), &adapter_));
+    caches.push_back(cache);
+    for (int64_t r = 0; r < 3; ++r) batch.add(cache, r);
+  }
+  batch.step(std::vector<int32_t>{1, 2, 3, 4, 5, 6});
+  const int64_t both = batch.bytes();
+  batch.keep(std::vector<int64_t>{0, 1, 5});
+  EXPECT_FALSE(caches[0].expired());
+  EXPECT_LT(batch.bytes(), both);
+  batch.keep(std::vector<int64_t>{2});
+  EXPECT_TRUE(caches[0].expired());
+  EXPECT_FALSE(caches[1].expired());
+  batch.step(std::vector<int32_t>{7});
+  batch.keep({});
+  EXPECT_TRUE(caches[1].expired());
+}
+
 TEST_P(Decoding, EqualsTheFullPassForRowsOfManyTreesAddedDroppedAndSplitOnTheWay) {
   Rng rng(3);
   DecodeBatch batch(model_, &adapter_, 12);

@@ -1,6 +1,7 @@
 #include "rollout/rollout.h"
 
 #include <algorithm>
+#include <deque>
 #include <memory>
 #include <utility>
 
@@ -49,13 +50,15 @@ void check_length(const Transformer& model, size_t context, const DecodingOption
       context, options.max_reply_tokens, positions));
 }
 
-class Wave {
+// Decodes replies to many contexts; those that are complete make room for others.
+class ContinuousBatch {
  public:
-  Wave(const Transformer& model, const LoraAdapter* adapter, const ChatTemplate& chat,
-       const DecodingOptions& options)
+  ContinuousBatch(const Transformer& model, const LoraAdapter* adapter, const ChatTemplate& chat,
+                  const DecodingOptions& options)
       : batch_(model, adapter, options.max_reply_tokens), chat_(chat), options_(options) {}
 
-  size_t replies() const { return replies_; }
+  size_t replies() const { return replies_; }  // that are being written
+  int64_t bytes() const { return batch_.bytes(); }
 
   // All replies to one context, which is row `row` of the cache's tree.
   void add(const std::shared_ptr<const TreeCache>& cache, size_t row, const Prompt& prompt) {
@@ -69,23 +72,29 @@ class Wave {
     replies_ += prompt.replies.size();
   }
 
-  void decode() {
-    auto logits_rv = batch_.first();
-    for (uint64_t index = 0;; ++index) {
-      const auto [parents, tokens] = branch_out(sample_tokens(logits_rv, options_, draws(index)));
-      if (branches_.empty()) return;
-      batch_.keep(parents);
-      logits_rv = batch_.step(tokens);
-    }
+  // One token more of each reply.
+  void step() {
+    const auto [parents, tokens] = branch_out(sample_tokens(logits(), options_, draws()));
+    batch_.keep(parents);
+    next_rv_ = tokens.empty() ? at::Tensor() : batch_.step(tokens);
   }
 
  private:
   bool penalises() const { return options_.repetition_penalty != 1; }
 
-  std::vector<TokenDraws> draws(uint64_t index) const {
+  // Of all rows: those that have been fed a token, then those that were added since.
+  at::Tensor logits() const {
+    const int64_t fed = next_rv_.defined() ? next_rv_.size(0) : 0;
+    if (fed == batch_.rows()) return next_rv_;
+    const auto added_rv = batch_.first(fed);
+    return fed == 0 ? added_rv : at::cat({next_rv_, added_rv});
+  }
+
+  std::vector<TokenDraws> draws() const {
     std::vector<TokenDraws> out;
     for (const Branch& branch : branches_) {
       out.push_back({{}, branch.history});
+      const uint64_t index = branch.replies.front().out->ids.size();
       for (const OpenReply& reply : branch.replies) {
         out.back().uniforms.push_back(token_uniform(options_.seed, reply.key, index));
       }
@@ -105,7 +114,10 @@ class Wave {
       for (size_t i = 0; i < branches_[r].replies.size(); ++i) {
         const SampledToken& token = sampled[r][i];
         OpenReply& reply = branches_[r].replies[i];
-        if (!append(*reply.out, token)) continue;
+        if (!append(*reply.out, token)) {
+          --replies_;
+          continue;
+        }
         const auto same = std::find(tokens.begin() + first, tokens.end(), token.id);
         const auto way = static_cast<size_t>(same - tokens.begin());
         if (same == tokens.end()) {
@@ -138,26 +150,27 @@ class Wave {
   const ChatTemplate& chat_;
   const DecodingOptions& options_;
   std::vector<Branch> branches_;  // as the rows of the batch
+  at::Tensor next_rv_;            // logits of the rows that have been fed a token
   size_t replies_ = 0;
 };
 
-// All prompts are prefilled together: they share their sessions' transcripts and the system prompt.
-void reply_to(const Transformer& model, const LoraAdapter* adapter, const ChatTemplate& chat,
-              std::span<const Prompt> prompts, const DecodingOptions& options, int64_t max_rows) {
+// A prompt whose context has been read.
+struct Prefilled {
+  std::shared_ptr<const TreeCache> cache;
+  size_t row = 0;
+  Prompt prompt;
+};
+
+// Prompts that are read together share their sessions' transcripts and the system prompt.
+std::deque<Prefilled> prefill(const Transformer& model, const LoraAdapter* adapter,
+                              const std::vector<Prompt>& prompts) {
   std::vector<std::vector<int32_t>> rows;
   for (const Prompt& prompt : prompts) rows.push_back(prompt.context);
   const auto cache =
       std::make_shared<const TreeCache>(model.prefill(build_token_tree(rows), adapter));
-  auto wave = std::make_unique<Wave>(model, adapter, chat, options);
-  for (size_t i = 0; i < prompts.size(); ++i) {
-    const size_t replies = wave->replies() + prompts[i].replies.size();
-    if (wave->replies() > 0 && replies > static_cast<size_t>(max_rows)) {
-      wave->decode();
-      wave = std::make_unique<Wave>(model, adapter, chat, options);
-    }
-    wave->add(cache, i, prompts[i]);
-  }
-  wave->decode();
+  std::deque<Prefilled> out;
+  for (size_t i = 0; i < prompts.size(); ++i) out.push_back({cache, i, prompts[i]});
+  return out;
 }
 
 }  // namespace
@@ -168,7 +181,8 @@ uint64_t reply_key(uint64_t context_key, uint64_t reply) {
 
 std::vector<std::vector<std::vector<Rollout>>> sample_rollouts(
     const Transformer& model, const LoraAdapter* adapter, const ChatTemplate& chat,
-    std::span<const RolloutSession> sessions, const DecodingOptions& options, int64_t max_rows) {
+    std::span<const RolloutSession> sessions, const DecodingOptions& options, int64_t max_rows,
+    RolloutCost* cost) {
   const at::NoGradGuard no_grad;
   const auto replies = static_cast<size_t>(options.replies);
   std::vector<std::vector<std::vector<Rollout>>> out;
@@ -178,20 +192,37 @@ std::vector<std::vector<std::vector<Rollout>>> sample_rollouts(
     out.emplace_back(session.contexts.size(), std::vector<Rollout>(replies));
   }
 
-  // Whole sessions, as many as one wave holds, or one that takes several waves.
-  for (size_t s = 0; s < sessions.size();) {
-    std::vector<Prompt> prompts;
-    const auto fits = [&](const RolloutSession& session) {
-      const size_t contexts = prompts.size() + session.contexts.size();
-      return contexts * replies <= static_cast<size_t>(max_rows);
-    };
-    for (; s < sessions.size() && (prompts.empty() || fits(sessions[s])); ++s) {
-      for (size_t c = 0; c < sessions[s].contexts.size(); ++c) {
-        prompts.push_back({sessions[s].contexts[c], sessions[s].keys[c], out[s][c]});
+  // New sessions are read, as many as there is room for, when half of the room is free: reading
+  // several at a time costs less.
+  const auto most = static_cast<size_t>(max_rows);
+  ContinuousBatch batch(model, adapter, chat, options);
+  std::deque<Prefilled> waiting;
+  RolloutCost spent;
+  for (size_t s = 0;;) {
+    if (waiting.empty() && 2 * batch.replies() <= most) {
+      std::vector<Prompt> prompts;
+      const auto fits = [&](const RolloutSession& session) {
+        const size_t contexts = prompts.size() + session.contexts.size();
+        return batch.replies() + contexts * replies <= most;
+      };
+      for (; s < sessions.size() && (prompts.empty() || fits(sessions[s])); ++s) {
+        for (size_t c = 0; c < sessions[s].contexts.size(); ++c) {
+          prompts.push_back({sessions[s].contexts[c], sessions[s].keys[c], out[s][c]});
+        }
       }
+      if (!prompts.empty()) waiting = prefill(model, adapter, prompts);
     }
-    if (!prompts.empty()) reply_to(model, adapter, chat, prompts, options, max_rows);
+    while (!waiting.empty() && (batch.replies() == 0 || batch.replies() + replies <= most)) {
+      batch.add(waiting.front().cache, waiting.front().row, waiting.front().prompt);
+      waiting.pop_front();
+    }
+    if (batch.replies() == 0) break;
+    spent.most_replies = std::max(spent.most_replies, static_cast<int64_t>(batch.replies()));
+    batch.step();
+    spent.most_bytes = std::max(spent.most_bytes, batch.bytes());
+    ++spent.steps;
   }
+  if (cost != nullptr) *cost = spent;
   return out;
 }
 

@@ -33,13 +33,21 @@ struct Rollout {
 // The key that reply `reply` of a context draws its random numbers by; reply 0: the context's own.
 uint64_t reply_key(uint64_t context_key, uint64_t reply);
 
+// What a call of sample_rollouts took.
+struct RolloutCost {
+  int64_t steps = 0;         // of decoding
+  int64_t most_replies = 0;  // at a time
+  int64_t most_bytes = 0;    // of keys and values, after a step
+};
+
 // [session][context][reply]. Replies to one context are decoded once as far as they say the same.
 // At most `max_rows` replies are decoded at a time (but all of one context), which bounds the
-// memory of their keys and values; the replies do not depend on it. Throws Failure when context and
+// memory of their keys and values: replies that are complete leave, and once half of the room is
+// free the next sessions are read. The replies do not depend on it. Throws Failure when context and
 // reply exceed the model's positions.
 std::vector<std::vector<std::vector<Rollout>>> sample_rollouts(
     const Transformer& model, const LoraAdapter* adapter, const ChatTemplate& chat,
     std::span<const RolloutSession> sessions, const DecodingOptions& options,
-    int64_t max_rows = 256);
+    int64_t max_rows = 256, RolloutCost* cost = nullptr);
 
 }  // namespace l2a

@@ -88,6 +88,50 @@ TEST(SampleRollouts, AReplyDoesNotDependOnItsBatch) {
   }
 }
 
+TEST(SampleRollouts, RepliesThatAreCompleteMakeRoomForOthers) {
+  const TinyChat tiny;
+  Rng rng(4);
+  std::vector<RolloutSession> sessions;
+  for (uint64_t s = 0; s < 20; ++s) {
+    RolloutSession session;
+    std::vector<int32_t> ids;
+    for (uint64_t turn = 0; turn < 3; ++turn) {
+      for (int i = 0; i < 20; ++i) ids.push_back(static_cast<int32_t>(rng.below(250)));
+      session.contexts.push_back(ids);
+      session.keys.push_back(3 * s + turn);
+    }
+    sessions.push_back(session);
+  }
+  // The random model ends a turn about once in 259 tokens: replies differ in length.
+  const DecodingOptions options{.temperature = 1, .max_reply_tokens = 400, .replies = 2};
+  const auto rollouts = [&](std::span<const RolloutSession> of, int64_t max_rows) {
+    RolloutCost cost;
+    auto replies = sample_rollouts(tiny.model, nullptr, tiny.chat, of, options, max_rows, &cost);
+    return std::pair(std::move(replies), cost);
+  };
+  const auto [all, together] = rollouts(sessions, 120);
+  const auto [few, continuous] = rollouts(sessions, 24);
+  EXPECT_EQ(together.most_replies, 120);
+  EXPECT_LE(continuous.most_replies, 24);
+  int64_t longest = 0, tokens = 0;
+  for (size_t s = 0; s < sessions.size(); ++s) {
+    for (size_t c = 0; c < 3; ++c) {
+      for (size_t g = 0; g < 2; ++g) {
+        EXPECT_EQ(all[s][c][g].ids, few[s][c][g].ids);
+        longest = std::max(longest, static_cast<int64_t>(all[s][c][g].ids.size()));
+        tokens += static_cast<int64_t>(all[s][c][g].ids.size());
+      }
+    }
+  }
+  EXPECT_EQ(together.steps, longest);
+  EXPECT_LT(continuous.steps, 5 * longest) << "more than one batch of 24 after the other takes";
+  EXPECT_GE(24 * continuous.steps, tokens);
+  // Keys and values: of what is there at a time, not of all that has been.
+  const auto [first, of_first] = rollouts(std::span(sessions).first(8), 48);
+  EXPECT_LE(continuous.most_bytes, of_first.most_bytes);
+  EXPECT_LT(2 * continuous.most_bytes, together.most_bytes);
+}
+
 // Replies that begin alike are decoded together until they part.
 TEST(SampleRollouts, ReplyGIsTheOneThatItsKeyAloneGives) {
   const TinyChat tiny;

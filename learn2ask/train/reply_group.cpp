@@ -56,20 +56,23 @@ std::vector<ReplyGroup> make_groups(const SessionPointers& sessions, const Train
   return groups;
 }
 
-void sample_groups(std::vector<ReplyGroup>& groups, const TrainerSetup& setup,
-                   const LoraAdapter& adapter, const DecodingOptions& decoding, int64_t max_rows) {
+RolloutCost sample_groups(std::vector<ReplyGroup>& groups, const TrainerSetup& setup,
+                          const LoraAdapter& adapter, const DecodingOptions& decoding,
+                          int64_t max_rows) {
   std::vector<RolloutSession> sessions;
   for (size_t i = 0; i < groups.size(); ++i) {
     if (i == 0 || groups[i].session != groups[i - 1].session) sessions.emplace_back();
     sessions.back().contexts.push_back(groups[i].context);
     sessions.back().keys.push_back(stable_hash(sample_id(*groups[i].session, *groups[i].sample)));
   }
-  auto rollouts =
-      sample_rollouts(setup.model, &adapter, setup.window.chat(), sessions, decoding, max_rows);
+  RolloutCost cost;
+  auto rollouts = sample_rollouts(setup.model, &adapter, setup.window.chat(), sessions, decoding,
+                                  max_rows, &cost);
   size_t i = 0;
   for (auto& session : rollouts) {
     for (auto& replies : session) groups[i++].replies = std::move(replies);
   }
+  return cost;
 }
 
 void grade_groups(std::vector<ReplyGroup>& groups, const RewardFn& reward) {

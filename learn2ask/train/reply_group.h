@@ -43,8 +43,9 @@ std::vector<ReplyGroup> make_groups(const SessionPointers& sessions, const Train
                                     const ReplyOptions& options);
 
 // Samples the replies. Reply g of a context depends on (decoding.seed, context, g) only.
-void sample_groups(std::vector<ReplyGroup>& groups, const TrainerSetup& setup,
-                   const LoraAdapter& adapter, const DecodingOptions& decoding, int64_t max_rows);
+RolloutCost sample_groups(std::vector<ReplyGroup>& groups, const TrainerSetup& setup,
+                          const LoraAdapter& adapter, const DecodingOptions& decoding,
+                          int64_t max_rows);
 
 void grade_groups(std::vector<ReplyGroup>& groups, const RewardFn& reward);
 

@@ -100,13 +100,14 @@ StepGroups collect_groups(const SessionPointers& sessions, uint64_t seed, int64_
     }
     Stopwatch watch(setup.clock);
     auto groups = make_groups(chosen, setup, options);
-    sample_groups(groups, setup, adapter,
-                  {.temperature = options.temperature,
-                   .max_reply_tokens = options.max_reply_tokens,
-                   .replies = options.group_size,
-                   .seed = seeds.next()},
-                  options.max_rows);
+    const auto cost = sample_groups(groups, setup, adapter,
+                                    {.temperature = options.temperature,
+                                     .max_reply_tokens = options.max_reply_tokens,
+                                     .replies = options.group_size,
+                                     .seed = seeds.next()},
+                                    options.max_rows);
     out.cost.sample_seconds += watch.lap();
+    out.cost.most_bytes = std::max(out.cost.most_bytes, cost.most_bytes);
     grade_groups(groups, reward);
     out.cost.grade_seconds += watch.lap();
 
@@ -128,6 +129,7 @@ Json step_time(const SamplingCost& cost, double update_seconds, int64_t trained_
   return {{"sample", cost.sample_seconds},
           {"grade", cost.grade_seconds},
           {"update", update_seconds},
+          {"kv_mib", static_cast<double>(cost.most_bytes) / (1 << 20)},
           {"sampled_tokens_per_s", static_cast<double>(cost.tokens) / cost.sample_seconds},
           {"trained_tokens_per_s", static_cast<double>(trained_tokens) / update_seconds}};
 }

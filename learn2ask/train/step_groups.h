@@ -24,6 +24,7 @@ SampledSessions sampled_sessions(const TrainerSetup& setup,
 struct SamplingCost {
   double sample_seconds = 0, grade_seconds = 0;
   size_t tokens = 0;
+  int64_t most_bytes = 0;  // of keys and values, at a time
 };
 struct StepGroups {
   std::vector<ReplyGroup> groups;
