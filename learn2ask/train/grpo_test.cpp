@@ -1,7 +1,9 @@
 #include "train/grpo.h"
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
+#include <limits>
 #include <numeric>
 
 #include <gtest/gtest.h>
@@ -225,6 +227,74 @@ TEST_F(GrpoTest, PausesWhenTheGraderIsDown) {
   }
   EXPECT_TRUE(testing::flat(adapter).equal(before));
   EXPECT_EQ(lines_of(directory.path / "failures.jsonl").size(), 12u);
+}
+
+TEST_F(GrpoTest, RewardsThatAreNoNumbersAreUnscored) {
+  const double nan = std::nan(""), infinite = std::numeric_limits<double>::infinity();
+  size_t call = 0;
+  const auto broken = [&](std::span<const RewardRequest> requests) {
+    auto results = reward_low_bytes(requests);
+    if (call++ == 0) {
+      results[0].reward = nan;
+      results[1].reward = -infinite;
+      results[2].micro = nan;
+    }
+    return results;
+  };
+  const auto missing = [&](std::span<const RewardRequest> requests) {
+    auto results = reward_low_bytes(requests);
+    if (call++ == 0) {
+      for (size_t i = 0; i < 3; ++i) results[i] = {.reward = std::nullopt, .note = "none"};
+    }
+    return results;
+  };
+  const auto train = [&](const RewardFn& reward, const char* name) {
+    call = 0;
+    setup.directory = directory.path / name;
+    auto adapter = testing::tiny_adapter(tiny);
+    train_grpo(setup, testing::labelled_sessions(4), {}, reward, small_options(), adapter);
+    return testing::flat(adapter);
+  };
+  EXPECT_TRUE(train(broken, "broken").equal(train(missing, "missing")));
+  const auto failures = lines_of(directory.path / "broken/failures.jsonl");
+  ASSERT_EQ(failures.size(), 3u);
+  EXPECT_EQ(failures[0]["reason"], "the reward is not a finite number");
+}
+
+TEST_F(GrpoTest, LearnsFromRepliesThatAreEmpty) {
+  auto adapter = testing::tiny_adapter(tiny);
+  const auto sessions = testing::labelled_sessions(2);
+  auto groups = graded_groups(setup, sessions, adapter, small_options());
+  for (auto& group : groups) {
+    for (size_t g = 0; g < group.replies.size(); ++g) {  // the end of turn and nothing else
+      group.replies[g].ids = {tiny.chat.end_of_turn()};
+      group.replies[g].log_probs = {-1};
+      group.results[g].reward = static_cast<double>(g % 2);
+    }
+  }
+  set_advantages(groups, small_options());
+  AdamW optimizer(adapter.parameters(), small_options().optimizer);
+  TrainingRun run(setup, {}, small_options().optimizer, 1, adapter, optimizer);
+  ASSERT_TRUE(run.goes_on());
+  const Json metrics = update_policy(groups, setup, nullptr, small_options(), adapter, run);
+  EXPECT_TRUE(std::isfinite(metrics["loss"].get<double>()));
+  EXPECT_TRUE(at::isfinite(testing::flat(adapter)).all().item<bool>());
+}
+
+// All replies masked but one: it is compared with nothing.
+TEST_F(GrpoTest, AGroupOfOneTeachesNothing) {
+  const auto adapter = testing::tiny_adapter(tiny);
+  const auto sessions = testing::labelled_sessions(2);
+  auto groups = graded_groups(setup, sessions, adapter, small_options());
+  for (auto& group : groups) {
+    for (size_t g = 1; g < group.results.size(); ++g) group.results[g].reward.reset();
+  }
+  for (const char* kind : {"std", "mean", "leave_one_out", "batch", "best", "parts"}) {
+    GrpoOptions options = small_options();
+    options.advantage = kind;
+    set_advantages(groups, options);
+    EXPECT_TRUE(policy_rows(groups, setup, options).rows.empty()) << kind;
+  }
 }
 
 TEST(WatchFailures, CountsTheLast200Replies) {

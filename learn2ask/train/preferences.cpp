@@ -54,8 +54,7 @@ std::vector<std::optional<GradedReply>> expert_replies(std::span<const ReplyGrou
     requests.push_back({group.session, group.sample, {std::move(expert->text), false}});
     asked.push_back(i);
   }
-  const auto results = reward(requests);
-  check(results.size() == requests.size(), "expert_replies: one result a reply");
+  const auto results = grade(reward, requests);
   for (size_t r = 0; r < asked.size(); ++r) {
     if (results[r].reward) {
       out[asked[r]]->reward = *results[r].reward;

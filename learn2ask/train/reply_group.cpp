@@ -80,8 +80,7 @@ void grade_groups(std::vector<ReplyGroup>& groups, const RewardFn& reward) {
   for_each_reply(groups, [&](const ReplyGroup& group, size_t g) {
     requests.push_back({group.session, group.sample, reply_of(group.replies[g])});
   });
-  auto results = reward(requests);
-  check(results.size() == requests.size(), "grade_groups: one result a reply");
+  auto results = grade(reward, requests);
   auto next = results.begin();
   for (ReplyGroup& group : groups) {
     const auto end = next + static_cast<std::ptrdiff_t>(group.replies.size());

@@ -30,4 +30,8 @@ struct RewardResult {
 
 using RewardFn = std::function<std::vector<RewardResult>(std::span<const RewardRequest>)>;
 
+// One result a request. A reward with a part that is no finite number is unscored, and its note
+// says so.
+std::vector<RewardResult> grade(const RewardFn& reward, std::span<const RewardRequest> requests);
+
 }  // namespace l2a

@@ -5,8 +5,8 @@ import json
 from program import ProgramTest, contents, run
 from tiny_policy import write_tiny_policy
 
-COMMANDS = ("generate", "import", "label", "inspect", "train sft", "train grpo", "eval", "chat",
-            "model", "model info", "model check", "model tokenize", "model template",
+COMMANDS = ("generate", "import", "label", "inspect", "train sft", "train grpo",
+            "train dpo", "eval", "chat", "model", "model info", "model check", "model tokenize", "model template",
             "model logits", "model generate", "demo")
 
 
