@@ -22,6 +22,13 @@ struct Prompt {
   std::vector<Rollout>& replies;
 };
 
+// A prompt whose context has been read.
+struct Prefilled {
+  std::shared_ptr<const TreeCache> cache;
+  size_t row = 0;
+  Prompt prompt;
+};
+
 // A reply that is being written, and where its random numbers come from.
 struct OpenReply {
   Rollout* out = nullptr;
@@ -60,15 +67,16 @@ class ContinuousBatch {
   size_t replies() const { return replies_; }  // that are being written
   int64_t bytes() const { return batch_.bytes(); }
 
-  // All replies to one context, which is row `row` of the cache's tree.
-  void add(const std::shared_ptr<const TreeCache>& cache, size_t row, const Prompt& prompt) {
+  // All replies to one context.
+  void add(const Prefilled& prefilled) {
+    const Prompt& prompt = prefilled.prompt;
     Branch branch;
     for (size_t g = 0; g < prompt.replies.size(); ++g) {
       branch.replies.push_back({&prompt.replies[g], reply_key(prompt.key, g)});
     }
     if (penalises()) branch.history = prompt.context;
     branches_.push_back(std::move(branch));
-    batch_.add(cache, static_cast<int64_t>(row));
+    batch_.add(prefilled.cache, static_cast<int64_t>(prefilled.row));
     replies_ += prompt.replies.size();
   }
 
@@ -154,24 +162,56 @@ class ContinuousBatch {
   size_t replies_ = 0;
 };
 
-// A prompt whose context has been read.
-struct Prefilled {
-  std::shared_ptr<const TreeCache> cache;
-  size_t row = 0;
-  Prompt prompt;
-};
+using Replies = std::vector<std::vector<std::vector<Rollout>>>;  // [session][context][reply]
 
-// Prompts that are read together share their sessions' transcripts and the system prompt.
-std::deque<Prefilled> prefill(const Transformer& model, const LoraAdapter* adapter,
-                              const std::vector<Prompt>& prompts) {
-  std::vector<std::vector<int32_t>> rows;
-  for (const Prompt& prompt : prompts) rows.push_back(prompt.context);
-  const auto cache =
-      std::make_shared<const TreeCache>(model.prefill(build_token_tree(rows), adapter));
-  std::deque<Prefilled> out;
-  for (size_t i = 0; i < prompts.size(); ++i) out.push_back({cache, i, prompts[i]});
-  return out;
-}
+// The sessions' prompts, in order. Sessions are read several at a time, which costs less: they
+// share the system prompt.
+class PromptQueue {
+ public:
+  PromptQueue(const Transformer& model, const LoraAdapter* adapter,
+              std::span<const RolloutSession> sessions, Replies& out)
+      : model_(model), adapter_(adapter), sessions_(sessions), out_(out) {}
+
+  bool empty() const { return waiting_.empty(); }
+
+  Prefilled pop() {
+    Prefilled first = waiting_.front();
+    waiting_.pop_front();
+    return first;
+  }
+
+  // Where nothing is waiting, reads as many sessions as have `room` replies together, or one.
+  void refill(size_t room) {
+    if (!waiting_.empty()) return;
+    std::vector<Prompt> prompts;
+    size_t replies = 0;
+    for (; next_ < sessions_.size(); ++next_) {
+      const RolloutSession& session = sessions_[next_];
+      for (const auto& of_context : out_[next_]) replies += of_context.size();
+      if (!prompts.empty() && replies > room) break;
+      for (size_t c = 0; c < session.contexts.size(); ++c) {
+        prompts.push_back({session.contexts[c], session.keys[c], out_[next_][c]});
+      }
+    }
+    if (!prompts.empty()) prefill(prompts);
+  }
+
+ private:
+  void prefill(const std::vector<Prompt>& prompts) {
+    std::vector<std::vector<int32_t>> rows;
+    for (const Prompt& prompt : prompts) rows.push_back(prompt.context);
+    const auto cache =
+        std::make_shared<const TreeCache>(model_.prefill(build_token_tree(rows), adapter_));
+    for (size_t i = 0; i < prompts.size(); ++i) waiting_.push_back({cache, i, prompts[i]});
+  }
+
+  const Transformer& model_;
+  const LoraAdapter* adapter_;
+  std::span<const RolloutSession> sessions_;
+  Replies& out_;
+  size_t next_ = 0;  // session
+  std::deque<Prefilled> waiting_;
+};
 
 }  // namespace
 
@@ -185,36 +225,21 @@ std::vector<std::vector<std::vector<Rollout>>> sample_rollouts(
     RolloutCost* cost) {
   const at::NoGradGuard no_grad;
   const auto replies = static_cast<size_t>(options.replies);
-  std::vector<std::vector<std::vector<Rollout>>> out;
+  Replies out;
   for (const RolloutSession& session : sessions) {
     check(session.keys.size() == session.contexts.size(), "sample_rollouts: one key a context");
     for (const auto& context : session.contexts) check_length(model, context.size(), options);
     out.emplace_back(session.contexts.size(), std::vector<Rollout>(replies));
   }
 
-  // New sessions are read, as many as there is room for, when half of the room is free: reading
-  // several at a time costs less.
   const auto most = static_cast<size_t>(max_rows);
+  PromptQueue queue(model, adapter, sessions, out);
   ContinuousBatch batch(model, adapter, chat, options);
-  std::deque<Prefilled> waiting;
   RolloutCost spent;
-  for (size_t s = 0;;) {
-    if (waiting.empty() && 2 * batch.replies() <= most) {
-      std::vector<Prompt> prompts;
-      const auto fits = [&](const RolloutSession& session) {
-        const size_t contexts = prompts.size() + session.contexts.size();
-        return batch.replies() + contexts * replies <= most;
-      };
-      for (; s < sessions.size() && (prompts.empty() || fits(sessions[s])); ++s) {
-        for (size_t c = 0; c < sessions[s].contexts.size(); ++c) {
-          prompts.push_back({sessions[s].contexts[c], sessions[s].keys[c], out[s][c]});
-        }
-      }
-      if (!prompts.empty()) waiting = prefill(model, adapter, prompts);
-    }
-    while (!waiting.empty() && (batch.replies() == 0 || batch.replies() + replies <= most)) {
-      batch.add(waiting.front().cache, waiting.front().row, waiting.front().prompt);
-      waiting.pop_front();
+  while (true) {
+    if (2 * batch.replies() <= most) queue.refill(most - batch.replies());
+    while (!queue.empty() && (batch.replies() == 0 || batch.replies() + replies <= most)) {
+      batch.add(queue.pop());
     }
     if (batch.replies() == 0) break;
     spent.most_replies = std::max(spent.most_replies, static_cast<int64_t>(batch.replies()));
