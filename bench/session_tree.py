@@ -7,7 +7,7 @@ All have the same weights, adapter (rank 16 on every linear layer, bfloat16 mode
 same replies, 8 a turn, of 20 to 38 tokens of what experts say in SESSIONS. The peers run with tcmalloc as this program does, and
 Hugging Face with the micro-batch that a probe finds fastest. Every measurement is a process of its own that warms up
 first; rounds take turns, medians are printed. A step is measured on --step-sessions sessions here and on
-8 of their prompts in TRL, and compared by the time of a prompt's 8 replies.
+8 of their prompts in TRL, and compared by the time of a prompt's 8 replies. First, trees of 500 to 16,000 tokens.
 """
 import argparse
 import ctypes.util
@@ -228,6 +228,17 @@ class Bench:
             print(f"{name:36}{last['tokens']:9} {median:8.1f} {f'{low:.1f} to {high:.1f}':>15} {median / first:7.1f}x "
                   f"{flops:>7} {last['peak_mib']:5.0f} MiB {last['loss']:9.5f} {last['gradient_norm']:10.5f}")
 
+    def measure_sizes(self):
+        print(f"\na tree of\n{'tokens':>8} {'targets':>8} {'seconds':>8} {'tokens/s':>9} {'of the limit':>13} {'memory':>9}")
+        for tokens in (500, 2000, 8000, 16000):
+            runs = [self.ours("size", tokens, self.adapter, self.options.threads)[0]
+                    for _ in range(self.options.rounds)]
+            seconds = statistics.median(run["seconds"] for run in runs)
+            limit = statistics.median(run["limit_seconds"] for run in runs)
+            last = runs[-1]
+            print(f"{last['tokens']:8} {last['targets']:8} {seconds:8.2f} {last['tokens'] / seconds:9.0f} "
+                  f"{100 * limit / seconds:12.0f}% {last['peak_mib']:5.0f} MiB")
+
     def compare_steps(self):
         measured = self.measure(self.steps())
         per_group = {name: m[0] / m[3]["groups"] for name, m in measured.items()}
@@ -255,6 +266,7 @@ def main():
         return {"adapter": write_adapter, "naive": run_naive, "trl": run_trl}[job["kind"]](job)
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(options, pathlib.Path(folder))
+        bench.measure_sizes()
         bench.compare_steps()
         bench.compare_updates()
 

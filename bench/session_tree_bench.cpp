@@ -7,6 +7,9 @@
 //          one pass to warm up, one that is measured, over rows of {"session", "group", "context",
 //          "reply", "weight"}: minus the weighted sum of the replies' log-probabilities. Computed
 //          together are a session's rows as far as the budget goes, those of a context, or one.
+//        session_tree_bench size TOKENS ADAPTER THREADS
+//          the same of one tree of about TOKENS: a transcript that grows by 50 a turn, 8 replies of
+//          29 at each
 //        session_tree_bench step LABELS.jsonl SESSIONS ADAPTER TOKENS THREADS
 //          a GRPO step to warm up, one that is measured, on all contexts of the first sessions, 8
 //          replies of at most TOKENS each, a reward that costs nothing
@@ -16,6 +19,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <numeric>
 #include <optional>
 #include <span>
 #include <string>
@@ -27,6 +31,7 @@
 #include <torch/torch.h>
 
 #include "base/json.h"
+#include "base/rng.h"
 #include "cli/json_lines.h"
 #include "cli/policy_setup.h"
 #include "gemm_limit.h"
@@ -111,31 +116,23 @@ std::vector<std::vector<size_t>> plan(const Rows& rows, std::string_view sharing
   return out;
 }
 
-int update(char** argv) {
-  const std::string_view sharing = argv[4];
-  if (sharing != "tree" && sharing != "prompt" && sharing != "rows") {
-    fail_input("session_tree_bench: expected tree, prompt or rows");
-  }
-  at::set_num_threads(std::atoi(argv[5]));
-  const PolicySetup policy({}, Fusion::kProduct);
-  const LoraAdapter adapter = LoraAdapter::load(argv[3], policy.model.config());
-  const Rows rows = read_rows(argv[2]);
-
-  GemmLimit limit(sharing == "tree" ? GemmLimit::Timing::kEachShape : GemmLimit::Timing::kNone);
+// One pass to warm up, one that is measured; rows that share a plan's tree are computed together.
+Json measure_update(const Transformer& model, const LoraAdapter& adapter, const Rows& rows,
+                    std::vector<std::vector<size_t>> planned, GemmLimit& limit) {
   std::vector<RowTree> trees;
   int64_t tokens = 0, targets = 0;
-  for (auto& chosen : plan(rows, sharing)) {
+  for (auto& chosen : planned) {
     trees.push_back(make_row_tree(rows.rows, std::move(chosen)));
     const auto of_tree = static_cast<int64_t>(trees.back().targets.size());
     tokens += trees.back().tree.tokens();
     targets += of_tree;
-    add_training(policy.model.config(), trees.back().tree, of_tree, limit);
+    add_training(model.config(), trees.back().tree, of_tree, limit);
   }
 
   const auto pass = [&](size_t count) {
     double loss = 0;
     for (size_t i = 0; i < count; ++i) {
-      const auto log_prob_n = target_log_probs(policy.model, &adapter, trees[i], 1).log_prob_n;
+      const auto log_prob_n = target_log_probs(model, &adapter, trees[i], 1).log_prob_n;
       const auto weight_n =
           spread_to_targets(trees[i], rows.rows, rows.weights, log_prob_n.device());
       const auto of_tree = -(log_prob_n * weight_n).sum();
@@ -148,18 +145,73 @@ int update(char** argv) {
   for (const auto& p : adapter.parameters()) p.mutable_grad() = at::Tensor();
   const auto start = std::chrono::steady_clock::now();
   const double loss = pass(trees.size());
-  Json out = {{"seconds", seconds_since(start)},
-              {"tokens", tokens},
-              {"targets", targets},
-              {"trees", trees.size()},
-              {"flops", limit.flops()},
-              {"loss", loss},
-              {"gradient_norm", gradient_norm(adapter.parameters())},
-              {"peak_mib", peak_mib()}};
-  if (sharing == "tree") {
-    out["limit_seconds"] = limit.seconds();
-    out["limit_gigaflops"] = limit.gigaflops();
+  return {{"seconds", seconds_since(start)},
+          {"tokens", tokens},
+          {"targets", targets},
+          {"trees", trees.size()},
+          {"flops", limit.flops()},
+          {"loss", loss},
+          {"gradient_norm", gradient_norm(adapter.parameters())},
+          {"peak_mib", peak_mib()}};
+}
+
+void add_limit(const GemmLimit& limit, Json& out) {
+  out["limit_seconds"] = limit.seconds();
+  out["limit_gigaflops"] = limit.gigaflops();
+}
+
+int update(char** argv) {
+  const std::string_view sharing = argv[4];
+  if (sharing != "tree" && sharing != "prompt" && sharing != "rows") {
+    fail_input("session_tree_bench: expected tree, prompt or rows");
   }
+  at::set_num_threads(std::atoi(argv[5]));
+  const PolicySetup policy({}, Fusion::kProduct);
+  const LoraAdapter adapter = LoraAdapter::load(argv[3], policy.model.config());
+  const Rows rows = read_rows(argv[2]);
+  const bool tree = sharing == "tree";
+  GemmLimit limit(tree ? GemmLimit::Timing::kEachShape : GemmLimit::Timing::kNone);
+  Json out = measure_update(policy.model, adapter, rows, plan(rows, sharing), limit);
+  if (tree) add_limit(limit, out);
+  print(out);
+  return 0;
+}
+
+Rows growing_transcript(int64_t tokens, int64_t vocabulary) {
+  constexpr int64_t kTurn = 50, kReplies = 8, kReply = 29;
+  Rng rng(1);
+  const auto append = [&](std::vector<int32_t>& ids, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+      ids.push_back(static_cast<int32_t>(rng.below(static_cast<uint64_t>(vocabulary))));
+    }
+  };
+  Rows out;
+  std::vector<int32_t> transcript;
+  const int64_t turns = std::max<int64_t>(1, tokens / (kTurn + kReplies * kReply));
+  for (int64_t turn = 0; turn < turns; ++turn) {
+    append(transcript, kTurn);
+    for (int64_t reply = 0; reply < kReplies; ++reply) {
+      TrainingRow row{.ids = transcript, .group = turn};
+      row.context = static_cast<int64_t>(row.ids.size());
+      append(row.ids, kReply);
+      out.rows.push_back(std::move(row));
+      out.weights.push_back(rng.uniform() - 0.5);
+    }
+  }
+  return out;
+}
+
+int size(char** argv) {
+  at::set_num_threads(std::atoi(argv[4]));
+  const PolicySetup policy({}, Fusion::kProduct);
+  const TransformerConfig& config = policy.model.config();
+  const LoraAdapter adapter = LoraAdapter::load(argv[3], config);
+  const Rows rows = growing_transcript(std::atoi(argv[2]), config.vocabulary);
+  std::vector<size_t> all(rows.rows.size());
+  std::iota(all.begin(), all.end(), size_t{0});
+  GemmLimit limit;
+  Json out = measure_update(policy.model, adapter, rows, {all}, limit);
+  add_limit(limit, out);
   print(out);
   return 0;
 }
@@ -206,10 +258,12 @@ int run(int argc, char** argv) {
   const std::string_view what = argc > 1 ? argv[1] : "";
   if (what == "contexts" && argc == 4) return print_contexts(argv);
   if (what == "update" && argc == 6) return update(argv);
+  if (what == "size" && argc == 5) return size(argv);
   if (what == "step" && argc == 7) return step(argv);
   std::fprintf(stderr,
                "usage: session_tree_bench contexts LABELS.jsonl SESSIONS\n"
                "       session_tree_bench update ROWS.jsonl ADAPTER tree|prompt|rows THREADS\n"
+               "       session_tree_bench size TOKENS ADAPTER THREADS\n"
                "       session_tree_bench step LABELS.jsonl SESSIONS ADAPTER TOKENS THREADS\n");
   return 2;
 }

@@ -233,20 +233,25 @@ TEST_F(GrpoRelatives, ImitationOfTheExpertIsAddedByWeight) {
 }
 
 TEST_F(GrpoRelatives, ImitatesTheExpertWhereNoReplyTeachesAnything) {
-  auto adapter = testing::tiny_adapter(tiny);
-  GrpoOptions options = small_options();
-  options.replies.max_reply_tokens = 12;
-  options.sft_weight = 1;
-  options.steps = 30;
-  options.optimizer.lr = 0.03;
-  const auto same = [](std::span<const RewardRequest> requests) {
-    return std::vector<RewardResult>(requests.size(), {.reward = 1});
-  };
-  train_grpo(setup, testing::labelled_sessions(4), {}, same, options, adapter);
-  const auto metrics = lines_of(setup.directory / "metrics.jsonl");
-  EXPECT_TRUE(metrics[0]["entropy"].is_null());
-  EXPECT_EQ(metrics[0]["zero_variance_groups"], 1);
-  EXPECT_LT(metrics.back()["imitation"].get<double>(), 0.7 * metrics[0]["imitation"].get<double>());
+  for (const char* objective : {"clip", "gspo", "cispo"}) {
+    auto adapter = testing::tiny_adapter(tiny);
+    setup.directory = directory.path / objective;
+    GrpoOptions options = small_options();
+    options.loss.objective = objective;
+    options.replies.max_reply_tokens = 12;
+    options.sft_weight = 1;
+    options.steps = 30;
+    options.optimizer.lr = 0.03;
+    const auto same = [](std::span<const RewardRequest> requests) {
+      return std::vector<RewardResult>(requests.size(), {.reward = 1});
+    };
+    train_grpo(setup, testing::labelled_sessions(4), {}, same, options, adapter);
+    const auto metrics = lines_of(setup.directory / "metrics.jsonl");
+    EXPECT_TRUE(metrics[0]["entropy"].is_null());
+    EXPECT_EQ(metrics[0]["zero_variance_groups"], 1);
+    EXPECT_LT(metrics.back()["imitation"].get<double>(),
+              0.7 * metrics[0]["imitation"].get<double>());
+  }
 }
 
 TEST_F(GrpoRelatives, RewardsAreTakenApartInOneWay) {

@@ -68,10 +68,9 @@ PreparedTree prepare(const PolicyRows& policy, std::vector<size_t> chosen,
   return out;
 }
 
-// Forward and backward of one tree.
-void learn(const PreparedTree& tree, const TrainerSetup& setup, const GrpoOptions& options,
-           const LoraAdapter& adapter, bool first_pass, Totals& totals) {
-  const auto head = target_log_probs(setup.model, &adapter, tree.tree, options.replies.temperature);
+// The loss of a tree's sampled replies, of which there is at least one.
+at::Tensor sampled_loss(const PreparedTree& tree, const HeadOutput& head,
+                        const GrpoOptions& options, bool first_pass, Totals& totals) {
   const auto log_prob_s = head.log_prob_n.index_select(0, tree.sampled_places_s);
   const auto entropy_s = head.entropy_n.index_select(0, tree.sampled_places_s);
   const auto old_s = tree.old_s.defined() ? tree.old_s : log_prob_s.detach();
@@ -83,7 +82,26 @@ void learn(const PreparedTree& tree, const TrainerSetup& setup, const GrpoOption
                                 .reference_n = tree.reference_s,
                                 .weight_n = tree.weight_s},
                                options.loss);
-  auto loss = out.loss;
+  totals.kl += out.kl;
+  totals.clipped += out.clipped;
+  totals.weight += tree.weight_s.sum().item<double>();
+  if (!first_pass) return out.loss;
+  const auto gap_s = (old_s - tree.sampled_s).abs();
+  totals.entropy += entropy_s.detach().sum().item<double>();
+  totals.sampler_gap += gap_s.sum().item<double>();
+  totals.sampler_gap_max = std::max(totals.sampler_gap_max, gap_s.max().item<double>());
+  totals.targets += gap_s.numel();
+  return out.loss;
+}
+
+// Forward and backward of one tree.
+void learn(const PreparedTree& tree, const TrainerSetup& setup, const GrpoOptions& options,
+           const LoraAdapter& adapter, bool first_pass, Totals& totals) {
+  const auto head = target_log_probs(setup.model, &adapter, tree.tree, options.replies.temperature);
+  at::Tensor loss = at::zeros({}, head.log_prob_n.options().requires_grad(false));
+  if (!tree.tokens_of_row.empty()) {
+    loss = loss + sampled_loss(tree, head, options, first_pass, totals);
+  }
   if (tree.imitation_n.defined()) {
     const auto imitation = -(head.log_prob_n * tree.imitation_n).sum();
     totals.imitation += imitation.item<double>();
@@ -91,15 +109,6 @@ void learn(const PreparedTree& tree, const TrainerSetup& setup, const GrpoOption
   }
   loss.backward();
   totals.loss += loss.item<double>();
-  totals.kl += out.kl;
-  totals.clipped += out.clipped;
-  totals.weight += tree.weight_s.sum().item<double>();
-  if (!first_pass || tree.sampled_s.numel() == 0) return;
-  const auto gap_s = (old_s - tree.sampled_s).abs();
-  totals.entropy += entropy_s.detach().sum().item<double>();
-  totals.sampler_gap += gap_s.sum().item<double>();
-  totals.sampler_gap_max = std::max(totals.sampler_gap_max, gap_s.max().item<double>());
-  totals.targets += gap_s.numel();
 }
 
 Json to_json(const Totals& t, bool has_kl, bool imitates) {
