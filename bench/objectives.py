@@ -125,29 +125,36 @@ def difference(pairs, rng):
 
 
 def table(study, seeds, names):
+    """Markdown, and what it was made of. Differences are to the start and to the first of `names`."""
     rng = random.Random(1)
-    start = {seed: study.result(seed, "sft") for seed in seeds}
-    out = ["| objective | reward | by seed | less SFT's, paired | WA-GH | balanced accuracy | reward in training, first and last 5 steps |",
-           "|---|---|---|---|---|---|---|"]
+    found = {name: {seed: study.result(seed, name) for seed in seeds} for name in ["sft", *names]}
+
+    def paired(name, to):
+        if name in ("sft", to):
+            return ""
+        mean, low, high = difference([(found[to][s]["rewards"], found[name][s]["rewards"]) for s in seeds], rng)
+        return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+    out = [f"| objective | reward | by seed | less the start's, paired | less {names[0]}'s, paired | WA-GH | CR | TR | "
+           "balanced accuracy | reward in training, first and last 5 steps |", "|---" * 10 + "|"]
     results = {}
-    for name in ["sft"] + names:
-        found = {seed: start[seed] if name == "sft" else study.result(seed, name) for seed in seeds}
-        results[name] = {seed: found[seed]["metrics"] for seed in seeds}
+    for name in ["sft", *names]:
+        metrics = {seed: found[name][seed]["metrics"] for seed in seeds}
+        results[name] = {"metrics": metrics}
 
-        def metric(key):
-            return [found[seed]["metrics"][key] for seed in seeds]
+        def mean(key):
+            return f"{statistics.mean(m[key] for m in metrics.values()):.3f}"
 
-        paired = ends = ""
+        ends = ""
         if name != "sft":
-            mean, low, high = difference([(start[s]["rewards"], found[s]["rewards"]) for s in seeds], rng)
-            paired = f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
-            curves = {seed: study.curve(seed, name, "reward") for seed in seeds}
-            results[name]["training_reward"] = curves
-            ends = "{:.2f}, {:.2f}".format(*(statistics.mean(x for c in curves.values() for x in c[part])
-                                             for part in (slice(5), slice(-5, None))))
-        by_seed = ", ".join(f"{x:.2f}" for x in metric("reward"))
-        out.append(f"| {'SFT, the start' if name == 'sft' else name} | {statistics.mean(metric('reward')):.3f} | {by_seed} | {paired} | "
-                   f"{statistics.mean(metric('wa_gh')):.3f} | {statistics.mean(metric('balanced_accuracy')):.3f} | {ends} |")
+            curves = results[name]["curves"] = {seed: study.curve(seed, name, "reward") for seed in seeds}
+            ends = ", ".join(f"{statistics.mean(x for c in curves.values() for x in c[part]):.2f}"
+                             for part in (slice(5), slice(-5, None)))
+        by_seed = ", ".join(f"{m['reward']:.2f}" for m in metrics.values())
+        out.append("| " + " | ".join([
+            "SFT, the start" if name == "sft" else name, mean("reward"), by_seed, paired(name, "sft"),
+            paired(name, names[0]), mean("wa_gh"), mean("cr"), mean("tr"), mean("balanced_accuracy"), ends])
+                   + " |")
     return "\n".join(out) + "\n", results
 
 

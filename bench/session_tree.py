@@ -40,7 +40,9 @@ def bfloat16_model(path):
 
 def write_adapter(job):
     import peft
+    import torch
 
+    torch.manual_seed(1)
     config = peft.LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", init_lora_weights=False,
                              task_type="CAUSAL_LM")
     peft.get_peft_model(bfloat16_model(job["model"]), config).save_pretrained(job["adapter"])

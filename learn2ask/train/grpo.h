@@ -47,6 +47,10 @@ struct GrpoOptions {
   // Several optimizer steps on one step's replies, with clipping against the policy that
   // sampled them. 1 and 1: the ratio is exactly 1.
   int64_t inner_epochs = 1, minibatches = 1;
+  // Of the policy that sampled, where there are several: computed again by the trainer, so that the
+  // first ratio is exactly 1; or as they were sampled, which spares a forward pass. The two differ
+  // by rounding (metrics: sampler_gap), in bfloat16 by more than GSPO's clip range.
+  std::string old_log_probs = "trainer";
   // Of the mean negative log-likelihood of the expert's replies at the step's turns, nats, beside
   // the policy's loss: in plain format they stand in the trunk, which is computed anyway.
   double sft_weight = 0;
@@ -72,6 +76,8 @@ struct GrpoOptions {
       "replies that leave fewer tokens free lose up to 1; 0: none do");
     v("inner_epochs", inner_epochs, Range{1, 64}, "passes over a step's replies");
     v("minibatches", minibatches, Range{1, 64}, "optimizer steps in a pass");
+    v.choice("old_log_probs", old_log_probs, {"trainer", "sampler"},
+             "of several updates' first policy: computed again, or those of sampling: faster");
     v("sft_weight", sft_weight, Range{0, 100}, "of imitating the expert as well; 0: none");
     turns.visit(v);
     v.group("weights", weights);

@@ -179,6 +179,34 @@ TEST_F(GrpoRelatives, DynamicSamplingAsksAGraderThatIsDownNoFurther) {
   EXPECT_EQ(calls, 1u);
 }
 
+TEST_F(GrpoRelatives, OldLogProbabilitiesMayBeTheSamplers) {
+  const auto sessions = testing::labelled_sessions(3);
+  const auto groups = graded_groups(setup, sessions, testing::tiny_adapter(tiny), small_options());
+  const auto step = [&](const std::string& of, const std::vector<ReplyGroup>& learned) {
+    auto adapter = testing::tiny_adapter(tiny);
+    GrpoOptions options = small_options();
+    options.old_log_probs = of;
+    options.minibatches = 2;
+    setup.directory = directory.path / (of + std::to_string(learned[0].replies[0].log_probs[0]));
+    AdamW optimizer(adapter.parameters(), options.optimizer);
+    TrainingRun run(setup, options.loop, options.optimizer, 1, adapter, optimizer);
+    EXPECT_TRUE(run.goes_on());
+    update_policy(learned, setup, nullptr, options, adapter, run);
+    return testing::flat(adapter);
+  };
+  // In float32 they differ by rounding; what the sampler says counts only where it is asked for.
+  const auto exact = step("trainer", groups);
+  EXPECT_LT((step("sampler", groups) - exact).abs().max().item<double>(), 1e-3);
+  auto shifted = groups;
+  for (auto& group : shifted) {
+    for (auto& reply : group.replies) {
+      for (float& x : reply.log_probs) x -= 0.1F;
+    }
+  }
+  EXPECT_TRUE(step("trainer", shifted).equal(exact));
+  EXPECT_FALSE(step("sampler", shifted).equal(exact));
+}
+
 // Beside the policy's loss, mean log p of the expert's replies, each computed by itself.
 TEST_F(GrpoRelatives, ImitationOfTheExpertIsAddedByWeight) {
   const auto sessions = testing::labelled_sessions(3);

@@ -64,7 +64,9 @@ PreparedTree prepare(const PolicyRows& policy, std::vector<size_t> chosen,
         .index_select(0, out.sampled_places_s);
   };
   if (reference != nullptr) out.reference_s = of_policy(reference);
-  if (options.inner_epochs * options.minibatches > 1) out.old_s = of_policy(&adapter);
+  if (options.inner_epochs * options.minibatches > 1) {
+    out.old_s = options.old_log_probs == "sampler" ? out.sampled_s : of_policy(&adapter);
+  }
   return out;
 }
 
@@ -86,7 +88,9 @@ at::Tensor sampled_loss(const PreparedTree& tree, const HeadOutput& head,
   totals.clipped += out.clipped;
   totals.weight += tree.weight_s.sum().item<double>();
   if (!first_pass) return out.loss;
-  const auto gap_s = (old_s - tree.sampled_s).abs();
+  // Of the same weights, but for what earlier minibatches have moved where old_s is the sampler's.
+  const bool computed = options.old_log_probs == "trainer";
+  const auto gap_s = ((computed ? old_s : log_prob_s.detach()) - tree.sampled_s).abs();
   totals.entropy += entropy_s.detach().sum().item<double>();
   totals.sampler_gap += gap_s.sum().item<double>();
   totals.sampler_gap_max = std::max(totals.sampler_gap_max, gap_s.max().item<double>());

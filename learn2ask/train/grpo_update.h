@@ -10,8 +10,9 @@
 namespace l2a {
 
 // inner_epochs x minibatches optimizer steps on `adapter`. The policy that sampled is taken from
-// the trainer's own log-probabilities before the first of them, not from the sampler's: the
-// first ratio is exactly 1; how far the two are apart is reported. `reference` is the start
+// the trainer's own log-probabilities before the first of them, not from the sampler's, unless
+// old_log_probs says so: the first ratio is exactly 1; how far the two are apart is reported.
+// `reference` is the start
 // model, null without a KL penalty in the loss.
 //
 // Returns what metrics.jsonl says of it: loss, kl, entropy, clipped share, gradient norm,
