@@ -23,7 +23,7 @@ at::Tensor ipo_objective(const at::Tensor& chosen_p, const at::Tensor& rejected_
 
 // 1 - sigmoid(beta (ratio - kl)) of desirable replies, 1 - sigmoid(beta (kl - ratio)) of the
 // others; of sums over a reply's tokens. `kl` >= 0: of the policy from the start model, nats a
-// reply, no gradient. KTO, arXiv 2402.01306, eq. 7 and 8 without the weights.
+// reply, no gradient. KTO, arXiv 2402.01306, eq. 7 without the weights.
 at::Tensor kto_objective(const at::Tensor& ratio_r, const at::Tensor& desirable_r, double kl,
                          double beta);
 
