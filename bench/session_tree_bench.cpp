@@ -4,7 +4,7 @@
 // usage: session_tree_bench contexts LABELS.jsonl SESSIONS
 //          prints the contexts of the first sessions' expert turns, a line of JSON each
 //        session_tree_bench update ROWS.jsonl ADAPTER tree|prompt|rows THREADS
-//          one pass to warm up, one that is measured, over rows of {"session", "group", "context",
+//          one pass to warm up, one that is measured, over rows of {"group", "context",
 //          "reply", "weight"}: minus the weighted sum of the replies' log-probabilities. Computed
 //          together are a session's rows as far as the budget goes, those of a context, or one.
 //        session_tree_bench size TOKENS ADAPTER THREADS
@@ -15,7 +15,6 @@
 //          replies of at most TOKENS each, a reward that costs nothing
 
 #include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -86,7 +85,6 @@ int print_contexts(char** argv) {
 
 struct Rows {
   std::vector<TrainingRow> rows;
-  std::vector<int64_t> sessions;
   std::vector<double> weights;
 };
 
@@ -98,7 +96,6 @@ Rows read_rows(const char* path) {
     const std::vector<int32_t> reply = line.at("reply");
     row.ids.insert(row.ids.end(), reply.begin(), reply.end());
     out.rows.push_back(std::move(row));
-    out.sessions.push_back(line.at("session"));
     out.weights.push_back(line.at("weight"));
     return std::nullopt;
   });

@@ -112,21 +112,20 @@ struct TrainingStep {
   std::unique_ptr<Progress> bar;
 };
 
-// `options` are the trainer's own among the settings.
-template <class SettingsOfTrainer, class Options, class Trainer>
-std::string train_on_rewards(const char* what, const SettingsOfTrainer& settings,
-                             const Options& options, const Trainer& train,
+template <class Options, class Trainer>
+std::string train_on_rewards(const RewardTrainingSettings<Options>& settings, const Trainer& train,
                              const TrainingFiles& files) {
   const std::string thresholds =
       GraderInputs{.thresholds = settings.reward.thresholds}.thresholds_file();
   const auto format = reply_format_from_name(settings.policy.reply_format).value_or_throw();
   RewardSetup reward(settings.reward, format);
   TrainingStep step(files, settings.policy, settings.reward.fusion_kind(), settings.lora,
-                    options.loop.seed, list_config(settings),
+                    settings.trainer.loop.seed, list_config(settings),
                     {{"grader_thresholds.yaml", read_file(thresholds)}});
-  const TrainerSetup setup = step.setup(what, "reward", reward.forms());
-  return step.finish(
-      train(setup, step.sessions, step.held_out, reward.reward_fn(), options, step.adapter));
+  const TrainerSetup setup =
+      step.setup(std::string("train ") + Options::kSection, "reward", reward.forms());
+  return step.finish(train(setup, step.sessions, step.held_out, reward.reward_fn(),
+                           settings.trainer, step.adapter));
 }
 
 }  // namespace
@@ -140,11 +139,11 @@ std::string train_sft_step(const SftSettings& settings, const TrainingFiles& fil
 }
 
 std::string train_grpo_step(const GrpoSettings& settings, const TrainingFiles& files) {
-  return train_on_rewards("train grpo", settings, settings.grpo, train_grpo, files);
+  return train_on_rewards(settings, train_grpo, files);
 }
 
 std::string train_dpo_step(const DpoSettings& settings, const TrainingFiles& files) {
-  return train_on_rewards("train dpo", settings, settings.dpo, train_dpo, files);
+  return train_on_rewards(settings, train_dpo, files);
 }
 
 }  // namespace l2a

@@ -27,35 +27,24 @@ struct SftSettings {
   }
 };
 
-struct GrpoSettings {
+// Of a trainer that learns from graded replies.
+template <class Options>
+struct RewardTrainingSettings {
   PolicyOptions policy;
   LoraOptions lora;  // where training starts without an adapter
   RewardOptions reward;
-  GrpoOptions grpo;
+  Options trainer;
 
   template <class Visitor>
   void visit(Visitor& v) {
     v.group("policy", policy);
     v.group("lora", lora);
     v.group("reward", reward);
-    v.group("grpo", grpo);
+    v.group(Options::kSection, trainer);
   }
 };
-
-struct DpoSettings {
-  PolicyOptions policy;
-  LoraOptions lora;  // where training starts without an adapter
-  RewardOptions reward;
-  DpoOptions dpo;
-
-  template <class Visitor>
-  void visit(Visitor& v) {
-    v.group("policy", policy);
-    v.group("lora", lora);
-    v.group("reward", reward);
-    v.group("dpo", dpo);
-  }
-};
+using GrpoSettings = RewardTrainingSettings<GrpoOptions>;
+using DpoSettings = RewardTrainingSettings<DpoOptions>;
 
 struct TrainingFiles {
   std::string labels;

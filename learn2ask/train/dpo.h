@@ -22,6 +22,8 @@
 namespace l2a {
 
 struct DpoOptions {
+  static constexpr const char* kSection = "dpo";  // of the configuration
+
   int64_t steps = 100;
   ReplyOptions replies = {};
   std::string objective = "dpo";

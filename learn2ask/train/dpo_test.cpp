@@ -34,7 +34,7 @@ class DpoTest : public testing::GrpoTest {
   }
 };
 
-// Low bytes; letters and spaces, of which the expert's replies are made, are what is wanted.
+// The share of letters and spaces, of which the expert's replies are made.
 std::vector<RewardResult> reward_letters(std::span<const RewardRequest> requests) {
   std::vector<RewardResult> results(requests.size());
   for (size_t i = 0; i < requests.size(); ++i) {

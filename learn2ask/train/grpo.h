@@ -36,6 +36,8 @@ struct RewardPartWeights {
 };
 
 struct GrpoOptions {
+  static constexpr const char* kSection = "grpo";  // of the configuration
+
   int64_t steps = 100;
   ReplyOptions replies = {};
   std::string advantage = "std";  // how a group's rewards become advantages: advantages.h

@@ -39,14 +39,6 @@ void append(TrainingRow row, const Pull& pull, std::vector<float> sampled, Polic
   out.sampled.push_back(std::move(sampled));
 }
 
-void append_expert(const ReplyGroup& group, int64_t number, const TrainerSetup& setup,
-                   const GrpoOptions& options, PolicyRows& out) {
-  const auto expert = expert_reply(*group.session, *group.sample, setup, options.turns);
-  if (!expert) return;
-  if (static_cast<int64_t>(expert->ids.size()) > options.replies.max_reply_tokens) return;
-  append(training_row(group, expert->ids, number), {}, {}, out);
-}
-
 // Once all rows are there.
 void set_imitation_weights(double sft_weight, PolicyRows& out) {
   int64_t tokens = 0;
@@ -78,7 +70,9 @@ PolicyRows policy_rows(std::span<const ReplyGroup> groups, const TrainerSetup& s
               .token_weight = counted.token_weights[reply]},
              group.replies[g].log_probs, out);
     }
-    if (options.sft_weight > 0) append_expert(group, number, setup, options, out);
+    if (options.sft_weight == 0) continue;
+    const auto expert = expert_reply(group, setup, options.turns, options.replies);
+    if (expert) append(training_row(group, expert->ids, number), {}, {}, out);
   }
   set_imitation_weights(options.sft_weight, out);
   return out;

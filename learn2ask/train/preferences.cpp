@@ -46,10 +46,8 @@ std::vector<std::optional<GradedReply>> expert_replies(std::span<const ReplyGrou
   std::vector<size_t> asked;  // the requests' groups
   for (size_t i = 0; i < groups.size(); ++i) {
     const ReplyGroup& group = groups[i];
-    auto expert = expert_reply(*group.session, *group.sample, setup, options.turns);
-    if (!expert || static_cast<int64_t>(expert->ids.size()) > options.replies.max_reply_tokens) {
-      continue;
-    }
+    auto expert = expert_reply(group, setup, options.turns, options.replies);
+    if (!expert) continue;
     out[i] = GradedReply{.ids = std::move(expert->ids), .log_probs = {}};
     requests.push_back({group.session, group.sample, {std::move(expert->text), false}});
     asked.push_back(i);

@@ -1,7 +1,7 @@
 #include "train/reply_group.h"
 
 #include <algorithm>
-#include <optional>
+#include <iterator>
 
 #include <fmt/format.h>
 
@@ -34,12 +34,23 @@ struct Mean {
 
 }  // namespace
 
+bool is_trained_on(const Sample& sample, const ReplyOptions& options) {
+  return is_labelled(sample) && (options.empty_targets || !has_empty_target(sample));
+}
+
+std::optional<ExpertReply> expert_reply(const ReplyGroup& group, const TrainerSetup& setup,
+                                        const ExpertTurns& turns, const ReplyOptions& options) {
+  auto expert = expert_reply(*group.session, *group.sample, setup, turns);
+  if (expert && std::ssize(expert->ids) > options.max_reply_tokens) return std::nullopt;
+  return expert;
+}
+
 std::vector<ReplyGroup> make_groups(const SessionPointers& sessions, const TrainerSetup& setup,
                                     const ReplyOptions& options) {
   std::vector<ReplyGroup> groups;
   for (const LabelledSession* session : sessions) {
     for (const Sample& sample : session->samples) {
-      if (!is_labelled(sample) || (has_empty_target(sample) && !options.empty_targets)) continue;
+      if (!is_trained_on(sample, options)) continue;
       auto view =
           setup.window.view(std::span(session->turns).first(sample.turn), options.max_reply_tokens);
       if (!view) {

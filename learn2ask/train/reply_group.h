@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
 #include "rollout/rollout.h"
+#include "train/expert_reply.h"
 #include "train/reply_options.h"
 #include "train/reward_fn.h"
 #include "train/rows.h"
@@ -29,6 +31,13 @@ struct ReplyGroup {
   std::vector<double> shaping, advantages, first_advantages;
   bool zero_variance = false;  // nothing is to be learned from comparing its replies
 };
+
+// Whether replies are sampled at this turn.
+bool is_trained_on(const Sample& sample, const ReplyOptions& options);
+
+// The expert's own reply; nullopt also where it is longer than replies may be.
+std::optional<ExpertReply> expert_reply(const ReplyGroup& group, const TrainerSetup& setup,
+                                        const ExpertTurns& turns, const ReplyOptions& options);
 
 // Whether the reply is compared and learned from: it is scored, and not masked.
 bool counts(const ReplyGroup& group, size_t reply, const ReplyOptions& options);

@@ -50,7 +50,7 @@ struct SftRows {
 
 // Appends a session's rows: one for each labelled sample that is a target, in turn order. With
 // targets: all a row's begin where it leaves the row before it, so that every token of the
-// transcript, the first excepted, is one once. Throws
+// transcript, the first excepted, is one once (where the oldest turns are cut, once more). Throws
 // Failure for a row longer than the model's positions.
 void append_sft_rows(const LabelledSession& session, const TrainerSetup& setup,
                      const SftOptions& options, SftRows& out);

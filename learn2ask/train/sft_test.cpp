@@ -227,6 +227,21 @@ TEST_F(SftTest, StopsAtALossThatIsNotFinite) {
   EXPECT_EQ(testing::lines_of(directory.path / "metrics.jsonl").size(), 3u);
 }
 
+TEST_F(SftTest, SaysThatALossIsNotFiniteWhereNothingCanBeWritten) {
+  auto adapter = testing::tiny_adapter(tiny);
+  {
+    const at::NoGradGuard no_grad;
+    adapter.pairs()[4].b_or.fill_(std::nanf(""));
+  }
+  write_file_atomic(directory.path / "evidence", "in the way");
+  const SftOptions options{.loop = {.verify_tree = "never"}};  // which would find it first
+  const auto said =
+      failure_of([&] { train_sft(setup, testing::labelled_sessions(4), {}, options, adapter); });
+  EXPECT_THAT(said, ::testing::StartsWith("train: step 1: loss: not finite: the run is stopped; "
+                                          "there is no checkpoint yet; adapter and gradients could "
+                                          "not be kept: "));
+}
+
 TEST_F(SftTest, KeepsTheAverageOfTheWeights) {
   const auto sessions = testing::labelled_sessions(4), held_out = testing::labelled_sessions(2, 9);
   SftOptions options{.epochs = 4, .sessions_per_step = 2, .loop = {.evaluate_every = 1}};

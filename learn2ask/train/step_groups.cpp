@@ -9,14 +9,14 @@
 namespace l2a {
 namespace {
 
-SessionPointers with_groups(std::span<const LabelledSession> sessions, bool empty_targets) {
+SessionPointers with_groups(std::span<const LabelledSession> sessions,
+                            const ReplyOptions& options) {
   SessionPointers out;
   for (const auto& session : sessions) {
-    for (const Sample& sample : session.samples) {
-      if (!is_labelled(sample) || (has_empty_target(sample) && !empty_targets)) continue;
-      out.push_back(&session);
-      break;
-    }
+    const bool has_group =
+        std::any_of(session.samples.begin(), session.samples.end(),
+                    [&](const Sample& sample) { return is_trained_on(sample, options); });
+    if (has_group) out.push_back(&session);
   }
   return out;
 }
@@ -63,8 +63,8 @@ SampledSessions sampled_sessions(const TrainerSetup& setup,
                                  std::span<const LabelledSession> sessions,
                                  std::span<const LabelledSession> held_out,
                                  const ReplyOptions& options) {
-  SampledSessions out{.trained = with_groups(sessions, options.empty_targets),
-                      .held_out = with_groups(held_out, options.empty_targets)};
+  SampledSessions out{.trained = with_groups(sessions, options),
+                      .held_out = with_groups(held_out, options)};
   if (out.trained.empty()) fail_input("train: sessions: none has a labelled sample to train on");
   note_cut_contexts(setup, count_cut_contexts(out.trained, setup, options));
   count_cut_contexts(out.held_out, setup, options);

@@ -120,19 +120,27 @@ bool TrainingRun::verifies() const {
   return loop_.verify_tree == "always" || (loop_.verify_tree == "first" && first_in_process_);
 }
 
-void TrainingRun::fail_not_finite(double loss) {
+std::string TrainingRun::save_evidence() const {
   const fs::path evidence = setup_.directory / "evidence" / fmt::format("step-{}", state_.step + 1);
-  adapter_.save(evidence, setup_.base_name);
-  SafetensorsWriter gradients;
-  for (const LoraPair& pair : adapter_.pairs()) {
-    if (pair.a_ri.grad().defined()) gradients.add(pair.module + ".lora_A", pair.a_ri.grad());
-    if (pair.b_or.grad().defined()) gradients.add(pair.module + ".lora_B", pair.b_or.grad());
+  try {
+    adapter_.save(evidence, setup_.base_name);
+    SafetensorsWriter gradients;
+    for (const LoraPair& pair : adapter_.pairs()) {
+      if (pair.a_ri.grad().defined()) gradients.add(pair.module + ".lora_A", pair.a_ri.grad());
+      if (pair.b_or.grad().defined()) gradients.add(pair.module + ".lora_B", pair.b_or.grad());
+    }
+    gradients.write(evidence / "gradients.safetensors");
+    return "adapter and gradients are in " + evidence.string();
+  } catch (const Failure& failure) {
+    return "adapter and gradients could not be kept: " + failure.error.message;
   }
-  gradients.write(evidence / "gradients.safetensors");
+}
+
+void TrainingRun::fail_not_finite(double loss) {
+  const std::string evidence = save_evidence();
   const auto steps = list_checkpoints(checkpoints());
   fail(ErrorCode::kUnsupported,
-       fmt::format("train: step {}: {} not finite: the run is stopped; {}; adapter and gradients "
-                   "are in {} (try a lower lr)",
+       fmt::format("train: step {}: {} not finite: the run is stopped; {}; {} (try a lower lr)",
                    state_.step + 1,
                    std::isfinite(loss) ? fmt::format("gradient of {}:", broken_layer(adapter_))
                                        : std::string("loss:"),
@@ -140,7 +148,7 @@ void TrainingRun::fail_not_finite(double loss) {
                        ? "there is no checkpoint yet"
                        : fmt::format("the last good checkpoint is {}",
                                      checkpoint_path(checkpoints(), steps.back()).string()),
-                   evidence.string()));
+                   evidence));
 }
 
 TrainingRun::Update TrainingRun::update(double loss) {

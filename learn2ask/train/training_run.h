@@ -125,7 +125,8 @@ class TrainingRun {
   TrainResult finish();
 
  private:
-  std::string stop_reason() const;  // empty: goes on
+  std::string stop_reason() const;    // empty: goes on
+  std::string save_evidence() const;  // says where it is, or why it could not be written
   [[noreturn]] void fail_not_finite(double loss);
   void append(const std::string& journal, const Json& row);
   void resume();
