@@ -13,6 +13,7 @@
 #include "base/rng.h"
 #include "gemm_limit.h"
 #include "model/decode_batch.h"
+#include "model/lora.h"
 #include "model/transformer.h"
 
 namespace l2a {

@@ -1,7 +1,8 @@
 """Every objective of docs/algorithms.md from one SFT start on the pharmacy desk: its test figures by the known truth,
 beside those of the start, and the rewards of its training.
 
-usage: objectives.py --program build/release/bin/learn2ask --out runs/objectives [--seeds 1 2 3] [--steps 20] [--jobs 2]
+usage: objectives.py --program build/release/bin/learn2ask --out runs/objectives [--seeds 1 2 3] [--sft-epochs 1]
+                     [--steps 20] [--only NAME ...] [--jobs 2]
 
 A seed has its own sessions and its own SFT; each objective trains from there for the same number of steps, at the same
 learning rate, and is taken as it is after the last. --jobs runs that many at a time, each on one thread. Killed, it goes
@@ -73,7 +74,8 @@ class Study:
             for split in ("train", "dev", "test"):
                 self.run("label", out / f"data/{split}.jsonl", "--out", out / f"labels/{split}.jsonl")
         self.run("train", "sft", out / "labels/train.jsonl", "--dev", out / "labels/dev.jsonl", "--out", out / "sft",
-                 settings={"policy.threads": 1, "sft.seed": seed, "sft.epochs": 1, "sft.optimizer.lr": 2e-3})
+                 settings={"policy.threads": 1, "sft.seed": seed, "sft.epochs": self.options.sft_epochs,
+                           "sft.optimizer.lr": 2e-3})
 
     def train(self, seed, name):
         command, settings = OBJECTIVES[name]
@@ -163,6 +165,7 @@ def main():
     parser.add_argument("--program", type=lambda p: pathlib.Path(p).resolve(), required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--sft-epochs", type=int, default=1, help="of the start")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--lr", type=float, default=3e-4)
     parser.add_argument("--jobs", type=int, default=2)

@@ -34,6 +34,7 @@
 #include "cli/json_lines.h"
 #include "cli/policy_setup.h"
 #include "gemm_limit.h"
+#include "model/lora.h"
 #include "run_bench.h"
 #include "train/adamw.h"
 #include "train/grpo.h"

@@ -11,6 +11,7 @@
 #include "base/utf8.h"
 #include "cli/command.h"
 #include "cli/policy_setup.h"
+#include "model/lora.h"
 #include "rollout/model_policy.h"
 
 namespace l2a {

@@ -38,8 +38,9 @@ void add_eval_command(CLI::App& app) {
   files->graders = {"match", "words"};
   command->add_option("LABELS", files->labels, "labelled sessions to evaluate on")->required();
   command
-      ->add_option("--policy", *policies,
-                   "base, or NAME=DIR of an adapter or a training run; from before to after")
+      ->add_option(
+          "--policy", *policies,
+          "base, or NAME=DIR of an adapter, a model or a training run; from before to after")
       ->capture_default_str();
   command->add_option("--grader", files->graders, "match, words, truth, labels")
       ->capture_default_str();

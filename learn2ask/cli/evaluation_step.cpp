@@ -20,6 +20,7 @@
 #include "eval/evaluate.h"
 #include "eval/policies.h"
 #include "eval/report.h"
+#include "model/lora.h"
 #include "rollout/model_policy.h"
 
 namespace l2a {
@@ -27,22 +28,36 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A trained policy's adapter: of a run directory, or the directory itself.
-std::string adapter_of(const std::string& directory) {
-  const fs::path in_run = fs::path(directory) / "adapter";
-  return fs::exists(in_run) ? in_run.string() : directory;
+// What a run trained, its adapter or its model, or the directory itself.
+fs::path trained_in(const std::string& directory) {
+  for (const char* trained : {"adapter", "model"}) {
+    const fs::path in_run = fs::path(directory) / trained;
+    if (fs::is_directory(in_run)) return in_run;
+  }
+  return directory;
 }
 
 struct LoadedModel {
   std::string name;
-  std::optional<LoraAdapter> adapter;  // none: the base model
+  std::unique_ptr<PolicySetup> own;    // none: the base model's
+  std::optional<LoraAdapter> adapter;  // none: the model alone
   std::string content_sha256;          // of what decides its replies besides its name and prompt
 };
 
-LoadedModel load_model(const NamedPolicy& named, const PolicySetup& setup) {
-  LoadedModel loaded{named.name, std::nullopt, setup.model_sha256()};
+LoadedModel load_model(const NamedPolicy& named, const EvaluationSettings& settings,
+                       const PolicySetup& setup) {
+  LoadedModel loaded{named.name, nullptr, std::nullopt, ""};
+  const fs::path directory = trained_in(named.directory);
+  if (!named.directory.empty() && fs::exists(directory / "config.json")) {  // a model's
+    PolicyOptions options = settings.policy;
+    options.model = directory.string();
+    loaded.own =
+        std::make_unique<PolicySetup>(options, fusion_from_name(settings.fusion).value_or_throw());
+    loaded.content_sha256 = loaded.own->model_sha256();
+    return loaded;
+  }
+  loaded.content_sha256 = setup.model_sha256();
   if (named.directory.empty()) return loaded;
-  const fs::path directory = adapter_of(named.directory);
   loaded.adapter = LoraAdapter::load(directory, setup.model.config());
   std::string content = loaded.content_sha256;
   for (const char* file : {"adapter_config.json", "adapter_model.safetensors"}) {
@@ -80,15 +95,18 @@ class EvaluationRun {
     for (const auto& name : files.graders) graders_.push_back(factory_.make(name));
     check_names();
     check_lengths();
-    for (const auto& named : files.policies) models_.push_back(load_model(named, policy_));
+    for (const auto& named : files.policies) {
+      models_.push_back(load_model(named, settings_, policy_));
+    }
     make_private_directory(fs::path(files.out) / "rows");
     lock_.emplace(files.out);
   }
 
   std::string run() {
     for (const LoadedModel& model : models_) {
-      ModelPolicy policy(model.name, policy_.model, model.adapter ? &*model.adapter : nullptr,
-                         policy_.window());
+      const PolicySetup& setup = model.own ? *model.own : policy_;
+      ModelPolicy policy(model.name, setup.model, model.adapter ? &*model.adapter : nullptr,
+                         setup.window());
       evaluate_policy(policy, PolicyRole::kModel, model.content_sha256);
     }
     for (auto& constant : constants_) evaluate_policy(constant, PolicyRole::kConstant);

@@ -37,7 +37,7 @@ struct EvaluationSettings {
 
 struct NamedPolicy {
   std::string name;
-  std::string directory;  // of an adapter, or of a training run; empty: the base model
+  std::string directory;  // of an adapter, a model or a training run; empty: the base model
 };
 
 struct EvaluationFiles {

@@ -14,6 +14,7 @@
 #include "cli/export_formats.h"
 #include "cli/model_actions.h"
 #include "cli/model_files.h"
+#include "cli/partial_path.h"
 #include "model/transformer.h"
 
 namespace l2a {
@@ -60,14 +61,14 @@ std::vector<std::vector<int32_t>> probe_rows(const TransformerConfig& config) {
   return rows;
 }
 
-at::Tensor logits_of(const Transformer& model, const LoraAdapter* adapter,
+at::Tensor logits_of(const Transformer& model, const TrainedWeights* adapter,
                      const std::vector<int32_t>& row) {
   const std::vector<std::vector<int32_t>> rows = {row};
   return model.logits(model.prefill(build_token_tree(rows), adapter).hidden_nd).to(at::kDouble);
 }
 
 // Loads the export, and holds its logits against the original's.
-void verify(const Checkpoint& files, const LoraAdapter* adapter, const fs::path& exported,
+void verify(const Checkpoint& files, const TrainedWeights* adapter, const fs::path& exported,
             const LoraAdapter* exported_adapter, const NamedType& type) {
   const ModelOptions exact = {.compute = ComputeType::kFloat32, .device = "cpu"};
   const Transformer original = Transformer::load(files, exact);
@@ -89,37 +90,6 @@ void verify(const Checkpoint& files, const LoraAdapter* adapter, const fs::path&
     fail_input("export: the logits of the export are not those of the original: it is not kept");
   }
 }
-
-// "model/" is the folder model, not one in it.
-std::string without_last_slashes(std::string path) {
-  while (path.size() > 1 && path.back() == '/') path.pop_back();
-  return path;
-}
-
-// Removes what is under the name unless keep() is called.
-class PartialExport {
- public:
-  explicit PartialExport(const std::string& out)
-      : final_(without_last_slashes(out)), partial_(final_.string() + ".partial") {
-    fs::remove_all(partial_);
-  }
-  ~PartialExport() {
-    std::error_code ec;
-    fs::remove_all(partial_, ec);
-  }
-  PartialExport(const PartialExport&) = delete;
-  PartialExport& operator=(const PartialExport&) = delete;
-
-  const fs::path& path() const { return partial_; }
-  void keep() const {
-    std::error_code ec;
-    fs::rename(partial_, final_, ec);
-    if (ec) fail(ErrorCode::kIo, "export: " + final_.string() + ": " + ec.message());
-  }
-
- private:
-  fs::path final_, partial_;
-};
 
 void refuse_overwriting(const std::string& out) {
   if (fs::exists(out)) {
@@ -144,23 +114,23 @@ void run_export(const ExportOptions& options) {
   if (!options.adapter.empty()) adapter = LoraAdapter::load(options.adapter, config);
   const ExportSource source{files, config, adapter ? &*adapter : nullptr};
 
-  const PartialExport partial(options.out);
+  const PartialPath partial(options.out);
   if (options.format == "folder") {
     export_folder(source, type.type, partial.path());
-    if (options.verify) verify(files, source.adapter, partial.path(), nullptr, type);
+    if (options.verify) verify(files, source.trained, partial.path(), nullptr, type);
   } else if (options.format == "gguf") {
     export_gguf(source, type.type, partial.path());
-    if (options.verify) verify(files, source.adapter, partial.path(), nullptr, type);
+    if (options.verify) verify(files, source.trained, partial.path(), nullptr, type);
   } else if (options.format == "peft") {
     adapter->save(partial.path(), options.model.empty() ? embedded_policy_model() : options.model);
     if (options.verify) {
       const LoraAdapter copy = LoraAdapter::load(partial.path(), config);
-      verify(files, source.adapter, files.path(), &copy, find_type("f32"));
+      verify(files, source.trained, files.path(), &copy, find_type("f32"));
     }
   } else {
     if (options.verify)
       fail_input("export: --verify: a GGUF adapter can only be read by llama.cpp");
-    export_gguf_adapter(source, partial.path());
+    export_gguf_adapter(files, config, *adapter, partial.path());
   }
   partial.keep();
   std::printf("written        %s\n", options.out.c_str());

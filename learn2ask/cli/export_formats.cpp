@@ -42,17 +42,19 @@ std::vector<std::string> tensor_names(const ExportSource& source) {
   return names;
 }
 
-// Makes tensors as they are written, and knows in the end whether the adapter changed any byte.
+// Makes tensors as they are written, and knows in the end whether training changed any byte.
 class MergedTensors {
  public:
   using Reorder = std::function<void(const std::string& name, at::Tensor& values)>;
 
   MergedTensors(const ExportSource& source, Reorder reorder)
-      : source_(source), reorder_(std::move(reorder)) {}
+      : source_(source),
+        reorder_(std::move(reorder)),
+        changed_(!source.trained || source.may_be_unchanged) {}
 
   std::vector<std::byte> bytes(const std::string& name, ElementType type) {
-    auto merged = stored(name, type, source_.adapter);
-    if (source_.adapter && !changed_ && is_adapted(*source_.adapter, name)) {
+    auto merged = stored(name, type, source_.trained);
+    if (!changed_ && source_.trained->changes(name)) {
       changed_ = merged != stored(name, type, nullptr);
     }
     return merged;
@@ -60,15 +62,15 @@ class MergedTensors {
 
   // To be asked before the file gets its name.
   void refuse_unchanged(ElementType type) const {
-    if (!source_.adapter || changed_) return;
+    if (changed_) return;
     fail_input(std::string("export: the adapter changes no weight in ") + element_name(type) +
                ": it is untrained, or smaller than the type's rounding");
   }
 
  private:
   std::vector<std::byte> stored(const std::string& name, ElementType type,
-                                const LoraAdapter* adapter) const {
-    at::Tensor values = merged_tensor(source_.files, adapter, name);
+                                const TrainedWeights* trained) const {
+    at::Tensor values = merged_tensor(source_.files, trained, name);
     reorder_(name, values);
     try {
       return quantize(type, values_of(values));
@@ -79,7 +81,7 @@ class MergedTensors {
 
   const ExportSource& source_;
   Reorder reorder_;
-  bool changed_ = false;
+  bool changed_;  // or need not be
 };
 
 const char* dtype_name(ElementType type) {
@@ -258,12 +260,15 @@ std::string name_in_gguf(const GgufArchitecture& architecture, const std::string
 
 }  // namespace
 
+void check_folder_can_say(const TransformerConfig& config) {
+  if (config.rotary.divisors.empty()) return;
+  fail(ErrorCode::kUnsupported,
+       "export: the GGUF file has divisors of the rotary frequencies, which config.json cannot "
+       "say: take the model's original folder");
+}
+
 void export_folder(const ExportSource& source, ElementType type, const fs::path& path) {
-  if (!source.config.rotary.divisors.empty()) {
-    fail(ErrorCode::kUnsupported,
-         "export: the GGUF file has divisors of the rotary frequencies, which config.json cannot "
-         "say: export the model's original folder");
-  }
+  check_folder_can_say(source.config);
   make_private_directory(path);
   write_file_atomic(path / "config.json", folder_config(source, type).dump(2) + "\n");
   put_tokenizer(source.files, path);
@@ -318,22 +323,22 @@ void export_gguf(const ExportSource& source, ElementType type, const fs::path& p
   write_gguf(path, metadata, plan, bytes);
 }
 
-void export_gguf_adapter(const ExportSource& source, const fs::path& path) {
+void export_gguf_adapter(const Checkpoint& files, const TransformerConfig& config,
+                         const LoraAdapter& adapter, const fs::path& path) {
   const torch::NoGradGuard no_grad;
-  check(source.adapter != nullptr, "export: an adapter is needed");
-  const GgufArchitecture& architecture = architecture_for(source.files.config()["model_type"]);
+  const GgufArchitecture& architecture = architecture_for(files.config()["model_type"]);
   const std::map<std::string, GgufValue> metadata = {
       {"general.architecture", std::string(architecture.gguf)},
       {"general.type", std::string("adapter")},
       {"general.file_type", file_type(ElementType::kF32)},
       {"adapter.type", std::string("lora")},
-      {"adapter.lora.alpha", source.adapter->options().alpha}};
+      {"adapter.lora.alpha", adapter.options().alpha}};
   std::vector<PlannedTensor> plan;
   std::vector<at::Tensor> values;
-  for (const LoraPair& pair : source.adapter->pairs()) {
+  for (const LoraPair& pair : adapter.pairs()) {
     const std::string name = name_in_gguf(architecture, pair.module + ".weight");
     at::Tensor b_or = pair.b_or.detach().clone();
-    const int64_t heads = paired_heads(architecture, source.config, pair.module);
+    const int64_t heads = paired_heads(architecture, config, pair.module);
     if (heads > 0) {
       neighbours_from_halves({b_or.data_ptr<float>(), static_cast<size_t>(b_or.numel())}, heads,
                              b_or.size(0));

@@ -11,6 +11,7 @@
 #include "cli/model_files.h"
 #include "cli/openai_dialogue.h"
 #include "dialogue/policy.h"
+#include "model/lora.h"
 #include "model/transformer.h"
 #include "rollout/rollout.h"
 #include "weights/safetensors.h"

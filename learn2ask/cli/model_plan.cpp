@@ -23,6 +23,7 @@ struct PlanOptions {
   std::string model, parameters, file_type = "q4_k", compute = "bf16";
   int64_t rank = 16, token_budget = 2048, cached_tokens = 32768;
   bool recompute_activations = false;
+  std::string finetuning = "lora";
   std::optional<double> memory;  // GB
 };
 
@@ -106,6 +107,7 @@ void show_plan(const PlanOptions& options) {
   MemoryPlanOptions what;
   what.file_bits = model.file_bits;
   what.lora.rank = options.rank;
+  what.full = options.finetuning == "full";
   what.model.recompute_activations = options.recompute_activations;
   what.model.compute = options.compute == "fp32" ? ComputeType::kFloat32 : ComputeType::kBfloat16;
   const MemoryPlan held = plan_memory(model.config, what);
@@ -123,8 +125,9 @@ void show_plan(const PlanOptions& options) {
   print_row("embedding and head, " + options.compute, held.embedding, kept.embedding);
   print_row("layers", held.layers, kept.layers);
   print_row("the layer at work, " + options.compute, held.widened_layer, kept.widened_layer);
-  print_row(fmt::format("adapter of rank {}, with a pass's copies", options.rank), held.adapter,
-            kept.adapter);
+  print_row(what.full ? "trained weights, fp32, with a pass's copies"
+                      : fmt::format("adapter of rank {}, with a pass's copies", options.rank),
+            held.trained, kept.trained);
   print_row("its gradients and AdamW's moments", held.optimizer, kept.optimizer);
   const auto tokens = static_cast<double>(options.token_budget);
   print_row(fmt::format("activations of a tree of {} tokens", options.token_budget),
@@ -139,7 +142,7 @@ void show_plan(const PlanOptions& options) {
             kept.training(options.token_budget));
   print_row("rollout, at most", held.rollout(options.token_budget, options.cached_tokens),
             kept.rollout(options.token_budget, options.cached_tokens));
-  print_row("policy.int8_generation adds to each", int8, int8);
+  if (!what.full) print_row("policy.int8_generation adds to each", int8, int8);
   if (options.memory) {
     print_texts(fmt::format("token_budget that fits in {:g} GB", *options.memory),
                 fit(held, options), fit(kept, options));
@@ -150,7 +153,7 @@ void show_plan(const PlanOptions& options) {
 
 void add_model_plan_action(CLI::App& command) {
   auto* action = command.add_subcommand(
-      "plan", "The memory that rollouts and training an adapter take, counted from the shape");
+      "plan", "The memory that rollouts and training take, counted from the shape");
   auto options = std::make_shared<PlanOptions>();
   add_model_argument(*action, options->model);
   auto* parameters = action->add_option(
@@ -161,6 +164,9 @@ void add_model_plan_action(CLI::App& command) {
       ->capture_default_str();
   action->add_option("--dtype", options->compute, "Type of the arithmetic")
       ->check(CLI::IsMember({"fp32", "bf16"}))
+      ->capture_default_str();
+  action->add_option("--finetuning", options->finetuning, "What is trained")
+      ->check(CLI::IsMember({"lora", "full"}))
       ->capture_default_str();
   action->add_option("--rank", options->rank, "Of the adapter")
       ->check(CLI::Range(1, 512))

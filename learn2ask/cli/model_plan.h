@@ -1,4 +1,4 @@
-// `learn2ask model plan`: the memory that training an adapter takes.
+// `learn2ask model plan`: the memory that rollouts and training take.
 #pragma once
 
 #include <CLI/CLI.hpp>

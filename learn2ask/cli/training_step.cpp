@@ -8,8 +8,12 @@
 #include "base/file.h"
 #include "base/progress.h"
 #include "cli/command.h"
+#include "cli/export_formats.h"
+#include "cli/model_files.h"
+#include "cli/partial_path.h"
 #include "cli/run_directory.h"
 #include "hindsight/sample.h"
+#include "model/full_weights.h"
 
 namespace l2a {
 namespace {
@@ -41,10 +45,30 @@ std::vector<LabelledSession> read_optional_labels(const std::string& path) {
   return path.empty() ? std::vector<LabelledSession>() : read_labels(path);
 }
 
-LoraAdapter start_adapter(const TrainingFiles& files, const LoraOptions& lora, uint64_t seed,
-                          const Transformer& model) {
-  if (!files.adapter.empty()) return LoraAdapter::load(files.adapter, model.config());
-  return LoraAdapter(model.config(), lora, seed);
+std::unique_ptr<TrainedWeights> start_adapter(const TrainingFiles& files, const LoraOptions& lora,
+                                              uint64_t seed, const Transformer& model) {
+  return std::make_unique<LoraAdapter>(files.adapter.empty()
+                                           ? LoraAdapter(model.config(), lora, seed)
+                                           : LoraAdapter::load(files.adapter, model.config()));
+}
+
+std::unique_ptr<TrainedWeights> start_full(const TrainingFiles& files, const PolicyOptions& options,
+                                           const Transformer& model) {
+  if (!files.adapter.empty()) {
+    fail_input(
+        "train: --adapter: not with finetuning: full (merge it into the model with learn2ask "
+        "export, and set policy.model to that)");
+  }
+  if (options.int8_generation) {
+    fail_input(
+        "train: policy.int8_generation: not with finetuning: full, whose weights change with each "
+        "step (leave one of them out)");
+  }
+  check_folder_can_say(model.config());
+  return std::make_unique<FullWeights>(Transformer::load(
+      open_model(options.model), {.compute = ComputeType::kFloat32,
+                                  .device = options.device,
+                                  .batch_invariant = model.options().batch_invariant}));
 }
 
 // What decides the result besides the settings: the data and the start.
@@ -61,17 +85,20 @@ std::string inputs_hash(const TrainingFiles& files, const PolicySetup& policy) {
 
 using Texts = std::map<std::string, std::string>;  // by file name
 
-// What both trainers stand on: model, data, start, run directory, progress. `texts` are kept in the
+// What all trainers stand on: model, data, start, run directory, progress. `texts` are kept in the
 // run directory beside the system prompt.
 struct TrainingStep {
   TrainingStep(const TrainingFiles& training_files, const PolicyOptions& policy_options,
-               Fusion fusion, const LoraOptions& lora, uint64_t seed,
+               Fusion fusion, const FinetuningOptions& finetuning, uint64_t seed,
                const std::vector<ConfigField>& fields, Texts texts)
       : files(training_files),
+        options(policy_options),
         policy(policy_options, fusion),
         sessions(read_labels(files.labels)),
         held_out(read_optional_labels(files.dev)),
-        adapter(start_adapter(files, lora, seed, policy.model)),
+        is_full(finetuning.what == "full"),
+        trained(is_full ? start_full(files, options, policy.model)
+                        : start_adapter(files, finetuning.lora, seed, policy.model)),
         directory(open_run_directory(files.out, fields, with_prompt(std::move(texts)))) {}
 
   Texts with_prompt(Texts texts) const {
@@ -93,21 +120,38 @@ struct TrainingStep {
             .events = show_progress(bar, what, noted_key)};
   }
 
-  // Saves the adapter, says what became of the run, and returns the adapter's directory.
+  // Saves what was trained, says what became of the run, and returns where it is.
   std::string finish(const TrainResult& result) {
     bar->finish();
-    const std::string saved = (fs::path(files.out) / "adapter").string();
-    adapter.save(saved, policy.model_name);
-    std::printf("trained %lld steps (ended by %s); adapter of %s -> %s\n",
-                static_cast<long long>(result.steps), result.stopped_by.c_str(),
+    const char* const kind = is_full ? "model" : "adapter";
+    const std::string saved = (fs::path(files.out) / kind).string();
+    if (is_full) {
+      save_model(saved);
+    } else {
+      trained->save(saved, policy.model_name);
+    }
+    std::printf("trained %lld steps (ended by %s); %s of %s -> %s\n",
+                static_cast<long long>(result.steps), result.stopped_by.c_str(), kind,
                 result.checkpoint.filename().c_str(), saved.c_str());
     return saved;
   }
 
+  // As the policy computed with it.
+  void save_model(const std::string& folder) const {
+    const bool is_float = policy.model.options().compute == ComputeType::kFloat32;
+    const Checkpoint start = open_model(options.model);
+    const PartialPath partial(folder);
+    export_folder({start, policy.model.config(), trained.get(), true},
+                  is_float ? ElementType::kF32 : ElementType::kBf16, partial.path());
+    partial.keep();
+  }
+
   const TrainingFiles& files;
+  const PolicyOptions& options;
   const PolicySetup policy;
   const std::vector<LabelledSession> sessions, held_out;
-  LoraAdapter adapter;
+  const bool is_full;
+  const std::unique_ptr<TrainedWeights> trained;
   const RunDirectory directory;
   std::unique_ptr<Progress> bar;
 };
@@ -119,23 +163,23 @@ std::string train_on_rewards(const RewardTrainingSettings<Options>& settings, co
       GraderInputs{.thresholds = settings.reward.thresholds}.thresholds_file();
   const auto format = reply_format_from_name(settings.policy.reply_format).value_or_throw();
   RewardSetup reward(settings.reward, format);
-  TrainingStep step(files, settings.policy, settings.reward.fusion_kind(), settings.lora,
+  TrainingStep step(files, settings.policy, settings.reward.fusion_kind(), settings.finetuning,
                     settings.trainer.loop.seed, list_config(settings),
                     {{"grader_thresholds.yaml", read_file(thresholds)}});
   const TrainerSetup setup =
       step.setup(std::string("train ") + Options::kSection, "reward", reward.forms());
   return step.finish(train(setup, step.sessions, step.held_out, reward.reward_fn(),
-                           settings.trainer, step.adapter));
+                           settings.trainer, *step.trained));
 }
 
 }  // namespace
 
 std::string train_sft_step(const SftSettings& settings, const TrainingFiles& files) {
-  TrainingStep step(files, settings.policy, Fusion::kProduct, settings.lora, settings.sft.loop.seed,
-                    list_config(settings), {});
+  TrainingStep step(files, settings.policy, Fusion::kProduct, settings.finetuning,
+                    settings.sft.loop.seed, list_config(settings), {});
   const QuestionForms forms = QuestionForms::load(data_path("prompts/questions"));
   const TrainerSetup setup = step.setup("train sft", "loss", forms);
-  return step.finish(train_sft(setup, step.sessions, step.held_out, settings.sft, step.adapter));
+  return step.finish(train_sft(setup, step.sessions, step.held_out, settings.sft, *step.trained));
 }
 
 std::string train_grpo_step(const GrpoSettings& settings, const TrainingFiles& files) {

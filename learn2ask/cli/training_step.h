@@ -14,15 +14,28 @@
 
 namespace l2a {
 
+// What of the policy is trained.
+struct FinetuningOptions {
+  std::string what = "lora";
+  LoraOptions lora;  // where training starts without an adapter
+
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v.choice("finetuning", what, {"lora", "full"},
+             "what is trained: an adapter beside the frozen weights, or all weights");
+    v.group("lora", lora);
+  }
+};
+
 struct SftSettings {
   PolicyOptions policy;
-  LoraOptions lora;
+  FinetuningOptions finetuning;
   SftOptions sft;
 
   template <class Visitor>
   void visit(Visitor& v) {
     v.group("policy", policy);
-    v.group("lora", lora);
+    finetuning.visit(v);
     v.group("sft", sft);
   }
 };
@@ -31,14 +44,14 @@ struct SftSettings {
 template <class Options>
 struct RewardTrainingSettings {
   PolicyOptions policy;
-  LoraOptions lora;  // where training starts without an adapter
+  FinetuningOptions finetuning;
   RewardOptions reward;
   Options trainer;
 
   template <class Visitor>
   void visit(Visitor& v) {
     v.group("policy", policy);
-    v.group("lora", lora);
+    finetuning.visit(v);
     v.group("reward", reward);
     v.group(Options::kSection, trainer);
   }
@@ -54,8 +67,9 @@ struct TrainingFiles {
 };
 
 // All train in `files.out`, go on there where an earlier call was killed, and leave the best
-// adapter in `files.out`/adapter, which is what they return. Progress goes to standard error.
-// Throw Failure.
+// adapter in `files.out`/adapter or, where all weights are trained, the best model in
+// `files.out`/model, a folder in the policy's type of arithmetic. That is what they return.
+// Progress goes to standard error. Throw Failure.
 std::string train_sft_step(const SftSettings& settings, const TrainingFiles& files);
 std::string train_grpo_step(const GrpoSettings& settings, const TrainingFiles& files);
 std::string train_dpo_step(const DpoSettings& settings, const TrainingFiles& files);

@@ -2,6 +2,7 @@
 // (tests/reference/tiny_models.py).
 
 #include <filesystem>
+#include <sstream>
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>
@@ -10,6 +11,7 @@
 #include "base/json.h"
 #include "base/rng.h"
 #include "model/decode_batch.h"
+#include "model/full_weights.h"
 #include "model/testing.h"
 #include "model/transformer.h"
 #include "weights/checkpoint.h"
@@ -80,12 +82,27 @@ class Architectures : public ::testing::TestWithParam<const char*> {
   std::unique_ptr<LoraAdapter> adapter_;
 };
 
-TEST_P(Architectures, HaveTheLogitsAndGradientsOfTransformersAndPeft) {
-  SetUpModel();
-  const TokenTree tree = build_token_tree(rows_);
-  const auto hidden = model_->hidden(tree, adapter_.get());
+// Mean over all rows' tokens of -log p(next token).
+at::Tensor mean_nll(const Transformer& model, const TrainedWeights& trained, const Rows& rows) {
+  const TokenTree tree = build_token_tree(rows);
+  const auto hidden = model.hidden(tree, &trained);
   auto nll = at::zeros({});
   size_t count = 0;
+  for (size_t r = 0; r < rows.size(); ++r) {
+    const auto places = row_tokens(tree, r, 0, tree.row_length[r] - 1);
+    const std::vector<int64_t> targets(rows[r].begin() + 1, rows[r].end());
+    const auto row = hidden.index_select(0, at::tensor(places));
+    nll = nll - model.head(row, at::tensor(targets), 1, &trained).log_prob_n.sum();
+    count += targets.size();
+  }
+  return nll / static_cast<double>(count);
+}
+
+TEST_P(Architectures, HaveTheLogitsOfTransformersAndPeft) {
+  SetUpModel();
+  const torch::NoGradGuard no_grad;
+  const TokenTree tree = build_token_tree(rows_);
+  const auto hidden = model_->hidden(tree, adapter_.get());
   for (size_t r = 0; r < rows_.size(); ++r) {
     const auto places = row_tokens(tree, r, 0, tree.row_length[r]);
     const auto row = hidden.index_select(0, at::tensor(places));
@@ -98,19 +115,44 @@ TEST_P(Architectures, HaveTheLogitsAndGradientsOfTransformersAndPeft) {
     const auto out = model_->head(row.slice(0, 0, row.size(0) - 1), at::tensor(targets));
     testing::expect_head(out, want.slice(0, 0, want.size(0) - 1), at::tensor(targets),
                          testing::kTolerance * norm);
-    nll = nll - out.log_prob_n.sum();
-    count += targets.size();
   }
+}
+
+TEST_P(Architectures, HaveTheGradientsOfTransformersAndPeft) {
+  SetUpModel();
+  const auto parameters = adapter_->named_parameters();
   const auto grads =
-      torch::autograd::grad({nll / static_cast<double>(count)}, adapter_->parameters());
+      torch::autograd::grad({mean_nll(*model_, *adapter_, rows_)}, adapter_->parameters());
   for (size_t i = 0; i < grads.size(); ++i) {
-    const std::string name = "base_model.model." + adapter_->pairs()[i / 2].module +
-                             (i % 2 == 0 ? ".lora_A.weight" : ".lora_B.weight");
-    const auto want = expected(name);
+    const auto want = expected("base_model.model." + parameters[i].name + ".weight");
     EXPECT_LE((grads[i] - want).norm().item<double>(),
               testing::kGradientTolerance * want.norm().item<double>())
-        << name;
+        << parameters[i].name;
   }
+}
+
+// A parameter is one tensor of theirs, or several, one below the other.
+TEST_P(Architectures, HaveTransformersGradientsOfEveryWeight) {
+  SetUpModel();
+  const FullWeights weights(*model_);
+  const auto parameters = weights.named_parameters();
+  const auto grads =
+      torch::autograd::grad({mean_nll(*model_, weights, rows_)}, weights.parameters());
+  size_t found = 0;
+  for (size_t i = 0; i < grads.size(); ++i) {
+    std::vector<at::Tensor> wanted;
+    std::istringstream names(parameters[i].name);
+    for (std::string name; std::getline(names, name, '+'); ++found) {
+      wanted.push_back(expected("gradient." + name));
+    }
+    const auto want = at::cat(wanted);
+    EXPECT_LE((grads[i] - want).norm().item<double>(),
+              testing::kGradientTolerance * want.norm().item<double>())
+        << parameters[i].name;
+  }
+  size_t theirs = 0;
+  for (const auto& tensor : expected_->tensors()) theirs += tensor.name.starts_with("gradient.");
+  EXPECT_EQ(found, theirs);
 }
 
 TEST_P(Architectures, ContinueGreedilyAsTransformersDoes) {

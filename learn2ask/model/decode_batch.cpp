@@ -26,9 +26,8 @@ struct Prefix {
 
 struct DecodeBatch::Impl {
   const Transformer& model;
-  const Transformer::Weights& weights;
+  PassWeights weights;  // all in the compute type
   int64_t max_new_tokens;
-  std::vector<LayerLora> lora;  // in the compute type; empty without an adapter
   std::unique_ptr<DecodeAttention> attention;
   std::vector<Prefix> prefixes;
   // By cache, and segment and length of the row there.
@@ -38,20 +37,27 @@ struct DecodeBatch::Impl {
   std::vector<int64_t> free_slots;
   int64_t slots = 0;
 
-  Impl(const Transformer& m, const LoraAdapter* adapter, int64_t max_new)
-      : model(m), weights(*m.weights_), max_new_tokens(max_new) {
-    const auto options = weights.embedding_vd.options();
-    for (const LayerLora& layer : fuse_adapter(adapter, options.device())) {
-      lora.push_back(cast(layer, scalar_type(m.options().compute)));
-    }
-    attention = make_decode_attention(m.config(), options, max_new);
+  Impl(const Transformer& m, const TrainedWeights* trained, int64_t max_new)
+      : model(m), weights(pass_weights(m.weights_->generating, trained)), max_new_tokens(max_new) {
+    const at::ScalarType type = scalar_type(m.options().compute);
+    for (LayerLora& layer : weights.lora) layer = cast(layer, type);
+    if (!weights.trained_layers.empty()) hold_trained(type);
+    attention =
+        make_decode_attention(m.config(), weights.embedding_vd.options().dtype(type), max_new);
+  }
+
+  // What is cast for a pass is kept for all steps.
+  void hold_trained(at::ScalarType type) {
+    for (FrozenLayer& layer : weights.layers) layer = [held = layer()] { return held; };
+    weights.head.w_oi = weights.head.w_oi.to(type);
+    weights.trained_layers.clear();
   }
 
   size_t prefix_for(const std::shared_ptr<const TreeCache>& cache, int64_t row);
   void remove_prefix(size_t prefix);
   int64_t take_slot();
   at::Tensor logits(const at::Tensor& hidden_rd) const {
-    return head_logits(hidden_rd, weights.generating_head, weights.head_math);
+    return head_logits(hidden_rd, weights.head, weights.head_math);
   }
 };
 
@@ -85,11 +91,11 @@ int64_t DecodeBatch::Impl::take_slot() {
   return slot;
 }
 
-DecodeBatch::DecodeBatch(const Transformer& model, const LoraAdapter* adapter,
+DecodeBatch::DecodeBatch(const Transformer& model, const TrainedWeights* trained,
                          int64_t max_new_tokens) {
   const torch::NoGradGuard no_grad;
   check(max_new_tokens > 0, "decode batch: max_new_tokens must be positive");
-  impl_ = std::make_unique<Impl>(model, adapter, max_new_tokens);
+  impl_ = std::make_unique<Impl>(model, trained, max_new_tokens);
 }
 
 DecodeBatch::~DecodeBatch() = default;
@@ -118,10 +124,11 @@ at::Tensor DecodeBatch::step(std::span<const int32_t> ids) {
   const RotaryTable rotary = rotary_table(position, c.rotary, c.head_dim);
   const RotaryTable local =
       c.window > 0 ? rotary_table(position, c.local_rotary, c.head_dim) : RotaryTable{};
-  auto x_rd = embed(d.weights.embedding_vd, ids, c.embedding_scale);
-  for (size_t i = 0; i < d.weights.generating_layers.size(); ++i) {
-    const LayerWeights w = d.weights.generating_layers[i]();
-    const LayerLora lora = d.lora.empty() ? LayerLora{} : d.lora[i];
+  auto x_rd =
+      embed(d.weights.embedding_vd, ids, c.embedding_scale, scalar_type(d.model.options().compute));
+  for (size_t i = 0; i < d.weights.layers.size(); ++i) {
+    const LayerWeights w = d.weights.layers[i]();
+    const LayerLora lora = d.weights.lora.empty() ? LayerLora{} : d.weights.lora[i];
     const auto now = attention_input(x_rd, w, lora, c.window_of(i) > 0 ? local : rotary, c);
     x_rd = after_attention(x_rd, d.attention->attend(i, now, d.rows), w, lora, c);
   }

@@ -17,7 +17,7 @@ namespace l2a {
 class DecodeBatch {
  public:
   // `max_new_tokens`: a row never grows past that. `model` and `adapter` must outlive it.
-  DecodeBatch(const Transformer& model, const LoraAdapter* adapter, int64_t max_new_tokens);
+  DecodeBatch(const Transformer& model, const TrainedWeights* trained, int64_t max_new_tokens);
   ~DecodeBatch();
 
   // Adds a row, after those that are there: it continues row `row` of the cache's tree after its

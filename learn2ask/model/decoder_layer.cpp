@@ -60,17 +60,6 @@ at::Tensor norm_heads(const at::Tensor& qkv_no, const LayerWeights& w, const Tra
   return at::cat({norm(parts[0], w.q_norm_h), norm(parts[1], w.k_norm_h), parts[2]}, 1);
 }
 
-at::Tensor norm_heads_backward(const at::Tensor& grad_no, const at::Tensor& qkv_no,
-                               const LayerWeights& w, const TransformerConfig& c) {
-  const auto grads = split_qkv(grad_no, c), parts = split_qkv(qkv_no, c);
-  const auto heads = [&](const at::Tensor& x) { return x.contiguous().view({-1, c.head_dim}); };
-  const auto norm = [&](size_t i, const at::Tensor& weight_h) {
-    return rms_norm_backward(heads(grads[i]), heads(parts[i]), weight_h, c.norm_epsilon, {})
-        .view_as(parts[i]);
-  };
-  return at::cat({norm(0, w.q_norm_h), norm(1, w.k_norm_h), grads[2]}, 1);
-}
-
 // y = x w' + (x a') b' [+ added]; `lora` may be undefined. `reduced` receives x a'.
 at::Tensor lora_linear(const at::Tensor& x_ni, const FrozenMatrix& w, const LinearLora& lora,
                        const at::Tensor& added, Products products, at::Tensor& reduced_nr) {
@@ -118,79 +107,147 @@ at::Tensor forward(const at::Tensor& x_nd, const TreePass& pass, const LayerWeig
   return finish(x_nd, kept.attended.out_nkgh.flatten(1), w, lora, pass.config, kept);
 }
 
-// Gradients of a and b in float32; returns that of x.
-at::Tensor lora_linear_backward(const at::Tensor& grad_no, const at::Tensor& x_ni,
-                                const at::Tensor& w_oi, const LinearLora& lora,
-                                const at::Tensor& reduced_nr, LinearLora& grad_lora) {
-  const auto grad_nr = at::mm(grad_no, lora.b_or);
-  grad_lora.a_ri = at::mm(grad_nr.t(), x_ni).to(at::kFloat);
-  grad_lora.b_or = at::mm(grad_no.t(), reduced_nr).to(at::kFloat);
-  return at::mm(grad_no, w_oi).addmm_(grad_nr, lora.a_ri);
-}
-
-// Of residual_linear()'s linear layer's output, from that of its sum.
-at::Tensor norm_grad(const at::Tensor& grad_nd, const at::Tensor& unnormed_nd,
-                     const at::Tensor& norm_d, double epsilon) {
-  return norm_d.defined() ? rms_norm_backward(grad_nd, unnormed_nd, norm_d, epsilon, {}) : grad_nd;
-}
+// Of the trained: an adapter's or the weights' own, in float32; undefined for the frozen.
+struct LayerGradients {
+  LayerLora lora;
+  LayerWeights weights;
+};
 
 // The mirror of forward(), from the last line up.
-at::Tensor backward(const at::Tensor& grad_nd, const TreePass& pass, const LayerWeights& w,
-                    const LayerLora& lora, const Kept& kept, LayerLora& grad_lora) {
-  const TransformerConfig& c = pass.config;
-  const double epsilon = c.norm_epsilon;
-  const auto grad_mlp = lora_linear_backward(
-      norm_grad(grad_nd, kept.down_nd, w.down_norm_d, epsilon),
-      gated(kept.gate_up_no, c.activation), w.down.w_oi, lora.down, kept.down_nr, grad_lora.down);
-  const auto grad_mlp_in =
-      lora_linear_backward(gated_backward(grad_mlp, kept.gate_up_no, c.activation),
-                           rms_norm(kept.middle_nd, w.mlp_norm_d, epsilon), w.gate_up.w_oi,
-                           lora.gate_up, kept.gate_up_nr, grad_lora.gate_up);
-  const auto grad_middle =
-      rms_norm_backward(grad_mlp_in, kept.middle_nd, w.mlp_norm_d, epsilon, grad_nd);
-  const auto grad_out =
-      lora_linear_backward(norm_grad(grad_middle, kept.output_nd, w.output_norm_d, epsilon),
-                           kept.attended.out_nkgh.flatten(1), w.output.w_oi, lora.output,
-                           kept.output_nr, grad_lora.output);
-  const auto grad_attention =
-      tree_attention_backward(grad_out.view(kept.attended.out_nkgh.sizes()), kept.attention,
-                              kept.attended, pass.tasks, c.attention_scale());
-  auto grad_qkv = split_and_rotate_backward(grad_attention, pass.rotary);
-  if (c.qk_norm) grad_qkv = norm_heads_backward(grad_qkv, kept.qkv_no, w, c);
-  const auto grad_qkv_in =
-      lora_linear_backward(grad_qkv, rms_norm(kept.x_nd, w.attention_norm_d, epsilon), w.qkv.w_oi,
-                           lora.qkv, kept.qkv_nr, grad_lora.qkv);
-  return rms_norm_backward(grad_qkv_in, kept.x_nd, w.attention_norm_d, epsilon, grad_middle);
-}
+class Backward {
+ public:
+  Backward(const TreePass& pass, const LayerWeights& weights, const LayerLora& lora,
+           const Kept& kept, bool trains_weights)
+      : pass_(pass),
+        c_(pass.config),
+        w_(weights),
+        lora_(lora),
+        kept_(kept),
+        trains_weights_(trains_weights) {}
+
+  // Returns the gradient of x.
+  at::Tensor run(const at::Tensor& grad_nd) {
+    const auto grad_mlp = linear(norm_if_there(grad_nd, kept_.down_nd, &LayerWeights::down_norm_d),
+                                 gated(kept_.gate_up_no, c_.activation), &LayerWeights::down,
+                                 &LayerLora::down, kept_.down_nr);
+    const auto grad_mlp_in = linear(gated_backward(grad_mlp, kept_.gate_up_no, c_.activation),
+                                    rms_norm(kept_.middle_nd, w_.mlp_norm_d, c_.norm_epsilon),
+                                    &LayerWeights::gate_up, &LayerLora::gate_up, kept_.gate_up_nr);
+    const auto grad_middle = norm(grad_mlp_in, kept_.middle_nd, &LayerWeights::mlp_norm_d, grad_nd);
+    const auto grad_out =
+        linear(norm_if_there(grad_middle, kept_.output_nd, &LayerWeights::output_norm_d),
+               kept_.attended.out_nkgh.flatten(1), &LayerWeights::output, &LayerLora::output,
+               kept_.output_nr);
+    const auto grad_attention =
+        tree_attention_backward(grad_out.view(kept_.attended.out_nkgh.sizes()), kept_.attention,
+                                kept_.attended, pass_.tasks, c_.attention_scale());
+    auto grad_qkv = split_and_rotate_backward(grad_attention, pass_.rotary);
+    if (c_.qk_norm) grad_qkv = norm_heads(grad_qkv);
+    if (trains_weights_ && c_.qkv_bias) {
+      grads_.weights.qkv_bias_o = grad_qkv.to(at::kFloat).sum(0);
+    }
+    const auto grad_qkv_in =
+        linear(grad_qkv, rms_norm(kept_.x_nd, w_.attention_norm_d, c_.norm_epsilon),
+               &LayerWeights::qkv, &LayerLora::qkv, kept_.qkv_nr);
+    return norm(grad_qkv_in, kept_.x_nd, &LayerWeights::attention_norm_d, grad_middle);
+  }
+
+  LayerGradients& gradients() { return grads_; }
+
+ private:
+  at::Tensor linear(const at::Tensor& grad_no, const at::Tensor& x_ni,
+                    FrozenMatrix LayerWeights::* matrix, LinearLora LayerLora::* pair,
+                    const at::Tensor& reduced_nr) {
+    if (trains_weights_) {
+      (grads_.weights.*matrix).w_oi = at::mm(grad_no.t(), x_ni).to(at::kFloat);
+      return at::mm(grad_no, (w_.*matrix).w_oi);
+    }
+    const LinearLora& lora = lora_.*pair;
+    const auto grad_nr = at::mm(grad_no, lora.b_or);
+    (grads_.lora.*pair).a_ri = at::mm(grad_nr.t(), x_ni).to(at::kFloat);
+    (grads_.lora.*pair).b_or = at::mm(grad_no.t(), reduced_nr).to(at::kFloat);
+    return at::mm(grad_no, (w_.*matrix).w_oi).addmm_(grad_nr, lora.a_ri);
+  }
+
+  // `residual_nd` is added where it is defined.
+  at::Tensor norm(const at::Tensor& grad_nd, const at::Tensor& x_nd,
+                  at::Tensor LayerWeights::* weight, const at::Tensor& residual_nd = {}) {
+    if (trains_weights_) {
+      grads_.weights.*weight = rms_norm_weight_backward(grad_nd, x_nd, c_.norm_epsilon);
+    }
+    return rms_norm_backward(grad_nd, x_nd, w_.*weight, c_.norm_epsilon, residual_nd);
+  }
+
+  // Of residual_linear()'s linear layer's output, from that of its sum.
+  at::Tensor norm_if_there(const at::Tensor& grad_nd, const at::Tensor& unnormed_nd,
+                           at::Tensor LayerWeights::* weight) {
+    return (w_.*weight).defined() ? norm(grad_nd, unnormed_nd, weight) : grad_nd;
+  }
+
+  at::Tensor norm_heads(const at::Tensor& grad_no) {
+    const auto grads = split_qkv(grad_no, c_), parts = split_qkv(kept_.qkv_no, c_);
+    const auto heads = [&](const at::Tensor& x) { return x.contiguous().view({-1, c_.head_dim}); };
+    const auto part = [&](size_t i, at::Tensor LayerWeights::* weight) {
+      return norm(heads(grads[i]), heads(parts[i]), weight).view_as(parts[i]);
+    };
+    return at::cat({part(0, &LayerWeights::q_norm_h), part(1, &LayerWeights::k_norm_h), grads[2]},
+                   1);
+  }
+
+  const TreePass& pass_;
+  const TransformerConfig& c_;
+  const LayerWeights& w_;
+  const LayerLora& lora_;
+  const Kept& kept_;
+  bool trains_weights_;
+  LayerGradients grads_;
+};
 
 LinearLora cast(const LinearLora& lora, at::ScalarType type) {
   return {lora.a_ri.to(type), lora.b_or.to(type)};
 }
 
+std::vector<at::Tensor> tensors_of(const LayerLora& lora) {
+  std::vector<at::Tensor> all;
+  for (const LinearLora& l : {lora.qkv, lora.output, lora.gate_up, lora.down}) {
+    all.push_back(l.a_ri);
+    all.push_back(l.b_or);
+  }
+  return all;
+}
+
+LayerLora lora_of(at::TensorList t) {
+  return {{t[0], t[1]}, {t[2], t[3]}, {t[4], t[5]}, {t[6], t[7]}};
+}
+
+std::vector<at::Tensor> defined_tensors_of(LayerWeights weights) {
+  std::vector<at::Tensor> all;
+  for (const at::Tensor* tensor : l2a::tensors_of(weights)) {
+    if (tensor->defined()) all.push_back(*tensor);
+  }
+  return all;
+}
+
 // Carries what is no tensor from the forward to the backward pass.
 struct Call : torch::CustomClassHolder {
-  Call(std::shared_ptr<const TreePass> p, FrozenLayer w)
-      : pass(std::move(p)), weights(std::move(w)) {}
+  Call(std::shared_ptr<const TreePass> p, FrozenLayer w, bool trains)
+      : pass(std::move(p)), weights(std::move(w)), trains_weights(trains) {}
   std::shared_ptr<const TreePass> pass;
   FrozenLayer weights;
+  bool trains_weights;  // else an adapter
 };
 
-struct AdaptedLayer : torch::autograd::Function<AdaptedLayer> {
+// `trained`: an adapter's matrices, or the weights' masters, in float32.
+struct TrainedLayer : torch::autograd::Function<TrainedLayer> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x,
-                            const c10::intrusive_ptr<Call>& call, const at::Tensor& qkv_a,
-                            const at::Tensor& qkv_b, const at::Tensor& output_a,
-                            const at::Tensor& output_b, const at::Tensor& gate_up_a,
-                            const at::Tensor& gate_up_b, const at::Tensor& down_a,
-                            const at::Tensor& down_b) {
-    const LayerLora lora = cast(
-        LayerLora{{qkv_a, qkv_b}, {output_a, output_b}, {gate_up_a, gate_up_b}, {down_a, down_b}},
-        x.scalar_type());
+                            const c10::intrusive_ptr<Call>& call, at::TensorList trained) {
+    LayerLora lora;
+    if (!call->trains_weights) lora = cast(lora_of(trained), x.scalar_type());
     Kept kept;
     const auto y = l2a::forward(x, *call->pass, call->weights(), lora, kept);
     variable_list saved = call->pass->recompute_activations ? variable_list{x} : pack(kept);
-    for (const LinearLora& l : {lora.qkv, lora.output, lora.gate_up, lora.down}) {
-      saved.push_back(l.a_ri);
-      saved.push_back(l.b_or);
+    if (!call->trains_weights) {
+      for (const at::Tensor& matrix : tensors_of(lora)) saved.push_back(matrix);
     }
     context->save_for_backward(saved);
     context->saved_data["call"] = at::IValue::make_capsule(call);
@@ -201,11 +258,8 @@ struct AdaptedLayer : torch::autograd::Function<AdaptedLayer> {
     const auto capsule = context->saved_data["call"].toCapsule();
     const auto* call = static_cast<const Call*>(capsule.get());
     const variable_list v = context->get_saved_variables();
-    const size_t first = v.size() - 8;  // of the adapter's matrices
-    const auto linear = [&](size_t i) {
-      return LinearLora{v[first + 2 * i], v[first + 2 * i + 1]};
-    };
-    const LayerLora lora{linear(0), linear(1), linear(2), linear(3)};
+    LayerLora lora;
+    if (!call->trains_weights) lora = lora_of(at::TensorList(v).slice(v.size() - 8));
     const TreePass& pass = *call->pass;
     const LayerWeights weights = call->weights();
     Kept kept;
@@ -214,22 +268,26 @@ struct AdaptedLayer : torch::autograd::Function<AdaptedLayer> {
     } else {
       kept = unpack(v);
     }
-    LayerLora g;
-    const auto grad_x = l2a::backward(grads[0].contiguous(), pass, weights, lora, kept, g);
-    return {grad_x,         {},
-            g.qkv.a_ri,     g.qkv.b_or,
-            g.output.a_ri,  g.output.b_or,
-            g.gate_up.a_ri, g.gate_up.b_or,
-            g.down.a_ri,    g.down.b_or};
+    Backward mirror(pass, weights, lora, kept, call->trains_weights);
+    variable_list out = {mirror.run(grads[0].contiguous()), {}};
+    const LayerGradients& g = mirror.gradients();
+    const auto trained = call->trains_weights ? defined_tensors_of(g.weights) : tensors_of(g.lora);
+    out.insert(out.end(), trained.begin(), trained.end());
+    return out;
   }
 };
 
 }  // namespace
 
-std::vector<LayerLora> fuse_adapter(const LoraAdapter* adapter, at::Device device) {
+std::array<at::Tensor*, kLayerTensors> tensors_of(LayerWeights& w) {
+  return {&w.attention_norm_d, &w.qkv.w_oi,    &w.qkv_bias_o,    &w.q_norm_h,
+          &w.k_norm_h,         &w.output.w_oi, &w.output_norm_d, &w.mlp_norm_d,
+          &w.gate_up.w_oi,     &w.down.w_oi,   &w.down_norm_d};
+}
+
+std::vector<LayerLora> fuse_adapter(const LoraAdapter& adapter, at::Device device) {
   std::vector<LayerLora> layers;
-  if (!adapter) return layers;
-  const std::vector<LoraPair>& pairs = adapter->pairs();
+  const std::vector<LoraPair>& pairs = adapter.pairs();
   const auto fuse = [&](size_t first, size_t count) {
     std::vector<at::Tensor> a, b;
     for (size_t i = first; i < first + count; ++i) {
@@ -237,7 +295,7 @@ std::vector<LayerLora> fuse_adapter(const LoraAdapter* adapter, at::Device devic
       b.push_back(pairs[i].b_or.to(device));
     }
     return LinearLora{count == 1 ? a[0] : at::cat(a),
-                      (count == 1 ? b[0] : at::block_diag(b)) * adapter->scale()};
+                      (count == 1 ? b[0] : at::block_diag(b)) * adapter.scale()};
   };
   for (size_t i = 0; i < pairs.size(); i += 7) {
     layers.push_back({fuse(i, 3), fuse(i + 3, 1), fuse(i + 4, 2), fuse(i + 6, 1)});
@@ -266,12 +324,12 @@ at::Tensor after_attention(const at::Tensor& x_nd, const at::Tensor& attended_no
 }
 
 at::Tensor decoder_layer(const at::Tensor& x_nd, const std::shared_ptr<const TreePass>& pass,
-                         const FrozenLayer& weights, const LayerLora* lora, AttentionInput* cache) {
-  if (lora && at::GradMode::is_enabled()) {
-    return AdaptedLayer::apply(x_nd, c10::make_intrusive<Call>(pass, weights), lora->qkv.a_ri,
-                               lora->qkv.b_or, lora->output.a_ri, lora->output.b_or,
-                               lora->gate_up.a_ri, lora->gate_up.b_or, lora->down.a_ri,
-                               lora->down.b_or);
+                         const FrozenLayer& weights, const LayerLora* lora,
+                         const LayerWeights* masters, AttentionInput* cache) {
+  if ((lora || masters) && at::GradMode::is_enabled()) {
+    const auto trained = masters ? defined_tensors_of(*masters) : tensors_of(*lora);
+    return TrainedLayer::apply(x_nd, c10::make_intrusive<Call>(pass, weights, masters != nullptr),
+                               at::TensorList(trained));
   }
   Kept kept;
   const auto y =

@@ -5,6 +5,7 @@
 // Shape suffixes: n tokens, d width, o output and i input of a linear layer, r rank.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -18,7 +19,7 @@
 
 namespace l2a {
 
-// Frozen; norms are float32, biases of the compute type. Layers that read the same input are one
+// Norms are float32, the rest of the compute type. Layers that read the same input are one
 // matrix: [q | k | v] and [gate | up]. Undefined where the architecture lacks a part.
 struct LayerWeights {
   at::Tensor attention_norm_d, qkv_bias_o, q_norm_h, k_norm_h, output_norm_d;
@@ -26,8 +27,12 @@ struct LayerWeights {
   FrozenMatrix qkv, output, gate_up, down;
   Products products = Products::kOfLibrary;  // of forward passes
 };
+constexpr size_t kLayerTensors = 11;
+// All of them, defined or not, in the order in which a layer runs through them.
+std::array<at::Tensor*, kLayerTensors> tensors_of(LayerWeights& weights);
+
 // Gives a layer's weights when they are needed: those that are held, or ones widened from the file
-// anew. Thread-safe. May throw Failure.
+// or cast from float32 anew. Thread-safe. May throw Failure.
 using FrozenLayer = std::function<LayerWeights()>;
 
 // The adapter of one fused linear layer: A's stacked, B's on the diagonal, alpha / r inside B.
@@ -37,8 +42,8 @@ struct LinearLora {
 struct LayerLora {
   LinearLora qkv, output, gate_up, down;
 };
-// Differentiable when autograd is on; float32, on `device`. Empty for a null adapter.
-std::vector<LayerLora> fuse_adapter(const LoraAdapter* adapter, at::Device device);
+// Differentiable when autograd is on; float32, on `device`.
+std::vector<LayerLora> fuse_adapter(const LoraAdapter& adapter, at::Device device);
 
 LayerLora cast(const LayerLora& lora, at::ScalarType type);
 
@@ -58,10 +63,11 @@ struct TreePass {
   RotaryTable rotary;
 };
 
-// One layer on packed tokens. Differentiable with respect to x and the adapter when autograd is
-// on and the adapter is there. If `cache` is given it receives the rotated keys and values.
+// One layer on packed tokens. Differentiable with respect to x and to what is trained, either
+// `lora` or `masters`, the float32 behind `weights`, when autograd is on and one of them is there.
+// If `cache` is given it receives the rotated keys and values.
 at::Tensor decoder_layer(const at::Tensor& x_nd, const std::shared_ptr<const TreePass>& pass,
                          const FrozenLayer& weights, const LayerLora* lora,
-                         AttentionInput* cache = nullptr);
+                         const LayerWeights* masters, AttentionInput* cache = nullptr);
 
 }  // namespace l2a

@@ -134,35 +134,36 @@ Statistics forward(const at::Tensor& hidden_nd, const at::Tensor& weight_vd,
   return all;
 }
 
-// With the logits computed again.
+// With the logits computed again. The weight's gradient is added to `grad_vd` where it is defined.
 at::Tensor backward(const at::Tensor& grad_log_prob_n, const at::Tensor& grad_entropy_n,
                     const at::Tensor& hidden_nd, const at::Tensor& weight_vd,
                     const at::Tensor& target_n, const Statistics& all, double temperature,
-                    const HeadMath& math) {
+                    const HeadMath& math, const at::Tensor& grad_vd) {
   auto grad_nd = at::empty_like(hidden_nd);
   for (int64_t begin = 0; begin < hidden_nd.size(0); begin += kHeadChunkRows) {
     const int64_t end = std::min(begin + kHeadChunkRows, hidden_nd.size(0));
-    const auto logits = head_logits(hidden_nd.slice(0, begin, end), {weight_vd}, math);
+    const auto hidden = hidden_nd.slice(0, begin, end);
+    const auto by_logits = logit_gradients(
+        head_logits(hidden, {weight_vd}, math), 1 / temperature, slice(target_n, all, begin, end),
+        grad_log_prob_n.slice(0, begin, end), grad_entropy_n.slice(0, begin, end), math.softcap);
     auto out = grad_nd.slice(0, begin, end);
-    at::mm_out(out,
-               logit_gradients(logits, 1 / temperature, slice(target_n, all, begin, end),
-                               grad_log_prob_n.slice(0, begin, end),
-                               grad_entropy_n.slice(0, begin, end), math.softcap),
-               weight_vd);
+    at::mm_out(out, by_logits, weight_vd);
+    if (grad_vd.defined()) grad_vd.add_(at::mm(by_logits.t(), hidden));
   }
   return grad_nd;
 }
 
 // A row's gradient by its hidden state is its log p's, times a number that the loss decides: it is
-// computed in the forward pass, while the logits are there. Only where the loss is of the entropy
-// too are they computed a second time.
+// computed in the forward pass, while the logits are there. Where the loss is of the entropy too,
+// or the head itself is trained, they are computed a second time.
 struct FusedHead : torch::autograd::Function<FusedHead> {
   static variable_list forward(AutogradContext* context, const at::Tensor& hidden,
                                const at::Tensor& weight, const at::Tensor& target,
                                double temperature, const HeadMath& math) {
-    const auto unit = at::empty_like(hidden);
-    const Statistics s = l2a::forward(hidden, weight, target, temperature, math, unit);
-    context->save_for_backward({hidden, weight, target, s.lse, s.entropy, unit});
+    const auto unit = weight.requires_grad() ? at::Tensor() : at::empty_like(hidden);
+    const auto weight_vd = weight.to(hidden.scalar_type());
+    const Statistics s = l2a::forward(hidden, weight_vd, target, temperature, math, unit);
+    context->save_for_backward({hidden, weight_vd, target, s.lse, s.entropy, unit});
     context->saved_data["temperature"] = temperature;
     context->saved_data["softcap"] = math.softcap;
     context->saved_data["products"] = static_cast<int64_t>(math.products);
@@ -173,18 +174,22 @@ struct FusedHead : torch::autograd::Function<FusedHead> {
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
     const variable_list v = context->get_saved_variables();
     const auto &by_log_prob = grads[0], &by_entropy = grads[1];
-    if (!by_entropy.defined()) {
-      if (!by_log_prob.defined()) return {{}, {}, {}, {}, {}};
+    if (!by_entropy.defined() && !by_log_prob.defined()) return {{}, {}, {}, {}, {}};
+    if (!by_entropy.defined() && v[5].defined()) {
       const auto grad = v[5] * by_log_prob.unsqueeze(1);  // in float32
       return {grad.to(v[5].scalar_type()), {}, {}, {}, {}};
     }
     const Statistics statistics{at::empty_like(v[3]), v[4], v[3]};
+    const auto of = [&](const at::Tensor& by) {
+      return by.defined() ? by.contiguous() : at::zeros_like(v[3]);
+    };
+    at::Tensor grad_vd;
+    if (!v[5].defined()) grad_vd = at::zeros(v[1].sizes(), v[1].options().dtype(at::kFloat));
     const HeadMath math{context->saved_data["softcap"].toDouble(),
                         static_cast<Products>(context->saved_data["products"].toInt())};
-    const auto by = by_log_prob.defined() ? by_log_prob.contiguous() : at::zeros_like(by_entropy);
-    const auto grad = l2a::backward(by, by_entropy.contiguous(), v[0], v[1], v[2], statistics,
-                                    context->saved_data["temperature"].toDouble(), math);
-    return {grad, {}, {}, {}, {}};
+    const auto grad = l2a::backward(of(by_log_prob), of(by_entropy), v[0], v[1], v[2], statistics,
+                                    context->saved_data["temperature"].toDouble(), math, grad_vd);
+    return {grad, grad_vd, {}, {}, {}};
   }
 };
 
@@ -200,8 +205,9 @@ HeadOutput fused_head(const at::Tensor& hidden_nd, const at::Tensor& weight_vd,
                       const at::Tensor& target_n, double temperature, const HeadMath& math) {
   check(target_n.dim() == 1 && target_n.size(0) == hidden_nd.size(0), "head: one target a row");
   check(temperature > 0, "head: temperature must be positive");
-  if (!at::GradMode::is_enabled() || !hidden_nd.requires_grad()) {
-    const Statistics s = forward(hidden_nd, weight_vd, target_n, temperature, math, {});
+  if (!at::GradMode::is_enabled() || !(hidden_nd.requires_grad() || weight_vd.requires_grad())) {
+    const auto weight = weight_vd.to(hidden_nd.scalar_type());
+    const Statistics s = forward(hidden_nd, weight, target_n, temperature, math, {});
     return {s.log_prob, s.entropy};
   }
   const variable_list out = FusedHead::apply(hidden_nd, weight_vd, target_n, temperature, math);

@@ -18,7 +18,8 @@ struct HeadMath {
   Products products = Products::kOfLibrary;  // of forward passes
 };
 
-// As Transformer::head. Differentiable with respect to `hidden_nd` when autograd is on.
+// As Transformer::head. Differentiable with respect to `hidden_nd` and, where it is trained, to the
+// weight, float32 then, when autograd is on.
 HeadOutput fused_head(const at::Tensor& hidden_nd, const at::Tensor& weight_vd,
                       const at::Tensor& target_n, double temperature, const HeadMath& math);
 

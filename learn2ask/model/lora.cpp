@@ -1,12 +1,15 @@
 #include "model/lora.h"
 
 #include <cmath>
+#include <string_view>
 
 #include <torch/torch.h>
 
 #include "base/file.h"
 #include "base/json.h"
 #include "base/rng.h"
+#include "model/layer_parts.h"
+#include "model/pass_weights.h"
 #include "model/safetensors_writer.h"
 #include "weights/safetensors.h"
 
@@ -26,17 +29,15 @@ struct LinearShape {
 
 // Every linear layer that is adapted, in the order of LoraAdapter::pairs().
 std::vector<LinearShape> linear_shapes(const TransformerConfig& c) {
-  const int64_t q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
+  constexpr size_t kEnding = std::string_view(".weight").size();
   std::vector<LinearShape> shapes;
   for (int64_t i = 0; i < c.layers; ++i) {
-    const std::string layer = "model.layers." + std::to_string(i) + ".";
-    shapes.push_back({layer + "self_attn.q_proj", c.width, q});
-    shapes.push_back({layer + "self_attn.k_proj", c.width, kv});
-    shapes.push_back({layer + "self_attn.v_proj", c.width, kv});
-    shapes.push_back({layer + "self_attn.o_proj", q, c.width});
-    shapes.push_back({layer + "mlp.gate_proj", c.width, c.mlp_width});
-    shapes.push_back({layer + "mlp.up_proj", c.width, c.mlp_width});
-    shapes.push_back({layer + "mlp.down_proj", c.mlp_width, c.width});
+    for (const LayerPart& part : layer_parts(c, i)) {
+      if (part.kind != PartKind::kMatrix) continue;
+      for (const auto& [name, rows] : part.rows) {
+        shapes.push_back({name.substr(0, name.size() - kEnding), part.columns, rows});
+      }
+    }
   }
   return shapes;
 }
@@ -122,8 +123,8 @@ at::Tensor read_matrix(const SafetensorsFile& file, const fs::path& path, const 
 
 }  // namespace
 
-LoraAdapter::LoraAdapter(LoraOptions options, std::vector<LoraPair> pairs)
-    : options_(options), pairs_(std::move(pairs)) {
+LoraAdapter::LoraAdapter(TransformerConfig config, LoraOptions options, std::vector<LoraPair> pairs)
+    : config_(std::move(config)), options_(options), pairs_(std::move(pairs)) {
   for (LoraPair& pair : pairs_) {
     pair.a_ri.requires_grad_(true);
     pair.b_or.requires_grad_(true);
@@ -131,7 +132,7 @@ LoraAdapter::LoraAdapter(LoraOptions options, std::vector<LoraPair> pairs)
 }
 
 LoraAdapter::LoraAdapter(const TransformerConfig& config, const LoraOptions& options, uint64_t seed)
-    : LoraAdapter(options, [&] {
+    : LoraAdapter(config, options, [&] {
         std::vector<LoraPair> pairs;
         for (const LinearShape& shape : linear_shapes(config)) {
           pairs.push_back({shape.module,
@@ -156,7 +157,7 @@ LoraAdapter LoraAdapter::load(const fs::path& directory, const TransformerConfig
     fail_input("adapter: " + path.string() + ": holds " + std::to_string(file.tensors().size()) +
                " tensors, this model's adapter has " + std::to_string(2 * pairs.size()));
   }
-  return LoraAdapter(options, std::move(pairs));
+  return LoraAdapter(config, options, std::move(pairs));
 }
 
 void LoraAdapter::save(const fs::path& directory, const std::string& base_name) const {
@@ -170,30 +171,50 @@ void LoraAdapter::save(const fs::path& directory, const std::string& base_name) 
   write_file_atomic(directory / kConfigFile, config_json(options_, base_name).dump(2) + "\n");
 }
 
-std::vector<at::Tensor> LoraAdapter::parameters() const {
-  std::vector<at::Tensor> all;
+void LoraAdapter::restore(const fs::path& directory) {
+  const LoraAdapter loaded = load(directory, config_);
+  if (loaded.options().rank != options_.rank) {
+    fail_input("adapter: " + directory.string() + ": has rank " +
+               std::to_string(loaded.options().rank) + ", expected " +
+               std::to_string(options_.rank));
+  }
+  copy_from(loaded);
+}
+
+std::vector<TrainedParameter> LoraAdapter::named_parameters() const {
+  std::vector<TrainedParameter> all;
   for (const LoraPair& pair : pairs_) {
-    all.push_back(pair.a_ri);
-    all.push_back(pair.b_or);
+    all.push_back({pair.module + ".lora_A", pair.a_ri});
+    all.push_back({pair.module + ".lora_B", pair.b_or});
   }
   return all;
 }
 
-void LoraAdapter::copy_from(const LoraAdapter& other) {
-  check(pairs_.size() == other.pairs_.size(), "adapter: copy of another model's adapter");
-  const torch::NoGradGuard no_grad;
-  for (size_t i = 0; i < pairs_.size(); ++i) {
-    pairs_[i].a_ri.copy_(other.pairs_[i].a_ri);
-    pairs_[i].b_or.copy_(other.pairs_[i].b_or);
-  }
-}
-
-LoraAdapter LoraAdapter::clone() const {
+std::unique_ptr<TrainedWeights> LoraAdapter::clone() const {
   std::vector<LoraPair> copies;
   for (const LoraPair& pair : pairs_) {
     copies.push_back({pair.module, pair.a_ri.detach().clone(), pair.b_or.detach().clone()});
   }
-  return LoraAdapter(options_, std::move(copies));
+  return std::unique_ptr<LoraAdapter>(new LoraAdapter(config_, options_, std::move(copies)));
+}
+
+const LoraPair* LoraAdapter::pair_of(const std::string& tensor) const {
+  for (const LoraPair& pair : pairs_) {
+    if (pair.module + ".weight" == tensor) return &pair;
+  }
+  return nullptr;
+}
+
+at::Tensor LoraAdapter::merged(const std::string& name, at::Tensor stored) const {
+  const torch::NoGradGuard no_grad;
+  const LoraPair* const pair = pair_of(name);
+  return pair ? stored.addmm_(pair->b_or, pair->a_ri, 1, scale()) : stored;
+}
+
+PassWeights LoraAdapter::over(const PassWeights& frozen) const {
+  PassWeights adapted = frozen;
+  adapted.lora = fuse_adapter(*this, frozen.embedding_vd.device());
+  return adapted;
 }
 
 }  // namespace l2a

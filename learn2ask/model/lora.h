@@ -11,6 +11,7 @@
 
 #include "base/config.h"
 #include "model/config.h"
+#include "model/trained_weights.h"
 
 namespace l2a {
 
@@ -32,7 +33,7 @@ struct LoraPair {
   at::Tensor b_or;     // [out, rank], float32, zero at the start
 };
 
-class LoraAdapter {
+class LoraAdapter : public TrainedWeights {
  public:
   // B = 0; A uniform as PEFT starts it (Kaiming, a = sqrt 5), drawn from `seed` by our own
   // generator, so that it is the same on every machine.
@@ -41,18 +42,27 @@ class LoraAdapter {
   // not fit `config`.
   static LoraAdapter load(const std::filesystem::path& directory, const TransformerConfig& config);
   // Writes what peft.PeftModel.from_pretrained reads. `base_name` goes to adapter_config.json.
-  void save(const std::filesystem::path& directory, const std::string& base_name) const;
+  void save(const std::filesystem::path& directory, const std::string& base_name) const override;
+  void restore(const std::filesystem::path& directory) override;
 
   const LoraOptions& options() const { return options_; }
   double scale() const { return options_.alpha / static_cast<double>(options_.rank); }
   // In layer order, per layer: q, k, v, o, gate, up, down.
   const std::vector<LoraPair>& pairs() const { return pairs_; }
-  std::vector<at::Tensor> parameters() const;  // all A and B, in order
-  void copy_from(const LoraAdapter& other);    // values, not storage
-  LoraAdapter clone() const;
+  // A and B of each pair, in order: MODULE.lora_A and MODULE.lora_B.
+  std::vector<TrainedParameter> named_parameters() const override;
+  std::unique_ptr<TrainedWeights> clone() const override;
+  // W + alpha/r B A.
+  at::Tensor merged(const std::string& name, at::Tensor stored) const override;
+  bool changes(const std::string& name) const override { return pair_of(name) != nullptr; }
+  PassWeights over(const PassWeights& frozen) const override;
+  at::Tensor head_over(const at::Tensor& frozen_vd) const override { return frozen_vd; }
 
  private:
-  LoraAdapter(LoraOptions options, std::vector<LoraPair> pairs);
+  LoraAdapter(TransformerConfig config, LoraOptions options, std::vector<LoraPair> pairs);
+  const LoraPair* pair_of(const std::string& tensor) const;
+
+  TransformerConfig config_;
   LoraOptions options_;
   std::vector<LoraPair> pairs_;
 };

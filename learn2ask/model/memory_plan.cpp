@@ -128,14 +128,25 @@ MemoryPlan plan_memory(const TransformerConfig& c, const MemoryPlanOptions& opti
   // One A below the other, each B in its block of a matrix for all.
   const double fused = sum_over(
       linears, [&](const Linear& l) { return rank * l.matrices() * (l.in + l.out_sum()); });
-  plan.adapter = layers * (kFloat * adapter + (kFloat + number) * fused);
-  plan.optimizer = layers * 3 * kFloat * adapter;
+  if (options.full) {
+    const double all = parameter_count(c);
+    const double head = static_cast<double>(c.vocabulary) * w.width;
+    const double cast = number < kFloat ? number : 0;  // of a weight in the compute type
+    // The layer at work and the head in the compute type; where they are one, a gradient by the
+    // embedding beside the one by the head.
+    plan.trained = kFloat * all + cast * (matrices + head) + (c.tied_head ? kFloat * head : 0);
+    plan.optimizer = 3 * kFloat * all;
+    plan.decoding = cast * (layers * matrices + head);
+  } else {
+    plan.trained = layers * (kFloat * adapter + (kFloat + number) * fused);
+    plan.optimizer = layers * 3 * kFloat * adapter;
+  }
   plan.head = 2 * number * static_cast<double>(kHeadChunkRows * c.vocabulary);
 
   // What Kept of decoder_layer.cpp holds: the input, what attention reads and writes and its
   // log-sums, the residual stream in between, gate and up, x A' of each linear layer.
   const double kept = w.width + (c.qk_norm ? w.qkv() : 0) + w.qkv() + w.q + w.width + 2 * w.mlp +
-                      (c.post_norms ? 2 * w.width : 0) + 7 * rank;
+                      (c.post_norms ? 2 * w.width : 0) + (options.full ? 0 : 7 * rank);
   const double kept_by_layer = number * kept + kFloat * static_cast<double>(c.heads);
   const bool again = options.model.recompute_activations;
   plan.kept_token = layers * (again ? number * w.width : kept_by_layer);
@@ -151,12 +162,12 @@ double MemoryPlan::at_work(int64_t tokens) const {
 }
 
 double MemoryPlan::training(int64_t tokens) const {
-  return weights() + adapter + optimizer + static_cast<double>(tokens) * kept_token +
+  return weights() + trained + optimizer + static_cast<double>(tokens) * kept_token +
          at_work(tokens);
 }
 
 double MemoryPlan::rollout(int64_t pass_tokens, int64_t cached_tokens) const {
-  return weights() + adapter + static_cast<double>(cached_tokens) * cached_token +
+  return weights() + trained + decoding + static_cast<double>(cached_tokens) * cached_token +
          at_work(pass_tokens);
 }
 

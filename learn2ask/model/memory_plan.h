@@ -1,4 +1,4 @@
-// The memory that a policy and the training of its adapter take, counted from the model's shape:
+// The memory that a policy and its training take, counted from the model's shape:
 // what `learn2ask model plan` shows.
 #pragma once
 
@@ -14,6 +14,7 @@ namespace l2a {
 struct MemoryPlanOptions {
   ModelOptions model;
   double file_bits = 16;  // of a weight in the layers' matrices, in the model's file
+  bool full = false;      // all weights are trained, else an adapter
   LoraOptions lora;
 };
 
@@ -23,8 +24,9 @@ struct MemoryPlan {
   double layers = 0;         // in the compute type; with keep_quantized, as the file has them
   double widened_layer = 0;  // with keep_quantized: the one at work, in the compute type
   double int8 = 0;           // with int8_generation: layers and head once more
-  double adapter = 0;        // float32, and the copies that a pass makes of it
-  double optimizer = 0;      // the adapter's gradients, and AdamW's two moments
+  double trained = 0;        // float32, and the copies that a training pass makes of it
+  double optimizer = 0;      // its gradients, and AdamW's two moments
+  double decoding = 0;       // copies that a rollout makes of it, where all is trained
   double head = 0;           // the logits of a chunk of rows, and their gradients
   // For each token of a training pass: kept for the backward pass; held by the layer at work.
   double kept_token = 0, working_token = 0;

@@ -12,6 +12,7 @@
 #include <torch/torch.h>
 
 #include "base/rng.h"
+#include "model/full_weights.h"
 #include "model/testing.h"
 
 namespace l2a {
@@ -55,40 +56,63 @@ struct Case {
   bool recompute = false;
 };
 
-class PlannedPass : public ::testing::TestWithParam<Case> {};
+class PlannedPass : public ::testing::TestWithParam<Case> {
+ protected:
+  // The most that tensors of a forward and backward pass take.
+  double peak_of_pass(const Transformer& model, const TrainedWeights& trained) const {
+    const auto target = at::ones({tree_.tokens()}, at::kLong);
+    const auto info = std::make_shared<PeakMemory>();
+    {
+      const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, info);
+      model.head(model.hidden(tree_, &trained), target, 1, &trained).log_prob_n.sum().backward();
+    }
+    return info->peak();
+  }
+
+  const TransformerConfig config_ = shape(GetParam().all_parts);
+  const ModelOptions options_{.compute = GetParam().compute,
+                              .device = "cpu",
+                              .recompute_activations = GetParam().recompute};
+  const TokenTree tree_ = [] {
+    Rng rng(3);
+    std::vector<std::vector<int32_t>> rows(1);
+    while (rows[0].size() < GetParam().tokens) {
+      rows[0].push_back(static_cast<int32_t>(rng.below(1000)));
+    }
+    return build_token_tree(rows);
+  }();
+};
 
 TEST_P(PlannedPass, TakesWhatTheAllocatorIsAskedFor) {
-  const TransformerConfig c = shape(GetParam().all_parts);
-  const ModelOptions options{.compute = GetParam().compute,
-                             .device = "cpu",
-                             .recompute_activations = GetParam().recompute};
-  const Transformer model = Transformer::random(c, options, 1);
-  const LoraAdapter adapter = random_adapter(c, {.rank = 8, .alpha = 16}, 2);
-  Rng rng(3);
-  std::vector<std::vector<int32_t>> rows(1);
-  while (rows[0].size() < GetParam().tokens) {
-    rows[0].push_back(static_cast<int32_t>(rng.below(1000)));
-  }
-  const TokenTree tree = build_token_tree(rows);
-  const auto target = at::ones({tree.tokens()}, at::kLong);
-
-  const auto info = std::make_shared<PeakMemory>();
-  {
-    const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, info);
-    model.head(model.hidden(tree, &adapter), target).log_prob_n.sum().backward();
-  }
+  const Transformer model = Transformer::random(config_, options_, 1);
+  const LoraAdapter adapter = random_adapter(config_, {.rank = 8, .alpha = 16}, 2);
+  const double peak = peak_of_pass(model, adapter);
   const MemoryPlan plan =
-      plan_memory(c, {.model = options, .file_bits = 16, .lora = adapter.options()});
+      plan_memory(config_, {.model = options_, .file_bits = 16, .lora = adapter.options()});
   // Weights, masters and moments are no part of the pass.
-  const double planned = plan.training(tree.tokens()) - plan.weights() - plan.optimizer;
-  EXPECT_NEAR(info->peak() / planned, 1, 0.1) << info->peak() << " of " << planned;
+  const double planned = plan.training(tree_.tokens()) - plan.weights() - plan.optimizer;
+  EXPECT_NEAR(peak / planned, 1, 0.1) << peak << " of " << planned;
 
-  const TreeCache cache = model.prefill(tree, nullptr);
+  const TreeCache cache = model.prefill(tree_, nullptr);
   double cached = 0;
   for (size_t i = 0; i < cache.keys.size(); ++i) {
     cached += static_cast<double>(cache.keys[i].nbytes() + cache.values[i].nbytes());
   }
-  EXPECT_EQ(cached, plan.cached_token * static_cast<double>(tree.tokens()));
+  EXPECT_EQ(cached, plan.cached_token * static_cast<double>(tree_.tokens()));
+}
+
+// The plan adds up what is held at different moments of a pass: activations before it turns,
+// gradients after it.
+TEST_P(PlannedPass, OfAllWeightsTakesNoMoreAndNotMuchLess) {
+  const FullWeights weights(
+      Transformer::random(config_, {.compute = ComputeType::kFloat32, .device = "cpu"}, 1));
+  const double peak = peak_of_pass(Transformer::random(config_, options_, 1), weights);
+  const MemoryPlan plan =
+      plan_memory(config_, {.model = options_, .file_bits = 16, .full = true, .lora = {}});
+  const double masters = 4 * parameter_count(config_), moments = 8 * parameter_count(config_);
+  const double planned = plan.training(tree_.tokens()) - plan.weights() - masters - moments;
+  EXPECT_LE(peak, 1.05 * planned);
+  EXPECT_GE(peak, 0.7 * planned);
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, PlannedPass,
@@ -128,7 +152,7 @@ TEST(MemoryPlan, OfAHostileShapeIsLargeAndNotNegative) {
   }
   const MemoryPlan plan = plan_memory(c, {});
   EXPECT_GT(parameter_count(c), 0x1p96);
-  for (const double bytes : {plan.weights(), plan.adapter, plan.training(1), plan.rollout(1, 1)}) {
+  for (const double bytes : {plan.weights(), plan.trained, plan.training(1), plan.rollout(1, 1)}) {
     EXPECT_GT(bytes, 0x1p48);
     EXPECT_TRUE(std::isfinite(bytes));
   }

@@ -1,22 +1,18 @@
-// A model's weights with an adapter merged into them.
+// A model's weights with what was trained merged into them.
 #pragma once
 
-#include <cstdint>
 #include <string>
 
 #include <ATen/core/Tensor.h>
 
-#include "model/lora.h"
+#include "model/trained_weights.h"
 #include "weights/checkpoint.h"
 
 namespace l2a {
 
-// The tensor of that Hugging Face name, float32, in its shape: W, or W + alpha/r B A where the
-// adapter has a pair for it. `adapter` may be null. Throws Failure as Checkpoint::read does.
-at::Tensor merged_tensor(const Checkpoint& files, const LoraAdapter* adapter,
+// The tensor of that Hugging Face name, float32, in its shape: as stored, or as `trained`, which
+// may be null, has made it. Throws Failure as Checkpoint::read does.
+at::Tensor merged_tensor(const Checkpoint& files, const TrainedWeights* trained,
                          const std::string& name);
-
-// Whether the adapter has a pair for the tensor.
-bool is_adapted(const LoraAdapter& adapter, const std::string& name);
 
 }  // namespace l2a

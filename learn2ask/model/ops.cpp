@@ -34,7 +34,10 @@ struct RmsNorm : torch::autograd::Function<RmsNorm> {
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
     const variable_list v = context->get_saved_variables();
     const double epsilon = context->saved_data["epsilon"].toDouble();
-    return {rms_norm_backward(grads[0], v[0], v[1], epsilon, {}), {}, {}};
+    const bool of_weight = context->needs_input_grad(1);
+    return {rms_norm_backward(grads[0], v[0], v[1], epsilon, {}),
+            of_weight ? rms_norm_weight_backward(grads[0], v[0], epsilon) : at::Tensor(),
+            {}};
   }
 };
 
@@ -76,10 +79,18 @@ at::Tensor rms_norm_backward(const at::Tensor& grad_nd, const at::Tensor& x_nd,
   return out_nd;
 }
 
+// In torch's own operators: a fraction of what the layer's products take.
+at::Tensor rms_norm_weight_backward(const at::Tensor& grad_nd, const at::Tensor& x_nd,
+                                    double epsilon) {
+  auto unit_nd = x_nd.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+  const auto mean_square = at::linalg_vector_norm(unit_nd, 2, -1, true).square_() / x_nd.size(1);
+  return unit_nd.mul_((mean_square + epsilon).rsqrt_()).mul_(grad_nd).sum(0);
+}
+
 at::Tensor differentiable_rms_norm(const at::Tensor& x_nd, const at::Tensor& weight_d,
                                    double epsilon) {
-  return x_nd.requires_grad() ? RmsNorm::apply(x_nd, weight_d, epsilon)
-                              : rms_norm(x_nd, weight_d, epsilon);
+  return x_nd.requires_grad() || weight_d.requires_grad() ? RmsNorm::apply(x_nd, weight_d, epsilon)
+                                                          : rms_norm(x_nd, weight_d, epsilon);
 }
 
 // q, k and v of token i and head j stand at row [q | k | v] and, by head, at [j][i].

@@ -20,8 +20,11 @@ at::Tensor rms_norm(const at::Tensor& x_nd, const at::Tensor& weight_d, double e
 at::Tensor rms_norm_backward(const at::Tensor& grad_nd, const at::Tensor& x_nd,
                              const at::Tensor& weight_d, double epsilon,
                              const at::Tensor& residual_nd);
+// Gradient of the weight, float32 [d].
+at::Tensor rms_norm_weight_backward(const at::Tensor& grad_nd, const at::Tensor& x_nd,
+                                    double epsilon);
 
-// The same with autograd.
+// The norm with autograd, of x and, where it wants one, of the weight.
 at::Tensor differentiable_rms_norm(const at::Tensor& x_nd, const at::Tensor& weight_d,
                                    double epsilon);
 

@@ -41,53 +41,58 @@ at::ScalarType scalar_type(ComputeType type) {
   return type == ComputeType::kFloat32 ? at::kFloat : at::kBFloat16;
 }
 
-at::Tensor embed(const at::Tensor& embedding_vd, std::span<const int32_t> ids, double scale) {
+at::Tensor embed(const at::Tensor& embedding_vd, std::span<const int32_t> ids, double scale,
+                 at::ScalarType type) {
   for (const int32_t id : ids) {
     check(id >= 0 && id < embedding_vd.size(0), "transformer: token id outside the vocabulary");
   }
   const auto index = at::tensor(at::ArrayRef<int32_t>(ids.data(), ids.size()), at::kInt);
-  const auto rows = embedding_vd.index_select(0, index.to(embedding_vd.device()));
+  const auto rows = embedding_vd.index_select(0, index.to(embedding_vd.device())).to(type);
   // The factor is one of the compute type too, as in transformers.
   return scale == 1 ? rows : rows * at::scalar_tensor(scale, rows.options());
 }
 
-at::Tensor Transformer::hidden(const TokenTree& tree, const LoraAdapter* adapter) const {
-  const at::Device device = weights_->embedding_vd.device();
-  const std::vector<LayerLora> lora = fuse_adapter(adapter, device);
-  const auto passes = make_passes(config_, tree, options_, device);
-  at::Tensor x_nd = embed(weights_->embedding_vd, tree.ids, config_.embedding_scale);
-  for (size_t i = 0; i < weights_->layers.size(); ++i) {
-    x_nd = decoder_layer(x_nd, passes[i], weights_->layers[i], adapter ? &lora[i] : nullptr);
+at::Tensor Transformer::hidden(const TokenTree& tree, const TrainedWeights* trained) const {
+  const PassWeights w = pass_weights(weights_->scoring, trained);
+  const auto passes = make_passes(config_, tree, options_, w.embedding_vd.device());
+  at::Tensor x_nd =
+      embed(w.embedding_vd, tree.ids, config_.embedding_scale, scalar_type(options_.compute));
+  for (size_t i = 0; i < w.layers.size(); ++i) {
+    x_nd = decoder_layer(x_nd, passes[i], w.layers[i], w.lora.empty() ? nullptr : &w.lora[i],
+                         w.trained_layers.empty() ? nullptr : &w.trained_layers[i]);
   }
-  return differentiable_rms_norm(x_nd, weights_->norm_d, config_.norm_epsilon);
+  return differentiable_rms_norm(x_nd, w.norm_d, config_.norm_epsilon);
 }
 
 HeadOutput Transformer::head(const at::Tensor& hidden_nd, const at::Tensor& target_n,
-                             double temperature) const {
-  return fused_head(hidden_nd, weights_->head_vd, target_n.to(hidden_nd.device()), temperature,
-                    weights_->head_math);
+                             double temperature, const TrainedWeights* trained) const {
+  const PassWeights& w = weights_->scoring;
+  return fused_head(hidden_nd, trained ? trained->head_over(w.head.w_oi) : w.head.w_oi,
+                    target_n.to(hidden_nd.device()), temperature, w.head_math);
 }
 
-at::Tensor Transformer::logits(const at::Tensor& hidden_nd) const {
+at::Tensor Transformer::logits(const at::Tensor& hidden_nd, const TrainedWeights* trained) const {
   const torch::NoGradGuard no_grad;
-  return head_logits(hidden_nd, {weights_->head_vd}, weights_->head_math).to(at::kFloat);
+  const PassWeights& w = weights_->scoring;
+  const auto head_vd = trained ? trained->head_over(w.head.w_oi) : w.head.w_oi;
+  return head_logits(hidden_nd, {head_vd.to(hidden_nd.scalar_type())}, w.head_math).to(at::kFloat);
 }
 
-TreeCache Transformer::prefill(TokenTree tree, const LoraAdapter* adapter) const {
+TreeCache Transformer::prefill(TokenTree tree, const TrainedWeights* trained) const {
   const torch::NoGradGuard no_grad;
-  const at::Device device = weights_->embedding_vd.device();
-  const std::vector<LayerLora> lora = fuse_adapter(adapter, device);
-  const auto passes = make_passes(config_, tree, options_, device);
-  const std::vector<FrozenLayer>& layers = weights_->generating_layers;
+  const PassWeights w = pass_weights(weights_->generating, trained);
+  const auto passes = make_passes(config_, tree, options_, w.embedding_vd.device());
   TreeCache cache;
-  at::Tensor x_nd = embed(weights_->embedding_vd, tree.ids, config_.embedding_scale);
-  for (size_t i = 0; i < layers.size(); ++i) {
+  at::Tensor x_nd =
+      embed(w.embedding_vd, tree.ids, config_.embedding_scale, scalar_type(options_.compute));
+  for (size_t i = 0; i < w.layers.size(); ++i) {
     AttentionInput kept;
-    x_nd = decoder_layer(x_nd, passes[i], layers[i], adapter ? &lora[i] : nullptr, &kept);
+    x_nd = decoder_layer(x_nd, passes[i], w.layers[i], w.lora.empty() ? nullptr : &w.lora[i],
+                         nullptr, &kept);
     cache.keys.push_back(kept.k_knh);
     cache.values.push_back(kept.v_knh);
   }
-  cache.hidden_nd = rms_norm(x_nd, weights_->norm_d, config_.norm_epsilon);
+  cache.hidden_nd = rms_norm(x_nd, w.norm_d, config_.norm_epsilon);
   cache.tree = std::move(tree);
   return cache;
 }

@@ -1,4 +1,4 @@
-// The Llama-family decoder on token trees: forward, backward into a LoRA adapter, and cached
+// The Llama-family decoder on token trees: forward, backward into what is trained, and cached
 // decoding.
 //
 // Shape suffixes: n packed tokens, d width, v vocabulary, r rows, k kv heads, h head dim.
@@ -13,8 +13,8 @@
 #include <ATen/core/Tensor.h>
 
 #include "model/config.h"
-#include "model/lora.h"
 #include "model/token_tree.h"
+#include "model/trained_weights.h"
 #include "weights/checkpoint.h"
 
 namespace l2a {
@@ -67,26 +67,28 @@ class Transformer {
   const ModelOptions& options() const { return options_; }
 
   // Hidden states after the final norm, [n, d] in the compute type. Differentiable with respect
-  // to the adapter's parameters when autograd is on; `adapter` may be null (the base model).
-  // The adapter's matrices are cast to the compute type; their gradients arrive in float32.
-  at::Tensor hidden(const TokenTree& tree, const LoraAdapter* adapter) const;
+  // to the parameters of `trained` when autograd is on; null is the frozen model. Parameters are
+  // cast to the compute type; their gradients arrive in float32.
+  at::Tensor hidden(const TokenTree& tree, const TrainedWeights* trained) const;
 
   // log-softmax at `target_n` (int64 [n]) of logits / temperature, from hidden states [n, d].
   // Head and softmax are fused in chunks of rows: no [n, v] tensor exists. Differentiable with
-  // respect to `hidden_nd` in both outputs.
-  HeadOutput head(const at::Tensor& hidden_nd, const at::Tensor& target_n,
-                  double temperature = 1) const;
+  // respect to `hidden_nd`, and to the head where `trained`, the same as hidden()'s, has one, in
+  // both outputs.
+  HeadOutput head(const at::Tensor& hidden_nd, const at::Tensor& target_n, double temperature = 1,
+                  const TrainedWeights* trained = nullptr) const;
 
   // float32 [n, v], by the head that scores; no autograd.
-  at::Tensor logits(const at::Tensor& hidden_nd) const;
+  at::Tensor logits(const at::Tensor& hidden_nd, const TrainedWeights* trained = nullptr) const;
 
   // Forward pass of a tree that keeps keys and values for decoding; no autograd.
-  TreeCache prefill(TokenTree tree, const LoraAdapter* adapter) const;
+  TreeCache prefill(TokenTree tree, const TrainedWeights* trained) const;
 
   struct Weights;  // transformer_weights.h, private to this module
 
  private:
   friend class DecodeBatch;
+  friend class FullWeights;
   TransformerConfig config_;
   ModelOptions options_;
   std::shared_ptr<const Weights> weights_;

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/utf8.h"
 #include "model/config_reader.h"
+#include "model/layer_parts.h"
 #include "model/row_kernels.h"
 #include "model/transformer.h"
 #include "model/transformer_weights.h"
@@ -18,7 +19,6 @@
 namespace l2a {
 namespace {
 
-constexpr const char* kHead = "lm_head.weight";
 constexpr const char* kRotaryDivisors = "rope_freqs.weight";
 
 at::Device open_device(const std::string& name) {
@@ -74,19 +74,13 @@ class Loader {
         left_(left) {}
 
   LayerWeights layer(int64_t index) const;
-  at::Tensor norm(const std::string& name, int64_t width) const;
-  at::Tensor matrix(const std::string& name, int64_t out, int64_t in) const {
-    return stacked({{name, out}}, in);
-  }
+  at::Tensor norm(const StoredRows& weight) const;
+  // Matrices that read the same input, one below the other, in the compute type.
+  at::Tensor stacked(const std::vector<StoredRows>& matrices, int64_t in) const;
 
  private:
-  struct Rows {
-    std::string name;
-    int64_t count;
-  };
-  // Matrices that read the same input, one below the other, in the compute type.
-  at::Tensor stacked(const std::vector<Rows>& matrices, int64_t in) const;
-  at::Tensor stacked_biases(const std::vector<Rows>& biases) const;
+  at::Tensor read(const LayerPart& part) const;
+  at::Tensor stacked_biases(const std::vector<StoredRows>& biases) const;
   void expect(const std::string& name, const std::vector<int64_t>& shape) const {
     check_shape(files_, name, shape);
     if (left_) left_->erase(name);
@@ -117,9 +111,9 @@ void read_rows(const Checkpoint& files, const std::string& name, int64_t columns
   });
 }
 
-at::Tensor Loader::stacked(const std::vector<Rows>& matrices, int64_t in) const {
+at::Tensor Loader::stacked(const std::vector<StoredRows>& matrices, int64_t in) const {
   int64_t rows = 0;
-  for (const Rows& matrix : matrices) rows += matrix.count;
+  for (const StoredRows& matrix : matrices) rows += matrix.count;
   at::Tensor all = at::empty({rows, in}, type_);
   int64_t first = 0;
   for (const auto& [name, count] : matrices) {
@@ -135,7 +129,7 @@ at::Tensor Loader::stacked(const std::vector<Rows>& matrices, int64_t in) const 
   return all.to(device_);
 }
 
-at::Tensor Loader::stacked_biases(const std::vector<Rows>& biases) const {
+at::Tensor Loader::stacked_biases(const std::vector<StoredRows>& biases) const {
   std::vector<at::Tensor> parts;
   for (const auto& [name, count] : biases) {
     expect(name, {count});
@@ -145,44 +139,34 @@ at::Tensor Loader::stacked_biases(const std::vector<Rows>& biases) const {
   return at::cat(parts).to(device_, type_);
 }
 
-at::Tensor Loader::norm(const std::string& name, int64_t width) const {
-  expect(name + ".weight", {width});
-  at::Tensor weight = at::empty({width}, at::kFloat);
-  files_.read(name + ".weight", {weight.data_ptr<float>(), static_cast<size_t>(width)});
-  if (config_.norms_add_one) weight += 1;
-  return weight.to(device_);
+at::Tensor Loader::norm(const StoredRows& weight) const {
+  expect(weight.name, {weight.count});
+  at::Tensor values = at::empty({weight.count}, at::kFloat);
+  files_.read(weight.name, {values.data_ptr<float>(), static_cast<size_t>(weight.count)});
+  if (config_.norms_add_one) values += 1;
+  return values.to(device_);
+}
+
+at::Tensor Loader::read(const LayerPart& part) const {
+  switch (part.kind) {
+    case PartKind::kNorm:
+      return norm(part.rows.front());
+    case PartKind::kBias:
+      return stacked_biases(part.rows);
+    case PartKind::kMatrix:
+      return stacked(part.rows, part.columns);
+  }
+  fail(ErrorCode::kUnsupported, "model: a part of no known kind");
 }
 
 LayerWeights Loader::layer(int64_t index) const {
-  const TransformerConfig& c = config_;
-  const std::string layer = "model.layers." + std::to_string(index) + ".";
-  const std::string attention = layer + "self_attn.", mlp = layer + "mlp.";
-  const int64_t q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
   LayerWeights w;
   w.products = products_;
-  w.attention_norm_d = norm(layer + "input_layernorm", c.width);
-  w.qkv.w_oi = stacked({{attention + "q_proj.weight", q},
-                        {attention + "k_proj.weight", kv},
-                        {attention + "v_proj.weight", kv}},
-                       c.width);
-  if (c.qkv_bias) {
-    w.qkv_bias_o = stacked_biases({{attention + "q_proj.bias", q},
-                                   {attention + "k_proj.bias", kv},
-                                   {attention + "v_proj.bias", kv}});
+  const auto parts = layer_parts(config_, index);
+  const auto tensors = tensors_of(w);
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (!parts[i].rows.empty()) *tensors[i] = read(parts[i]);
   }
-  if (c.qk_norm) {
-    w.q_norm_h = norm(attention + "q_norm", c.head_dim);
-    w.k_norm_h = norm(attention + "k_norm", c.head_dim);
-  }
-  w.output.w_oi = matrix(attention + "o_proj.weight", c.width, q);
-  // Where what attention adds is normed, that norm has the name of the one before the MLP.
-  if (c.post_norms) w.output_norm_d = norm(layer + "post_attention_layernorm", c.width);
-  w.mlp_norm_d = norm(
-      layer + (c.post_norms ? "pre_feedforward_layernorm" : "post_attention_layernorm"), c.width);
-  w.gate_up.w_oi = stacked(
-      {{mlp + "gate_proj.weight", c.mlp_width}, {mlp + "up_proj.weight", c.mlp_width}}, c.width);
-  w.down.w_oi = matrix(mlp + "down_proj.weight", c.width, c.mlp_width);
-  if (c.post_norms) w.down_norm_d = norm(layer + "post_feedforward_layernorm", c.width);
   return w;
 }
 
@@ -192,7 +176,7 @@ void refuse_left(const Checkpoint& files, bool tied_head, const std::set<std::st
     // Read with the settings. Old checkpoints keep the frequencies; some keep a copy of the tied
     // embedding.
     if (name == kRotaryDivisors || name.ends_with(".rotary_emb.inv_freq") ||
-        (tied_head && name == kHead)) {
+        (tied_head && name == kHeadName)) {
       continue;
     }
     fail(ErrorCode::kUnsupported, "model: " + files.path().string() + ": tensor '" + shown(name) +
@@ -214,12 +198,14 @@ LayerWeights in_eight_bits(LayerWeights layer) {
 // Adds a layer, once it is read: `again` gives it again.
 void add_layer(const LayerWeights& layer, FrozenLayer again, const ModelOptions& options,
                Transformer::Weights& weights) {
-  weights.generating_layers.push_back(options.int8_generation ? held(in_eight_bits(layer)) : again);
-  weights.layers.push_back(std::move(again));
+  weights.generating.layers.push_back(options.int8_generation ? held(in_eight_bits(layer)) : again);
+  weights.scoring.layers.push_back(std::move(again));
 }
 
-FrozenMatrix generating_head(const at::Tensor& head_vd, const ModelOptions& options) {
-  return options.int8_generation ? FrozenMatrix{{}, to_int8(head_vd)} : FrozenMatrix{head_vd};
+// Once all is there but the layers.
+void set_generating(const ModelOptions& options, Transformer::Weights& weights) {
+  weights.generating = weights.scoring;
+  if (options.int8_generation) weights.generating.head = {{}, to_int8(weights.scoring.head.w_oi)};
 }
 
 // Reads every tensor once, whether it is kept or not: what is wrong with one is said here.
@@ -228,11 +214,12 @@ Transformer::Weights load_weights(const Source& source, const ModelOptions& opti
   std::set<std::string> left(source.files.names().begin(), source.files.names().end());
   const Loader loader(source, &left);
   Transformer::Weights weights;
-  weights.embedding_vd = loader.matrix("model.embed_tokens.weight", c.vocabulary, c.width);
-  weights.norm_d = loader.norm("model.norm", c.width);
-  weights.head_vd =
-      c.tied_head ? weights.embedding_vd : loader.matrix(kHead, c.vocabulary, c.width);
-  weights.generating_head = generating_head(weights.head_vd, options);
+  PassWeights& w = weights.scoring;
+  w.embedding_vd = loader.stacked({{kEmbeddingName, c.vocabulary}}, c.width);
+  w.norm_d = loader.norm({kLastNormName, c.width});
+  w.head = {c.tied_head ? w.embedding_vd : loader.stacked({{kHeadName, c.vocabulary}}, c.width)};
+  w.head_math = {c.logit_softcap, source.products};
+  set_generating(options, weights);
   for (int64_t i = 0; i < c.layers; ++i) {
     const LayerWeights layer = loader.layer(i);
     FrozenLayer again = held(layer);
@@ -240,7 +227,6 @@ Transformer::Weights load_weights(const Source& source, const ModelOptions& opti
     add_layer(layer, std::move(again), options, weights);
   }
   refuse_left(source.files, c.tied_head, left);
-  weights.head_math = {c.logit_softcap, source.products};
   return weights;
 }
 
@@ -283,11 +269,12 @@ Transformer Transformer::random(const TransformerConfig& c, const ModelOptions& 
   };
   const int64_t q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
   Weights weights;
-  weights.head_math = {c.logit_softcap, products_of(options)};
-  weights.embedding_vd = matrix(c.vocabulary, c.width);
-  weights.norm_d = norm(c.width);
-  weights.head_vd = c.tied_head ? weights.embedding_vd : matrix(c.vocabulary, c.width);
-  weights.generating_head = generating_head(weights.head_vd, options);
+  PassWeights& all = weights.scoring;
+  all.head_math = {c.logit_softcap, products_of(options)};
+  all.embedding_vd = matrix(c.vocabulary, c.width);
+  all.norm_d = norm(c.width);
+  all.head = {c.tied_head ? all.embedding_vd : matrix(c.vocabulary, c.width)};
+  set_generating(options, weights);
   for (int64_t i = 0; i < c.layers; ++i) {
     LayerWeights w;
     w.products = products_of(options);

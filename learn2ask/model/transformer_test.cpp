@@ -7,6 +7,7 @@
 #include <torch/torch.h>
 
 #include "base/rng.h"
+#include "model/full_weights.h"
 #include "model/testing.h"
 
 namespace l2a {
@@ -27,30 +28,31 @@ at::Tensor targets_of(const std::vector<int32_t>& row) {
 }
 
 // Sum over rows of weight * mean log p(next token) + 0.1 * entropy, from the whole tree.
-at::Tensor tree_loss(const Transformer& model, const LoraAdapter& adapter, const Rows& rows) {
+at::Tensor tree_loss(const Transformer& model, const TrainedWeights& trained, const Rows& rows) {
   const TokenTree tree = build_token_tree(rows);
-  const auto hidden = model.hidden(tree, &adapter);
+  const auto hidden = model.hidden(tree, &trained);
   auto loss = at::zeros({});
   for (size_t r = 0; r < rows.size(); ++r) {
     if (rows[r].size() < 2) continue;
     const auto places = row_tokens(tree, r, 0, tree.row_length[r] - 1);
-    const auto out = model.head(hidden.index_select(0, at::tensor(places)), targets_of(rows[r]));
+    const auto out =
+        model.head(hidden.index_select(0, at::tensor(places)), targets_of(rows[r]), 1, &trained);
     loss = loss + (1.0 + r) * (out.log_prob_n.mean() + 0.1 * out.entropy_n.mean());
   }
   return loss;
 }
 
 // The same, each row by itself.
-at::Tensor row_loss(const Transformer& model, const LoraAdapter& adapter, const Rows& rows) {
+at::Tensor row_loss(const Transformer& model, const TrainedWeights& trained, const Rows& rows) {
   auto loss = at::zeros({});
   for (size_t r = 0; r < rows.size(); ++r) {
-    loss = loss + (1.0 + r) * tree_loss(model, adapter, {rows[r]});
+    loss = loss + (1.0 + r) * tree_loss(model, trained, {rows[r]});
   }
   return loss;
 }
 
-std::vector<at::Tensor> gradients(const LoraAdapter& adapter, const at::Tensor& loss) {
-  return torch::autograd::grad({loss}, adapter.parameters());
+std::vector<at::Tensor> gradients(const TrainedWeights& trained, const at::Tensor& loss) {
+  return torch::autograd::grad({loss}, trained.parameters());
 }
 
 // Rounding of sums of n terms grows like sqrt(n) ulps of their norm.
@@ -91,20 +93,28 @@ TEST_P(TreeEqualsRows, HiddenStates) {
   }
 }
 
-TEST_P(TreeEqualsRows, GradientsOfEveryAdapterMatrix) {
-  const TransformerConfig config = GetParam().config();
-  const Transformer model = Transformer::random(config, kFloat, 17);
-  const LoraAdapter adapter = random_adapter(config, {.rank = 4, .alpha = 8}, 18);
+void expect_tree_gradients_are_rows(const Transformer& model, const TrainedWeights& trained) {
   Rng rng(19);
   for (int trial = 0; trial < 4; ++trial) {
     const Rows rows = random_rows(rng, 10, 50, 101);
-    const auto shared = gradients(adapter, tree_loss(model, adapter, rows));
-    const auto separate = gradients(adapter, row_loss(model, adapter, rows));
+    const auto shared = gradients(trained, tree_loss(model, trained, rows));
+    const auto separate = gradients(trained, row_loss(model, trained, rows));
     for (size_t i = 0; i < shared.size(); ++i) {
       EXPECT_EQ(shared[i].scalar_type(), at::kFloat);
-      expect_close(shared[i], separate[i], 256, adapter.pairs()[i / 2].module);
+      expect_close(shared[i], separate[i], 256, trained.named_parameters()[i].name);
     }
   }
+}
+
+TEST_P(TreeEqualsRows, GradientsOfEveryAdapterMatrix) {
+  const TransformerConfig config = GetParam().config();
+  expect_tree_gradients_are_rows(Transformer::random(config, kFloat, 17),
+                                 random_adapter(config, {.rank = 4, .alpha = 8}, 18));
+}
+
+TEST_P(TreeEqualsRows, GradientsOfEveryWeight) {
+  const Transformer model = Transformer::random(GetParam().config(), kFloat, 17);
+  expect_tree_gradients_are_rows(model, FullWeights(model));
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, TreeEqualsRows,
@@ -115,21 +125,18 @@ INSTANTIATE_TEST_SUITE_P(Shapes, TreeEqualsRows,
 // implementation; finite differences need none.
 class FiniteDifferences : public ::testing::TestWithParam<TransformerConfig> {};
 
-TEST_P(FiniteDifferences, AreTheGradients) {
-  const TransformerConfig config = GetParam();
-  const Transformer model = Transformer::random(config, kFloat, 27);
-  const LoraAdapter adapter = random_adapter(config, {.rank = 4, .alpha = 8}, 28);
+void expect_finite_differences(const Transformer& model, const TrainedWeights& trained) {
   Rng rng(29);
   const Rows rows = random_rows(rng, 6, 20, 101);
-  const auto grads = gradients(adapter, tree_loss(model, adapter, rows));
-  const auto parameters = adapter.parameters();
+  const auto grads = gradients(trained, tree_loss(model, trained, rows));
+  const auto parameters = trained.parameters();
   for (size_t i = 0; i < parameters.size(); ++i) {
     const torch::NoGradGuard no_grad;
     auto generator = at::make_generator<at::CPUGeneratorImpl>(i);
     const auto direction = at::randn(parameters[i].sizes(), generator);
     const auto at_step = [&](double step) {
       parameters[i].add_(direction, step);
-      const double value = tree_loss(model, adapter, rows).item<double>();
+      const double value = tree_loss(model, trained, rows).item<double>();
       parameters[i].add_(direction, -step);
       return value;
     };
@@ -137,8 +144,18 @@ TEST_P(FiniteDifferences, AreTheGradients) {
     const double numeric = (at_step(step) - at_step(-step)) / (2 * step);
     const double analytic = (grads[i] * direction).sum().item<double>();
     const double scale = grads[i].norm().item<double>() * direction.norm().item<double>();
-    EXPECT_NEAR(numeric, analytic, 5e-3 * scale + 0.1) << adapter.pairs()[i / 2].module;
+    EXPECT_NEAR(numeric, analytic, 5e-3 * scale + 0.1) << trained.named_parameters()[i].name;
   }
+}
+
+TEST_P(FiniteDifferences, AreTheAdaptersGradients) {
+  expect_finite_differences(Transformer::random(GetParam(), kFloat, 27),
+                            random_adapter(GetParam(), {.rank = 4, .alpha = 8}, 28));
+}
+
+TEST_P(FiniteDifferences, AreTheWeightsGradients) {
+  const Transformer model = Transformer::random(GetParam(), kFloat, 27);
+  expect_finite_differences(model, FullWeights(model));
 }
 
 INSTANTIATE_TEST_SUITE_P(Parts, FiniteDifferences,
@@ -196,7 +213,7 @@ TEST_P(Bfloat16, GradientsAreNearThoseOfFloat32) {
   const auto b = gradients(adapter, tree_loss(wide, adapter, rows));
   for (size_t i = 0; i < a.size(); ++i) {
     EXPECT_EQ(a[i].scalar_type(), at::kFloat);
-    expect_close(a[i], b[i], 0.08 / kEpsilon, adapter.pairs()[i / 2].module);
+    expect_close(a[i], b[i], 0.08 / kEpsilon, adapter.named_parameters()[i].name);
   }
 }
 

@@ -17,9 +17,9 @@ std::string_view session_of(std::string_view context_id) {
 
 }  // namespace
 
-ModelPolicy::ModelPolicy(std::string name, const Transformer& model, const LoraAdapter* adapter,
+ModelPolicy::ModelPolicy(std::string name, const Transformer& model, const TrainedWeights* trained,
                          ContextWindow window)
-    : name_(std::move(name)), model_(model), adapter_(adapter), window_(std::move(window)) {}
+    : name_(std::move(name)), model_(model), trained_(trained), window_(std::move(window)) {}
 
 std::vector<std::vector<Reply>> ModelPolicy::reply(std::span<const Context> contexts,
                                                    const DecodingOptions& options) {
@@ -37,7 +37,7 @@ std::vector<std::vector<Reply>> ModelPolicy::reply(std::span<const Context> cont
     sessions.back().keys.push_back(stable_hash(context.id));
   }
 
-  auto rollouts = sample_rollouts(model_, adapter_, window_.chat(), sessions, options);
+  auto rollouts = sample_rollouts(model_, trained_, window_.chat(), sessions, options);
 
   std::vector<std::vector<Reply>> replies;
   for (auto& session : rollouts) {

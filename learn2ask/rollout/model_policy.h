@@ -10,10 +10,10 @@
 
 namespace l2a {
 
-// Not thread-safe. `model`, `adapter` (may be null) and the window's template must outlive it.
+// Not thread-safe. `model`, `trained` (may be null) and the window's template must outlive it.
 class ModelPolicy : public Policy {
  public:
-  ModelPolicy(std::string name, const Transformer& model, const LoraAdapter* adapter,
+  ModelPolicy(std::string name, const Transformer& model, const TrainedWeights* trained,
               ContextWindow window);
   std::string name() const override { return name_; }
   std::vector<std::vector<Reply>> reply(std::span<const Context> contexts,
@@ -22,7 +22,7 @@ class ModelPolicy : public Policy {
  private:
   std::string name_;
   const Transformer& model_;
-  const LoraAdapter* adapter_;
+  const TrainedWeights* trained_;
   ContextWindow window_;
 };
 

@@ -60,9 +60,9 @@ void check_length(const Transformer& model, size_t context, const DecodingOption
 // Decodes replies to many contexts; those that are complete make room for others.
 class ContinuousBatch {
  public:
-  ContinuousBatch(const Transformer& model, const LoraAdapter* adapter, const ChatTemplate& chat,
+  ContinuousBatch(const Transformer& model, const TrainedWeights* trained, const ChatTemplate& chat,
                   const DecodingOptions& options)
-      : batch_(model, adapter, options.max_reply_tokens), chat_(chat), options_(options) {}
+      : batch_(model, trained, options.max_reply_tokens), chat_(chat), options_(options) {}
 
   size_t replies() const { return replies_; }  // that are being written
   int64_t bytes() const { return batch_.bytes(); }
@@ -168,9 +168,9 @@ using Replies = std::vector<std::vector<std::vector<Rollout>>>;  // [session][co
 // share the system prompt.
 class PromptQueue {
  public:
-  PromptQueue(const Transformer& model, const LoraAdapter* adapter,
+  PromptQueue(const Transformer& model, const TrainedWeights* trained,
               std::span<const RolloutSession> sessions, Replies& out)
-      : model_(model), adapter_(adapter), sessions_(sessions), out_(out) {}
+      : model_(model), trained_(trained), sessions_(sessions), out_(out) {}
 
   bool empty() const { return waiting_.empty(); }
 
@@ -201,12 +201,12 @@ class PromptQueue {
     std::vector<std::vector<int32_t>> rows;
     for (const Prompt& prompt : prompts) rows.push_back(prompt.context);
     const auto cache =
-        std::make_shared<const TreeCache>(model_.prefill(build_token_tree(rows), adapter_));
+        std::make_shared<const TreeCache>(model_.prefill(build_token_tree(rows), trained_));
     for (size_t i = 0; i < prompts.size(); ++i) waiting_.push_back({cache, i, prompts[i]});
   }
 
   const Transformer& model_;
-  const LoraAdapter* adapter_;
+  const TrainedWeights* trained_;
   std::span<const RolloutSession> sessions_;
   Replies& out_;
   size_t next_ = 0;  // session
@@ -220,7 +220,7 @@ uint64_t reply_key(uint64_t context_key, uint64_t reply) {
 }
 
 std::vector<std::vector<std::vector<Rollout>>> sample_rollouts(
-    const Transformer& model, const LoraAdapter* adapter, const ChatTemplate& chat,
+    const Transformer& model, const TrainedWeights* trained, const ChatTemplate& chat,
     std::span<const RolloutSession> sessions, const DecodingOptions& options, int64_t max_rows,
     RolloutCost* cost) {
   const at::NoGradGuard no_grad;
@@ -233,8 +233,8 @@ std::vector<std::vector<std::vector<Rollout>>> sample_rollouts(
   }
 
   const auto most = static_cast<size_t>(max_rows);
-  PromptQueue queue(model, adapter, sessions, out);
-  ContinuousBatch batch(model, adapter, chat, options);
+  PromptQueue queue(model, trained, sessions, out);
+  ContinuousBatch batch(model, trained, chat, options);
   RolloutCost spent;
   while (true) {
     if (2 * batch.replies() <= most) queue.refill(most - batch.replies());

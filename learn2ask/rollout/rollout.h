@@ -46,7 +46,7 @@ struct RolloutCost {
 // free the next sessions are read. The replies do not depend on it. Throws Failure when context and
 // reply exceed the model's positions.
 std::vector<std::vector<std::vector<Rollout>>> sample_rollouts(
-    const Transformer& model, const LoraAdapter* adapter, const ChatTemplate& chat,
+    const Transformer& model, const TrainedWeights* trained, const ChatTemplate& chat,
     std::span<const RolloutSession> sessions, const DecodingOptions& options,
     int64_t max_rows = 256, RolloutCost* cost = nullptr);
 

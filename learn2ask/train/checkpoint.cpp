@@ -42,14 +42,14 @@ fs::path checkpoint_path(const fs::path& directory, int64_t step) {
   return directory / fmt::format("step-{}", step);
 }
 
-void save_checkpoint(const fs::path& directory, int64_t step, const LoraAdapter& adapter,
+void save_checkpoint(const fs::path& directory, int64_t step, const TrainedWeights& trained,
                      const AdamW& optimizer, const Json& state, const std::string& base_name) {
   const fs::path target = checkpoint_path(directory, step);
   const fs::path temporary = directory / ".partial";
   try {
     fs::remove_all(temporary);
     make_private_directory(temporary);
-    adapter.save(temporary, base_name);
+    trained.save(temporary, base_name);
     optimizer.save(temporary / kOptimizer);
     write_file_atomic(temporary / kState, dump_json(state) + "\n");
     write_file_atomic(temporary / kSums, checksums(temporary));
@@ -109,14 +109,8 @@ std::optional<FoundCheckpoint> find_newest_checkpoint(
   return std::nullopt;
 }
 
-void load_checkpoint(const fs::path& checkpoint, const TransformerConfig& config,
-                     LoraAdapter& adapter, AdamW& optimizer) {
-  const auto loaded = LoraAdapter::load(checkpoint, config);
-  if (loaded.options().rank != adapter.options().rank) {
-    fail_input(fmt::format("checkpoint: {}: its adapter has rank {}, this run's {}",
-                           checkpoint.string(), loaded.options().rank, adapter.options().rank));
-  }
-  adapter.copy_from(loaded);
+void load_checkpoint(const fs::path& checkpoint, TrainedWeights& trained, AdamW& optimizer) {
+  trained.restore(checkpoint);
   optimizer.load(checkpoint / kOptimizer);
 }
 

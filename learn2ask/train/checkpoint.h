@@ -1,7 +1,8 @@
-// Checkpoints of a run: DIRECTORY/step-N/ with the adapter (PEFT), the optimizer, the state and
-// the checksums of all of them.
+// Checkpoints of a run: DIRECTORY/step-N/ with what is trained, the optimizer, the state and the
+// checksums of all of them.
 //
-//   adapter_config.json, adapter_model.safetensors   what peft loads
+//   adapter_config.json, adapter_model.safetensors   an adapter, as peft loads it
+//   full_weights.safetensors                         or all of a model's weights
 //   optimizer.safetensors                            AdamW's moments and step count
 //   state.json                                       where the run stands
 //   SHA256SUMS                                       `sha256sum -c` checks it
@@ -18,7 +19,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "model/lora.h"
+#include "model/trained_weights.h"
 #include "train/adamw.h"
 
 namespace l2a {
@@ -27,7 +28,7 @@ std::filesystem::path checkpoint_path(const std::filesystem::path& directory, in
 
 // Writes DIRECTORY/step-N, replacing one that is there. Throws Failure (kIo).
 void save_checkpoint(const std::filesystem::path& directory, int64_t step,
-                     const LoraAdapter& adapter, const AdamW& optimizer, const Json& state,
+                     const TrainedWeights& trained, const AdamW& optimizer, const Json& state,
                      const std::string& base_name);
 
 // Steps that have a checkpoint, ascending. Whether they are sound is another question.
@@ -46,9 +47,9 @@ struct FoundCheckpoint {
 std::optional<FoundCheckpoint> find_newest_checkpoint(
     const std::filesystem::path& directory, const std::function<void(const std::string&)>& note);
 
-// Restores adapter and optimizer. Throws Failure when they are of another model or rank.
-void load_checkpoint(const std::filesystem::path& checkpoint, const TransformerConfig& config,
-                     LoraAdapter& adapter, AdamW& optimizer);
+// Restores trained weights and optimizer. Throws Failure when they are of another model or rank.
+void load_checkpoint(const std::filesystem::path& checkpoint, TrainedWeights& trained,
+                     AdamW& optimizer);
 
 // Removes all checkpoints but the newest `newest` and that of step `best` (if any).
 void prune_checkpoints(const std::filesystem::path& directory, size_t newest,

@@ -54,7 +54,7 @@ TEST_F(CheckpointTest, TheNewestIsFoundByNumber) {
 TEST_F(CheckpointTest, LoadingRestoresTheAdapter) {
   auto other = testing::tiny_adapter(tiny, 99);
   AdamW fresh(other.parameters(), {});
-  load_checkpoint(find()->path, tiny.config(), other, fresh);
+  load_checkpoint(find()->path, other, fresh);
   EXPECT_TRUE(testing::flat(other).equal(testing::flat(adapter)));
 }
 

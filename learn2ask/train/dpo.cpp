@@ -8,7 +8,7 @@ namespace l2a {
 
 TrainResult train_dpo(const TrainerSetup& setup, std::span<const LabelledSession> sessions,
                       std::span<const LabelledSession> held_out, const RewardFn& reward,
-                      const DpoOptions& options, LoraAdapter& adapter) {
+                      const DpoOptions& options, TrainedWeights& trained) {
   if (options.objective == "kto" && options.pairs == "expert") {
     fail_input(
         "train dpo: objective: kto judges each reply by itself (leave pairs at sampled, or choose "
@@ -16,14 +16,14 @@ TrainResult train_dpo(const TrainerSetup& setup, std::span<const LabelledSession
   }
   const auto chosen = sampled_sessions(setup, sessions, held_out, options.replies);
   const auto evaluate =
-      greedy_reward(chosen.held_out, setup, reward, options.replies, options.loop.seed, adapter);
-  const LoraAdapter reference = adapter.clone();
+      greedy_reward(chosen.held_out, setup, reward, options.replies, options.loop.seed, trained);
+  const auto reference = trained.clone();
 
-  AdamW optimizer(adapter.parameters(), options.optimizer);
-  TrainingRun run(setup, options.loop, options.optimizer, options.steps, adapter, optimizer);
+  AdamW optimizer(trained.parameters(), options.optimizer);
+  TrainingRun run(setup, options.loop, options.optimizer, options.steps, trained, optimizer);
   while (run.goes_on()) {
     const auto [groups, cost] = collect_groups(chosen.trained, options.loop.seed, run.step(), setup,
-                                               reward, options.replies, adapter);
+                                               reward, options.replies, trained);
     Stopwatch watch(setup.clock);
     log_groups(groups, run);
     watch_failures(groups, options.replies.max_failure_rate, run.recent_unscored());
@@ -31,7 +31,7 @@ TrainResult train_dpo(const TrainerSetup& setup, std::span<const LabelledSession
 
     Json metrics = {{"step", run.step() + 1}};
     metrics.update(reply_metrics(groups, setup.format));
-    metrics.update(update_preferences(judged, setup, reference, options, adapter, run));
+    metrics.update(update_preferences(judged, setup, *reference, options, trained, run));
     run.end_step(metrics, step_time(cost, watch.lap(), metrics["tokens"]), evaluate);
   }
   return run.finish();

@@ -59,7 +59,7 @@ struct DpoOptions {
   }
 };
 
-// Trains `adapter` in place, from where it stands: that is also the reference. At the end it is
+// Trains `trained` in place, from where it stands: that is also the reference. At the end it is
 // that of the checkpoint with the highest mean reward of greedy replies on `held_out` (the last one
 // if that is empty). Goes on where a killed run stood.
 //
@@ -67,6 +67,6 @@ struct DpoOptions {
 // to train on; kUnavailable when too many replies could not be graded; E1 cases of TrainingRun.
 TrainResult train_dpo(const TrainerSetup& setup, std::span<const LabelledSession> sessions,
                       std::span<const LabelledSession> held_out, const RewardFn& reward,
-                      const DpoOptions& options, LoraAdapter& adapter);
+                      const DpoOptions& options, TrainedWeights& trained);
 
 }  // namespace l2a

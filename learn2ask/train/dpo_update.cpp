@@ -30,7 +30,7 @@ struct Totals {
 };
 
 JudgedTree prepare(const JudgedReplies& judged, std::vector<size_t> chosen,
-                   const TrainerSetup& setup, const LoraAdapter& reference, double temperature,
+                   const TrainerSetup& setup, const TrainedWeights& reference, double temperature,
                    double compared) {
   JudgedTree out;
   out.tree = make_row_tree(judged.rows, std::move(chosen));
@@ -88,8 +88,8 @@ Json mean(double sum, double count) { return count > 0 ? Json(sum / count) : Jso
 }  // namespace
 
 Json update_preferences(const JudgedReplies& judged, const TrainerSetup& setup,
-                        const LoraAdapter& reference, const DpoOptions& options,
-                        LoraAdapter& adapter, TrainingRun& run) {
+                        const TrainedWeights& reference, const DpoOptions& options,
+                        TrainedWeights& trained, TrainingRun& run) {
   const bool pairs = options.objective != "kto";
   const size_t compared = pairs ? judged.rows.size() / 2 : judged.rows.size();
   Json metrics = {{pairs ? "pairs" : "judged", compared}};
@@ -101,7 +101,7 @@ Json update_preferences(const JudgedReplies& judged, const TrainerSetup& setup,
     metrics.update({{"tokens", 0}, {"recharged_tokens", 0}});
     return metrics;
   }
-  if (run.verifies()) verify_tree(setup.model, adapter, judged.rows, judged.weights);
+  if (run.verifies()) verify_tree(setup.model, trained, judged.rows, judged.weights);
   const double temperature = options.replies.temperature;
   const auto plan = plan_trees(judged.rows, options.loop.token_budget);
   std::vector<JudgedTree> trees;
@@ -115,7 +115,7 @@ Json update_preferences(const JudgedReplies& judged, const TrainerSetup& setup,
 
   Totals totals;
   for (const JudgedTree& tree : trees) {
-    const auto head = target_log_probs(setup.model, &adapter, tree.tree, temperature);
+    const auto head = target_log_probs(setup.model, &trained, tree.tree, temperature);
     const auto out = preference_loss({.log_prob_n = head.log_prob_n,
                                       .tokens_of_row = tree.tokens_of_row,
                                       .reference_r = tree.reference_r,

@@ -1,6 +1,6 @@
 #include "train/grpo.h"
 
-#include <optional>
+#include <memory>
 #include <vector>
 
 #include "train/grpo_update.h"
@@ -37,22 +37,22 @@ void check_options(const GrpoOptions& options, ReplyFormat format) {
 
 TrainResult train_grpo(const TrainerSetup& setup, std::span<const LabelledSession> sessions,
                        std::span<const LabelledSession> held_out, const RewardFn& reward,
-                       const GrpoOptions& options, LoraAdapter& adapter) {
+                       const GrpoOptions& options, TrainedWeights& trained) {
   check_options(options, setup.format);
   const auto chosen = sampled_sessions(setup, sessions, held_out, options.replies);
   const auto evaluate =
-      greedy_reward(chosen.held_out, setup, reward, options.replies, options.loop.seed, adapter);
-  std::optional<LoraAdapter> reference;
-  if (options.loss.kl_weight > 0) reference = adapter.clone();
+      greedy_reward(chosen.held_out, setup, reward, options.replies, options.loop.seed, trained);
+  std::unique_ptr<TrainedWeights> reference;  // the start
+  if (options.loss.kl_weight > 0) reference = trained.clone();
 
-  AdamW optimizer(adapter.parameters(), options.optimizer);
-  TrainingRun run(setup, options.loop, options.optimizer, options.steps, adapter, optimizer);
+  AdamW optimizer(trained.parameters(), options.optimizer);
+  TrainingRun run(setup, options.loop, options.optimizer, options.steps, trained, optimizer);
   while (run.goes_on()) {
     auto [groups, cost] = collect_groups(chosen.trained, options.loop.seed, run.step(), setup,
-                                         reward, options.replies, adapter);
+                                         reward, options.replies, trained);
     Stopwatch watch(setup.clock);
-    const LoraAdapter* const start = reference ? &*reference : nullptr;
-    const auto kl = shape_rewards(groups, setup, start, adapter, options);
+    const TrainedWeights* const start = reference.get();
+    const auto kl = shape_rewards(groups, setup, start, trained, options);
     set_advantages(groups, options);
     log_groups(groups, run);
     watch_failures(groups, options.replies.max_failure_rate, run.recent_unscored());
@@ -63,7 +63,7 @@ TrainResult train_grpo(const TrainerSetup& setup, std::span<const LabelledSessio
       std::erase_if(groups, [](const ReplyGroup& group) { return group.zero_variance; });
     }
     metrics.update(update_policy(groups, setup, options.loss.kl_in_loss() ? start : nullptr,
-                                 options, adapter, run));
+                                 options, trained, run));
     if (kl) metrics["kl"] = *kl;
     run.end_step(metrics, step_time(cost, watch.lap(), metrics["tokens"]), evaluate);
   }

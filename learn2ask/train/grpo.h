@@ -89,7 +89,7 @@ struct GrpoOptions {
   }
 };
 
-// Trains `adapter` in place, from where it stands: that is also the reference of the KL penalty.
+// Trains `trained` in place, from where it stands: that is also the reference of the KL penalty.
 // At the end it is that of the checkpoint with the highest mean reward of greedy replies on
 // `held_out` (the last one if that is empty). Goes on where a killed run stood.
 //
@@ -97,6 +97,6 @@ struct GrpoOptions {
 // to train on; kUnavailable when too many replies could not be graded; E1 cases of TrainingRun.
 TrainResult train_grpo(const TrainerSetup& setup, std::span<const LabelledSession> sessions,
                        std::span<const LabelledSession> held_out, const RewardFn& reward,
-                       const GrpoOptions& options, LoraAdapter& adapter);
+                       const GrpoOptions& options, TrainedWeights& trained);
 
 }  // namespace l2a

@@ -31,8 +31,8 @@ struct Totals {
 };
 
 PreparedTree prepare(const PolicyRows& policy, std::vector<size_t> chosen,
-                     const TrainerSetup& setup, const LoraAdapter* reference,
-                     const GrpoOptions& options, const LoraAdapter& adapter) {
+                     const TrainerSetup& setup, const TrainedWeights* reference,
+                     const GrpoOptions& options, const TrainedWeights& trained) {
   PreparedTree out;
   out.tree = make_row_tree(policy.rows, std::move(chosen));
   std::vector<int64_t> places;
@@ -59,13 +59,13 @@ PreparedTree prepare(const PolicyRows& policy, std::vector<size_t> chosen,
   if (options.sft_weight > 0) {
     out.imitation_n = spread_to_targets(out.tree, policy.rows, policy.imitation_weights, device);
   }
-  const auto of_policy = [&](const LoraAdapter* with) {
+  const auto of_policy = [&](const TrainedWeights* with) {
     return frozen_log_probs(setup.model, with, out.tree, options.replies.temperature)
         .index_select(0, out.sampled_places_s);
   };
   if (reference != nullptr) out.reference_s = of_policy(reference);
   if (options.inner_epochs * options.minibatches > 1) {
-    out.old_s = options.old_log_probs == "sampler" ? out.sampled_s : of_policy(&adapter);
+    out.old_s = options.old_log_probs == "sampler" ? out.sampled_s : of_policy(&trained);
   }
   return out;
 }
@@ -100,8 +100,8 @@ at::Tensor sampled_loss(const PreparedTree& tree, const HeadOutput& head,
 
 // Forward and backward of one tree.
 void learn(const PreparedTree& tree, const TrainerSetup& setup, const GrpoOptions& options,
-           const LoraAdapter& adapter, bool first_pass, Totals& totals) {
-  const auto head = target_log_probs(setup.model, &adapter, tree.tree, options.replies.temperature);
+           const TrainedWeights& trained, bool first_pass, Totals& totals) {
+  const auto head = target_log_probs(setup.model, &trained, tree.tree, options.replies.temperature);
   at::Tensor loss = at::zeros({}, head.log_prob_n.options().requires_grad(false));
   if (!tree.tokens_of_row.empty()) {
     loss = loss + sampled_loss(tree, head, options, first_pass, totals);
@@ -158,28 +158,28 @@ std::vector<std::span<const ReplyGroup>> cut(std::span<const ReplyGroup> groups,
 }  // namespace
 
 Json update_policy(std::span<const ReplyGroup> groups, const TrainerSetup& setup,
-                   const LoraAdapter* reference, const GrpoOptions& options, LoraAdapter& adapter,
-                   TrainingRun& run) {
+                   const TrainedWeights* reference, const GrpoOptions& options,
+                   TrainedWeights& trained, TrainingRun& run) {
   Totals totals;
   bool verified = !run.verifies();
   std::vector<std::vector<PreparedTree>> batches;
   for (const auto part : cut(groups, options.minibatches)) {
     const PolicyRows policy = policy_rows(part, setup, options);
     if (policy.rows.empty()) continue;
-    if (!verified) verify_tree(setup.model, adapter, policy.rows, policy.advantages);
+    if (!verified) verify_tree(setup.model, trained, policy.rows, policy.advantages);
     verified = true;
     const auto plan = plan_trees(policy.rows, options.loop.token_budget);
     totals.tokens += plan.tokens;
     totals.recharged += plan.recharged_tokens;
     batches.emplace_back();
     for (const auto& chosen : plan.trees) {
-      batches.back().push_back(prepare(policy, chosen, setup, reference, options, adapter));
+      batches.back().push_back(prepare(policy, chosen, setup, reference, options, trained));
     }
   }
   for (int64_t epoch = 0; epoch < options.inner_epochs; ++epoch) {
     for (const auto& batch : batches) {
       const double before = totals.loss;
-      for (const auto& tree : batch) learn(tree, setup, options, adapter, epoch == 0, totals);
+      for (const auto& tree : batch) learn(tree, setup, options, trained, epoch == 0, totals);
       const auto update = run.update(totals.loss - before);
       totals.grad_norm += update.grad_norm;
       totals.lr = update.lr;

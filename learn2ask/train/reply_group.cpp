@@ -68,7 +68,7 @@ std::vector<ReplyGroup> make_groups(const SessionPointers& sessions, const Train
 }
 
 RolloutCost sample_groups(std::vector<ReplyGroup>& groups, const TrainerSetup& setup,
-                          const LoraAdapter& adapter, const DecodingOptions& decoding,
+                          const TrainedWeights& trained, const DecodingOptions& decoding,
                           int64_t max_rows) {
   std::vector<RolloutSession> sessions;
   for (size_t i = 0; i < groups.size(); ++i) {
@@ -77,7 +77,7 @@ RolloutCost sample_groups(std::vector<ReplyGroup>& groups, const TrainerSetup& s
     sessions.back().keys.push_back(stable_hash(sample_id(*groups[i].session, *groups[i].sample)));
   }
   RolloutCost cost;
-  auto rollouts = sample_rollouts(setup.model, &adapter, setup.window.chat(), sessions, decoding,
+  auto rollouts = sample_rollouts(setup.model, &trained, setup.window.chat(), sessions, decoding,
                                   max_rows, &cost);
   size_t i = 0;
   for (auto& session : rollouts) {

@@ -53,7 +53,7 @@ std::vector<ReplyGroup> make_groups(const SessionPointers& sessions, const Train
 
 // Samples the replies. Reply g of a context depends on (decoding.seed, context, g) only.
 RolloutCost sample_groups(std::vector<ReplyGroup>& groups, const TrainerSetup& setup,
-                          const LoraAdapter& adapter, const DecodingOptions& decoding,
+                          const TrainedWeights& trained, const DecodingOptions& decoding,
                           int64_t max_rows);
 
 void grade_groups(std::vector<ReplyGroup>& groups, const RewardFn& reward);

@@ -15,7 +15,7 @@ using Place = std::pair<size_t, size_t>;  // of a reply: group, reply
 
 // Takes the KL off; returns its mean a token.
 std::optional<double> take_kl_off(std::vector<ReplyGroup>& groups, const TrainerSetup& setup,
-                                  const LoraAdapter* reference, const LoraAdapter& adapter,
+                                  const TrainedWeights* reference, const TrainedWeights& trained,
                                   const GrpoOptions& options) {
   std::vector<TrainingRow> rows;
   std::vector<Place> places;
@@ -31,7 +31,7 @@ std::optional<double> take_kl_off(std::vector<ReplyGroup>& groups, const Trainer
   for (const auto& chosen : plan_trees(rows, options.loop.token_budget).trees) {
     const RowTree tree = make_row_tree(rows, chosen);
     const auto log_prob_n =
-        frozen_log_probs(setup.model, &adapter, tree, options.replies.temperature);
+        frozen_log_probs(setup.model, &trained, tree, options.replies.temperature);
     const auto reference_n =
         frozen_log_probs(setup.model, reference, tree, options.replies.temperature);
     const auto kl_n = kl_estimate(options.loss.kl, log_prob_n, reference_n).to(at::kDouble);
@@ -55,7 +55,7 @@ double overlong_penalty(int64_t tokens, int64_t longest, int64_t buffer) {
 }
 
 std::optional<double> shape_rewards(std::vector<ReplyGroup>& groups, const TrainerSetup& setup,
-                                    const LoraAdapter* reference, const LoraAdapter& adapter,
+                                    const TrainedWeights* reference, const TrainedWeights& trained,
                                     const GrpoOptions& options) {
   for (ReplyGroup& group : groups) {
     group.shaping.assign(group.replies.size(), 0.0);
@@ -67,7 +67,7 @@ std::optional<double> shape_rewards(std::vector<ReplyGroup>& groups, const Train
     }
   }
   if (!options.loss.kl_in_reward()) return std::nullopt;
-  return take_kl_off(groups, setup, reference, adapter, options);
+  return take_kl_off(groups, setup, reference, trained, options);
 }
 
 }  // namespace l2a

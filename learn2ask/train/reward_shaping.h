@@ -19,7 +19,7 @@ double overlong_penalty(int64_t tokens, int64_t longest, int64_t buffer);
 // times the KL of the reply's tokens, policy to `reference`. Returns the mean KL a token, where
 // that was asked for and a reply counts.
 std::optional<double> shape_rewards(std::vector<ReplyGroup>& groups, const TrainerSetup& setup,
-                                    const LoraAdapter* reference, const LoraAdapter& adapter,
+                                    const TrainedWeights* reference, const TrainedWeights& trained,
                                     const GrpoOptions& options);
 
 }  // namespace l2a

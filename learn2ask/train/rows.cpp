@@ -90,18 +90,18 @@ RowTree make_row_tree(std::span<const TrainingRow> rows, std::vector<size_t> cho
   return out;
 }
 
-HeadOutput target_log_probs(const Transformer& model, const LoraAdapter* adapter,
+HeadOutput target_log_probs(const Transformer& model, const TrainedWeights* trained,
                             const RowTree& tree, double temperature) {
-  const auto hidden_nd = model.hidden(tree.tree, adapter);
+  const auto hidden_nd = model.hidden(tree.tree, trained);
   const auto device = hidden_nd.device();
   return model.head(hidden_nd.index_select(0, index_tensor(tree.predictors, device)),
-                    index_tensor(tree.targets, device), temperature);
+                    index_tensor(tree.targets, device), temperature, trained);
 }
 
-at::Tensor frozen_log_probs(const Transformer& model, const LoraAdapter* adapter,
+at::Tensor frozen_log_probs(const Transformer& model, const TrainedWeights* trained,
                             const RowTree& tree, double temperature) {
   const at::NoGradGuard no_grad;
-  return target_log_probs(model, adapter, tree, temperature).log_prob_n;
+  return target_log_probs(model, trained, tree, temperature).log_prob_n;
 }
 
 std::vector<int64_t> targets_of_rows(const RowTree& tree, std::span<const TrainingRow> rows) {

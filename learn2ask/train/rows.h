@@ -50,12 +50,12 @@ struct RowTree {
 RowTree make_row_tree(std::span<const TrainingRow> rows, std::vector<size_t> chosen);
 
 // log p and entropy of every target of the tree, float32 [n]. Differentiable with respect to
-// the adapter when autograd is on.
-HeadOutput target_log_probs(const Transformer& model, const LoraAdapter* adapter,
+// `trained` when autograd is on.
+HeadOutput target_log_probs(const Transformer& model, const TrainedWeights* trained,
                             const RowTree& tree, double temperature);
 
 // The log-probabilities of a policy that is not trained here; no autograd.
-at::Tensor frozen_log_probs(const Transformer& model, const LoraAdapter* adapter,
+at::Tensor frozen_log_probs(const Transformer& model, const TrainedWeights* trained,
                             const RowTree& tree, double temperature);
 
 // How many targets each row of the tree has, in its order.

@@ -24,24 +24,24 @@ std::vector<double> token_weights(const SftRows& rows) {
 }
 
 // Negative log-likelihood of one tree's share.
-at::Tensor tree_loss(const Transformer& model, const LoraAdapter* adapter, const SftRows& rows,
+at::Tensor tree_loss(const Transformer& model, const TrainedWeights* trained, const SftRows& rows,
                      std::span<const double> token_weight, std::vector<size_t> chosen) {
   const auto tree = make_row_tree(rows.rows, std::move(chosen));
-  const auto log_prob_n = target_log_probs(model, adapter, tree, 1).log_prob_n;
+  const auto log_prob_n = target_log_probs(model, trained, tree, 1).log_prob_n;
   return -(log_prob_n * spread_to_targets(tree, rows.rows, token_weight, log_prob_n.device()))
               .sum();
 }
 
 Json train_step(const TrainerSetup& setup, const SftRows& rows, const SftOptions& options,
-                LoraAdapter& adapter, TrainingRun& run, Json& time) {
+                TrainedWeights& trained, TrainingRun& run, Json& time) {
   Stopwatch watch(setup.clock);
   const auto plan = plan_trees(rows.rows, options.loop.token_budget);
-  if (run.verifies()) verify_tree(setup.model, adapter, rows.rows, rows.weights);
+  if (run.verifies()) verify_tree(setup.model, trained, rows.rows, rows.weights);
   const auto token_weight = token_weights(rows);
   double loss = 0;
   int64_t targets = 0;
   for (const auto& chosen : plan.trees) {
-    const auto tree = tree_loss(setup.model, &adapter, rows, token_weight, chosen);
+    const auto tree = tree_loss(setup.model, &trained, rows, token_weight, chosen);
     tree.backward();
     loss += tree.item<double>();
   }
@@ -89,52 +89,52 @@ void append_sft_rows(const LabelledSession& session, const TrainerSetup& setup,
   }
 }
 
-double mean_nll(const Transformer& model, const LoraAdapter* adapter, const SftRows& rows,
+double mean_nll(const Transformer& model, const TrainedWeights* trained, const SftRows& rows,
                 int64_t token_budget) {
   const at::NoGradGuard no_grad;
   const auto token_weight = token_weights(rows);
   double nll = 0;
   for (const auto& chosen : plan_trees(rows.rows, token_budget).trees) {
-    nll += tree_loss(model, adapter, rows, token_weight, chosen).item<double>();
+    nll += tree_loss(model, trained, rows, token_weight, chosen).item<double>();
   }
   return nll;
 }
 
 TrainResult train_sft(const TrainerSetup& setup, std::span<const LabelledSession> sessions,
                       std::span<const LabelledSession> held_out, const SftOptions& options,
-                      LoraAdapter& adapter) {
-  std::vector<const LabelledSession*> trained;
+                      TrainedWeights& trained) {
+  std::vector<const LabelledSession*> used;
   size_t contexts_cut = 0;
   for (const auto& session : sessions) {  // one that is too long shows before the first step
     SftRows rows;
     append_sft_rows(session, setup, options, rows);
-    if (!rows.rows.empty()) trained.push_back(&session);
+    if (!rows.rows.empty()) used.push_back(&session);
     contexts_cut += rows.contexts_cut;
   }
-  if (trained.empty()) fail_input("train sft: sessions: none has a labelled asking turn or stop");
+  if (used.empty()) fail_input("train sft: sessions: none has a labelled asking turn or stop");
   note_cut_contexts(setup, contexts_cut);
   SftRows held_out_rows;
   for (const auto& session : held_out) append_sft_rows(session, setup, options, held_out_rows);
   std::function<double()> evaluate;
   if (!held_out_rows.rows.empty()) {
     evaluate = [&] {
-      return -mean_nll(setup.model, &adapter, held_out_rows, options.loop.token_budget);
+      return -mean_nll(setup.model, &trained, held_out_rows, options.loop.token_budget);
     };
   }
 
-  const auto per_epoch = (static_cast<int64_t>(trained.size()) + options.sessions_per_step - 1) /
+  const auto per_epoch = (static_cast<int64_t>(used.size()) + options.sessions_per_step - 1) /
                          options.sessions_per_step;
-  AdamW optimizer(adapter.parameters(), options.optimizer);
-  TrainingRun run(setup, options.loop, options.optimizer, options.epochs * per_epoch, adapter,
+  AdamW optimizer(trained.parameters(), options.optimizer);
+  TrainingRun run(setup, options.loop, options.optimizer, options.epochs * per_epoch, trained,
                   optimizer);
   while (run.goes_on()) {
     SftRows rows;
-    for (const size_t i : sessions_of_step(trained.size(), options.sessions_per_step,
-                                           options.loop.seed, run.step())) {
-      append_sft_rows(*trained[i], setup, options, rows);
+    for (const size_t i :
+         sessions_of_step(used.size(), options.sessions_per_step, options.loop.seed, run.step())) {
+      append_sft_rows(*used[i], setup, options, rows);
     }
     Json time = Json::object();
-    Json metrics = train_step(setup, rows, options, adapter, run, time);
+    Json metrics = train_step(setup, rows, options, trained, run, time);
     run.end_step(std::move(metrics), std::move(time), evaluate);
   }
   return run.finish();

@@ -218,7 +218,7 @@ TEST_F(SftTest, StopsAtALossThatIsNotFinite) {
     EXPECT_EQ(failure.error.message,
               "train: step 4: loss: not finite: the run is stopped; the last good checkpoint is " +
                   (directory.path / "checkpoints/step-3").string() +
-                  "; adapter and gradients are in " +
+                  "; weights and gradients are in " +
                   (directory.path / "evidence/step-4").string() + " (try a lower lr)");
   }
   const fs::path evidence = directory.path / "evidence/step-4";
@@ -238,7 +238,7 @@ TEST_F(SftTest, SaysThatALossIsNotFiniteWhereNothingCanBeWritten) {
   const auto said =
       failure_of([&] { train_sft(setup, testing::labelled_sessions(4), {}, options, adapter); });
   EXPECT_THAT(said, ::testing::StartsWith("train: step 1: loss: not finite: the run is stopped; "
-                                          "there is no checkpoint yet; adapter and gradients could "
+                                          "there is no checkpoint yet; weights and gradients could "
                                           "not be kept: "));
 }
 

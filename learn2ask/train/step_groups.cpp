@@ -73,11 +73,11 @@ SampledSessions sampled_sessions(const TrainerSetup& setup,
 
 std::function<double()> greedy_reward(const SessionPointers& sessions, const TrainerSetup& setup,
                                       const RewardFn& reward, const ReplyOptions& options,
-                                      uint64_t seed, const LoraAdapter& adapter) {
+                                      uint64_t seed, const TrainedWeights& trained) {
   if (sessions.empty()) return {};
-  return [&sessions, &setup, &reward, &options, seed, &adapter] {
+  return [&sessions, &setup, &reward, &options, seed, &trained] {
     auto groups = make_groups(sessions, setup, options);
-    sample_groups(groups, setup, adapter,
+    sample_groups(groups, setup, trained,
                   {.max_reply_tokens = options.max_reply_tokens, .seed = seed}, options.max_rows);
     grade_groups(groups, reward);
     return mean_reward(groups);
@@ -86,7 +86,7 @@ std::function<double()> greedy_reward(const SessionPointers& sessions, const Tra
 
 StepGroups collect_groups(const SessionPointers& sessions, uint64_t seed, int64_t step,
                           const TrainerSetup& setup, const RewardFn& reward,
-                          const ReplyOptions& options, const LoraAdapter& adapter) {
+                          const ReplyOptions& options, const TrainedWeights& trained) {
   auto seeds = Rng::stream(seed, "replies", static_cast<uint64_t>(step));
   const std::vector<size_t> order = session_order(sessions.size(), options, seed, step);
   const auto batch = static_cast<size_t>(options.sessions_per_step);
@@ -100,7 +100,7 @@ StepGroups collect_groups(const SessionPointers& sessions, uint64_t seed, int64_
     }
     Stopwatch watch(setup.clock);
     auto groups = make_groups(chosen, setup, options);
-    const auto cost = sample_groups(groups, setup, adapter,
+    const auto cost = sample_groups(groups, setup, trained,
                                     {.temperature = options.temperature,
                                      .max_reply_tokens = options.max_reply_tokens,
                                      .replies = options.group_size,

@@ -34,10 +34,10 @@ struct StepGroups {
 // Those of the batch of sessions that is due at `step`; with options.dynamic_rounds also of other
 // sessions, a batch at a time, until as many groups have variance as the first batch has groups, or
 // the rounds or sessions end, or a round has no reply that could be graded. Which sessions and
-// replies depends on (seed, step) and the adapter.
+// replies depends on (seed, step) and the weights.
 StepGroups collect_groups(const SessionPointers& sessions, uint64_t seed, int64_t step,
                           const TrainerSetup& setup, const RewardFn& reward,
-                          const ReplyOptions& options, const LoraAdapter& adapter);
+                          const ReplyOptions& options, const TrainedWeights& trained);
 
 // The `time` of a step's line of metrics.jsonl.
 Json step_time(const SamplingCost& cost, double update_seconds, int64_t trained_tokens);
@@ -46,6 +46,6 @@ Json step_time(const SamplingCost& cost, double update_seconds, int64_t trained_
 // references outlive the result.
 std::function<double()> greedy_reward(const SessionPointers& sessions, const TrainerSetup& setup,
                                       const RewardFn& reward, const ReplyOptions& options,
-                                      uint64_t seed, const LoraAdapter& adapter);
+                                      uint64_t seed, const TrainedWeights& trained);
 
 }  // namespace l2a

@@ -50,26 +50,24 @@ TrainState state_from_json(const Json& json, const std::string& where) {
   }
 }
 
-// The adapted layer whose gradient is not finite; parameters are its A and B, in turn.
-std::string broken_layer(const LoraAdapter& adapter) {
-  for (const LoraPair& pair : adapter.pairs()) {
-    for (const auto& p : {pair.a_ri, pair.b_or}) {
-      if (p.grad().defined() && !at::isfinite(p.grad()).all().item<bool>()) return pair.module;
-    }
+// The parameter whose gradient is not finite.
+std::string broken_parameter(const TrainedWeights& trained) {
+  for (const auto& [name, p] : trained.named_parameters()) {
+    if (p.grad().defined() && !at::isfinite(p.grad()).all().item<bool>()) return name;
   }
-  return "the sum over all layers";
+  return "the sum over all parameters";
 }
 
 }  // namespace
 
 TrainingRun::TrainingRun(const TrainerSetup& setup, const LoopOptions& loop,
                          const OptimizerOptions& optimizing, int64_t total_steps,
-                         LoraAdapter& adapter, AdamW& optimizer)
+                         TrainedWeights& trained, AdamW& optimizer)
     : setup_(setup),
       loop_(loop),
       optimizing_(optimizing),
       total_steps_(total_steps),
-      adapter_(adapter),
+      trained_(trained),
       optimizer_(optimizer) {
   make_private_directory(checkpoints());
   resume();
@@ -93,7 +91,7 @@ void TrainingRun::resume() {
                     setup_.directory.string()));
   }
   state_ = state_from_json(found->state, found->path.string());
-  load_checkpoint(found->path, setup_.model.config(), adapter_, optimizer_);
+  load_checkpoint(found->path, trained_, optimizer_);
   saved_step_ = state_.step;
   setup_.events.note(fmt::format("goes on after step {} ({})", state_.step, found->path.string()));
 }
@@ -123,16 +121,15 @@ bool TrainingRun::verifies() const {
 std::string TrainingRun::save_evidence() const {
   const fs::path evidence = setup_.directory / "evidence" / fmt::format("step-{}", state_.step + 1);
   try {
-    adapter_.save(evidence, setup_.base_name);
+    trained_.save(evidence, setup_.base_name);
     SafetensorsWriter gradients;
-    for (const LoraPair& pair : adapter_.pairs()) {
-      if (pair.a_ri.grad().defined()) gradients.add(pair.module + ".lora_A", pair.a_ri.grad());
-      if (pair.b_or.grad().defined()) gradients.add(pair.module + ".lora_B", pair.b_or.grad());
+    for (const auto& [name, p] : trained_.named_parameters()) {
+      if (p.grad().defined()) gradients.add(name, p.grad());
     }
     gradients.write(evidence / "gradients.safetensors");
-    return "adapter and gradients are in " + evidence.string();
+    return "weights and gradients are in " + evidence.string();
   } catch (const Failure& failure) {
-    return "adapter and gradients could not be kept: " + failure.error.message;
+    return "weights and gradients could not be kept: " + failure.error.message;
   }
 }
 
@@ -142,7 +139,7 @@ void TrainingRun::fail_not_finite(double loss) {
   fail(ErrorCode::kUnsupported,
        fmt::format("train: step {}: {} not finite: the run is stopped; {}; {} (try a lower lr)",
                    state_.step + 1,
-                   std::isfinite(loss) ? fmt::format("gradient of {}:", broken_layer(adapter_))
+                   std::isfinite(loss) ? fmt::format("gradient of {}:", broken_parameter(trained_))
                                        : std::string("loss:"),
                    steps.empty()
                        ? "there is no checkpoint yet"
@@ -201,7 +198,7 @@ void TrainingRun::end_step(Json metrics, Json time, const std::function<double()
 
 void TrainingRun::save() {
   for (auto& [name, journal] : journals_) journal->sync();
-  save_checkpoint(checkpoints(), state_.step, adapter_, optimizer_,
+  save_checkpoint(checkpoints(), state_.step, trained_, optimizer_,
                   to_json(state_, setup_.config_sha256), setup_.base_name);
   prune_checkpoints(checkpoints(), kNewestCheckpoints,
                     state_.best_score ? std::optional(state_.best_step) : std::nullopt);
@@ -215,7 +212,7 @@ TrainResult TrainingRun::finish() {
                      .held_out_score = state_.best_score};
   if (state_.best_score && state_.best_step != state_.step) {
     result.checkpoint = checkpoint_path(checkpoints(), state_.best_step);
-    load_checkpoint(result.checkpoint, setup_.model.config(), adapter_, optimizer_);
+    load_checkpoint(result.checkpoint, trained_, optimizer_);
   }
   optimizer_.swap_average();
   return result;

@@ -63,7 +63,7 @@ struct TrainerSetup {
   ReplyFormat format = ReplyFormat::kPlain;
   // SFT leaves out asking turns that have no question by these; null: none is left out.
   const QuestionForms* forms = nullptr;
-  std::string base_name;            // goes to the adapter's configuration
+  std::string base_name;            // of the model; an adapter says what it is of
   std::filesystem::path directory;  // of the run; made if need be
   std::string config_sha256;        // of all that decides the result: a resumed run must match
   TrainerEvents events = {};
@@ -91,13 +91,13 @@ struct TrainState {
   double seconds = 0;  // spent in steps
 };
 
-// Not thread-safe. Adapter, optimizer and setup outlive it.
+// Not thread-safe. Weights, optimizer and setup outlive it.
 class TrainingRun {
  public:
-  // Makes the run directory, or restores adapter, optimizer and state from its newest sound
+  // Makes the run directory, or restores weights, optimizer and state from its newest sound
   // checkpoint and cuts the journals to it. Throws Failure: another configuration, kIo.
   TrainingRun(const TrainerSetup& setup, const LoopOptions& loop,
-              const OptimizerOptions& optimizing, int64_t total_steps, LoraAdapter& adapter,
+              const OptimizerOptions& optimizing, int64_t total_steps, TrainedWeights& trained,
               AdamW& optimizer);
 
   // Whether another step is due. Throws Failure when the user interrupted, after a checkpoint.
@@ -107,7 +107,7 @@ class TrainingRun {
   std::string& recent_unscored() { return state_.recent_unscored; }
 
   // Clips the gradients, takes an optimizer step, clears them. Throws Failure when `loss` or a
-  // gradient is not finite; nothing has then been changed, adapter and gradients are in evidence/.
+  // gradient is not finite; nothing has then been changed, weights and gradients are in evidence/.
   struct Update {
     double lr = 0, grad_norm = 0;  // norm before clipping
   };
@@ -120,7 +120,7 @@ class TrainingRun {
   // score is better), writes the metrics line with `time`, checkpoints when due.
   void end_step(Json metrics, Json time, const std::function<double()>& evaluate);
 
-  // What the run came to; the adapter becomes that of the best checkpoint, with average_decay its
+  // What the run came to; the weights become those of the best checkpoint, with average_decay its
   // average.
   TrainResult finish();
 
@@ -137,7 +137,7 @@ class TrainingRun {
   LoopOptions loop_;
   OptimizerOptions optimizing_;
   int64_t total_steps_;
-  LoraAdapter& adapter_;
+  TrainedWeights& trained_;
   AdamW& optimizer_;
   TrainState state_;
   std::map<std::string, std::unique_ptr<Journal>> journals_;

@@ -15,24 +15,23 @@ constexpr size_t kMaxRows = 8;
 
 struct LossAndGradient {
   double loss = 0;
-  std::vector<at::Tensor> gradient;  // double, one a parameter
+  std::vector<at::Tensor> gradient;  // float32, one a parameter
 };
 
-LossAndGradient backward(const Transformer& model, const LoraAdapter& adapter,
+LossAndGradient backward(const Transformer& model, const TrainedWeights& trained,
                          std::span<const TrainingRow> rows, std::span<const double> token_weight,
                          std::vector<size_t> chosen) {
-  const auto parameters = adapter.parameters();
+  const auto parameters = trained.parameters();
   for (const auto& p : parameters) p.mutable_grad() = at::Tensor();
   const auto tree = make_row_tree(rows, std::move(chosen));
-  const auto log_prob_n = target_log_probs(model, &adapter, tree, 1).log_prob_n;
+  const auto log_prob_n = target_log_probs(model, &trained, tree, 1).log_prob_n;
   const auto weight_n = spread_to_targets(tree, rows, token_weight, log_prob_n.device());
   const auto loss = (log_prob_n * weight_n).sum();
   loss.backward();
 
   LossAndGradient out{.loss = loss.item<double>(), .gradient = {}};
   for (const auto& p : parameters) {
-    out.gradient.push_back(p.grad().defined() ? p.grad().to(at::kDouble)
-                                              : at::zeros_like(p, at::kDouble));
+    out.gradient.push_back(p.grad().defined() ? p.grad() : at::zeros_like(p.detach()));
     p.mutable_grad() = at::Tensor();
   }
   return out;
@@ -40,7 +39,7 @@ LossAndGradient backward(const Transformer& model, const LoraAdapter& adapter,
 
 double norm(const std::vector<at::Tensor>& tensors) {
   double sum = 0;
-  for (const auto& t : tensors) sum += t.square().sum().item<double>();
+  for (const auto& t : tensors) sum += t.to(at::kDouble).square().sum().item<double>();
   return std::sqrt(sum);
 }
 
@@ -55,7 +54,7 @@ double tolerance(const Transformer& model) {
 
 }  // namespace
 
-TreeAgreement compare_tree(const Transformer& model, const LoraAdapter& adapter,
+TreeAgreement compare_tree(const Transformer& model, const TrainedWeights& trained,
                            std::span<const TrainingRow> rows,
                            std::span<const double> weight_of_row) {
   check(rows.size() == weight_of_row.size(), "compare_tree: one weight a row");
@@ -65,23 +64,23 @@ TreeAgreement compare_tree(const Transformer& model, const LoraAdapter& adapter,
   }
   std::vector<size_t> all(rows.size());
   std::iota(all.begin(), all.end(), size_t{0});
-  auto shared = backward(model, adapter, rows, token_weight, all);
+  auto shared = backward(model, trained, rows, token_weight, all);
 
   TreeAgreement out;
   double loss = 0;
   for (const size_t r : all) {
-    const auto alone = backward(model, adapter, rows, token_weight, {r});
+    const auto alone = backward(model, trained, rows, token_weight, {r});
     loss += alone.loss;
     out.loss_limit += tolerance(model) * std::abs(alone.loss);
     out.gradient_limit += tolerance(model) * norm(alone.gradient);
-    for (size_t i = 0; i < alone.gradient.size(); ++i) shared.gradient[i] -= alone.gradient[i];
+    for (size_t i = 0; i < alone.gradient.size(); ++i) shared.gradient[i].sub_(alone.gradient[i]);
   }
   out.loss_difference = std::abs(shared.loss - loss);
   out.gradient_difference = norm(shared.gradient);
   return out;
 }
 
-void verify_tree(const Transformer& model, const LoraAdapter& adapter,
+void verify_tree(const Transformer& model, const TrainedWeights& trained,
                  std::span<const TrainingRow> rows, std::span<const double> weight_of_row) {
   std::vector<TrainingRow> some;
   std::vector<double> weights;
@@ -90,7 +89,7 @@ void verify_tree(const Transformer& model, const LoraAdapter& adapter,
     some.push_back(rows[r]);
     weights.push_back(weight_of_row[r]);
   }
-  const auto agreement = compare_tree(model, adapter, some, weights);
+  const auto agreement = compare_tree(model, trained, some, weights);
   if (agreement.agrees()) return;
   fail(ErrorCode::kUnsupported,
        fmt::format("verify_tree: {} rows: session tree and unshared rows disagree: loss by {:.3g} "

@@ -25,14 +25,14 @@ struct TreeAgreement {
 // sqrt(width); 4 times that, of the summed norms of the rows' own losses and gradients. u is
 // 2^-24 in float32 and 2^-9 in bfloat16 (there the check finds a wrong tree, not a small error).
 //
-// The adapter's gradients are cleared.
-TreeAgreement compare_tree(const Transformer& model, const LoraAdapter& adapter,
+// Gradients are cleared.
+TreeAgreement compare_tree(const Transformer& model, const TrainedWeights& trained,
                            std::span<const TrainingRow> rows,
                            std::span<const double> weight_of_row);
 
 // The same on 8 rows, the first two of each group, which bounds the cost to about one step's.
 // Throws Failure when they disagree: training must not go on.
-void verify_tree(const Transformer& model, const LoraAdapter& adapter,
+void verify_tree(const Transformer& model, const TrainedWeights& trained,
                  std::span<const TrainingRow> rows, std::span<const double> weight_of_row);
 
 }  // namespace l2a

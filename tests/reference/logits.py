@@ -26,25 +26,29 @@ def load(path):
     return transformers.AutoModelForCausalLM.from_pretrained(str(path), **options).eval()
 
 
+def gradients(model, rows):
+    """Of the mean over all rows' tokens of -log p(next token), by parameter."""
+    nll = 0.0
+    for row in rows:
+        ids = torch.tensor([row])
+        logits = model(input_ids=ids).logits[0]
+        nll = nll + torch.nn.functional.cross_entropy(logits[:-1], ids[0, 1:], reduction="sum")
+    (nll / sum(len(row) - 1 for row in rows)).backward()
+    return {name: p.grad.contiguous() for name, p in model.named_parameters() if p.grad is not None}
+
+
 def outputs(model, rows, adapter=None):
     if adapter:
         import peft
 
         model = peft.PeftModel.from_pretrained(model, adapter, is_trainable=True).eval()
     out = {}
-    nll, count = 0.0, 0
-    with torch.set_grad_enabled(adapter is not None):
+    with torch.no_grad():
         for i, row in enumerate(rows):
-            ids = torch.tensor([row])
-            logits = model(input_ids=ids).logits[0]
-            out[f"logits.{i}"] = logits.detach().clone().contiguous()
-            nll = nll + torch.nn.functional.cross_entropy(logits[:-1], ids[0, 1:], reduction="sum")
-            count += len(row) - 1
+            out[f"logits.{i}"] = model(input_ids=torch.tensor([row])).logits[0].contiguous()
     if adapter:
-        (nll / count).backward()
-        for name, parameter in model.named_parameters():
-            if parameter.grad is not None:
-                out[name.replace(".default.", ".")] = parameter.grad.contiguous()
+        for name, gradient in gradients(model, rows).items():
+            out[name.replace(".default.", ".")] = gradient
     return out
 
 

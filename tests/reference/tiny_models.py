@@ -4,7 +4,8 @@ tiny_models.py write FOLDER             FOLDER/NAME/: config.json and safetensor
                                         FOLDER/NAME.gguf: the same where GGUF can say it
 tiny_models.py run FOLDER ROWS.json     FOLDER/NAME/expected.safetensors: for each row "logits.I" and
                                         "greedy.I", the 64 ids that follow it; and the gradients of
-                                        the adapter in FOLDER/NAME/adapter (logits.py)
+                                        the adapter in FOLDER/NAME/adapter and, "gradient.NAME", of
+                                        every weight (logits.py)
 
 The shapes are those that engines get wrong: odd head counts, heads wider than width / heads, 1 to 8
 queries a key, windows that rows cross, rotary scaling past the trained length.
@@ -20,7 +21,7 @@ import torch
 import transformers
 from safetensors.torch import save_file
 
-from logits import greedy, load, outputs
+from logits import gradients, greedy, load, outputs
 
 SHAPE = dict(
     vocab_size=101,
@@ -179,8 +180,9 @@ def run(folder, rows):
         path = folder / name
         model = load(path)
         continued = greedy(model, rows)
+        of_weights = {f"gradient.{name}": x for name, x in gradients(load(path), rows).items()}
         expected = outputs(model, rows, path / "adapter")
-        save_file({**expected, **continued}, path / "expected.safetensors")
+        save_file({**expected, **continued, **of_weights}, path / "expected.safetensors")
 
 
 def main():

@@ -1,0 +1,26 @@
+// A file or folder that is there whole, or not: written under another name, then renamed.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace l2a {
+
+class PartialPath {
+ public:
+  // Removes what an earlier call left half done.
+  explicit PartialPath(const std::string& out);
+  // Removes what was written unless keep() was called.
+  ~PartialPath();
+  PartialPath(const PartialPath&) = delete;
+  PartialPath& operator=(const PartialPath&) = delete;
+
+  const std::filesystem::path& path() const { return partial_; }  // to write under
+  // In place of what is there under the name. Throws Failure (kIo).
+  void keep() const;
+
+ private:
+  std::filesystem::path final_, partial_;
+};
+
+}  // namespace l2a
