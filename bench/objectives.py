@@ -12,13 +12,13 @@ import argparse
 import concurrent.futures
 import json
 import pathlib
-import random
 import statistics
 import subprocess
 
 SESSIONS = 700
 COMMON = {"policy.threads": 1, "reward.thresholds": "pharmacy"}
-BOOTSTRAPS = 2000
+# Of Student's t with 1, 2, ... degrees of freedom: 95% are within.
+T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
 # Command and settings; those of `grpo` and `dpo` without the section's name.
 OBJECTIVES = {
@@ -111,31 +111,30 @@ class Study:
         return [line[key] for line in lines]
 
 
-def difference(pairs, rng):
-    """Mean paired difference of rewards over all seeds' sessions, with its 95% interval (bootstrap by session)."""
-    sessions = []
+def difference(pairs):
+    """Mean paired difference of rewards, a mean for each seed, with its 95% interval: Student's t over the seeds. A seed
+    has its own sessions and its own luck in training, which sessions alone would not show."""
+    by_seed = []
     for start, now in pairs:
-        for session, rewards in now.items():
-            common = rewards.keys() & start.get(session, {}).keys()
-            sessions.append((sum(rewards[t] - start[session][t] for t in common), len(common)))
-
-    def mean(some):
-        return sum(x for x, _ in some) / sum(n for _, n in some)
-
-    draws = sorted(mean(rng.choices(sessions, k=len(sessions))) for _ in range(BOOTSTRAPS))
-    return mean(sessions), draws[int(0.025 * BOOTSTRAPS)], draws[int(0.975 * BOOTSTRAPS)]
+        both = [(now[session][turn], start[session][turn]) for session in now.keys() & start.keys()
+                for turn in now[session].keys() & start[session].keys()]
+        by_seed.append(statistics.mean(x - y for x, y in both))
+    mean = statistics.mean(by_seed)
+    if len(by_seed) < 2:
+        return by_seed, mean, None
+    return by_seed, mean, T_95[len(by_seed) - 2] * statistics.stdev(by_seed) / len(by_seed) ** 0.5
 
 
 def table(study, seeds, names):
     """Markdown, and what it was made of. Differences are to the start and to the first of `names`."""
-    rng = random.Random(1)
     found = {name: {seed: study.result(seed, name) for seed in seeds} for name in ["sft", *names]}
 
     def paired(name, to):
         if name in ("sft", to):
             return ""
-        mean, low, high = difference([(found[to][s]["rewards"], found[name][s]["rewards"]) for s in seeds], rng)
-        return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
+        by_seed, mean, half = difference([(found[to][s]["rewards"], found[name][s]["rewards"]) for s in seeds])
+        interval = f" [{mean - half:+.2f}, {mean + half:+.2f}]" if half is not None else ""
+        return f"{mean:+.3f}{interval} ({', '.join(f'{x:+.2f}' for x in by_seed)})"
 
     out = [f"| objective | reward | by seed | less the start's, paired | less {names[0]}'s, paired | WA-GH | CR | TR | "
            "balanced accuracy | reward in training, first and last 5 steps |", "|---" * 10 + "|"]

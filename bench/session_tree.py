@@ -2,6 +2,7 @@
 program's session tree, its tree for each prompt, its rows alone; Hugging Face + PEFT on naive rows, TRL's GRPOTrainer.
 
 usage: session_tree.py --programs build/release/bin --sessions SESSIONS.jsonl [--count 16] [--rounds 3] [--threads 2]
+                       [--only sizes steps updates]
 
 All have the same weights, adapter (rank 16 on every linear layer, bfloat16 model) and contexts; in the update also the
 same replies, 8 a turn, of 20 to 38 tokens of what experts say in SESSIONS. The peers run with tcmalloc as this program does, and
@@ -199,8 +200,9 @@ class Bench:
         return self.peer("naive", rows=str(self.rows), micro_batch=self.micro_batch)
 
     def steps(self):
-        yield "learn2ask", lambda: self.ours("step", self.labels, self.options.step_sessions, self.adapter,
-                                             STEP_TOKENS, self.options.threads)[0]
+        for generation, name in (("exact", "learn2ask"), ("int8", "learn2ask, replies in eight bits")):
+            yield name, lambda g=generation: self.ours("step", self.labels, self.options.step_sessions, self.adapter,
+                                                       STEP_TOKENS, self.options.threads, g)[0]
         if self.options.peers:
             contexts = [line["context"] for line in self.ours("contexts", self.labels, self.options.step_sessions)]
             some = contexts[:: max(1, len(contexts) // PEER_PROMPTS)][:PEER_PROMPTS]
@@ -260,6 +262,8 @@ def main():
     parser.add_argument("--step-sessions", type=int, default=11, help="sessions in the GRPO step")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--only", nargs="+", choices=["sizes", "steps", "updates"],
+                        default=["sizes", "steps", "updates"])
     parser.add_argument("--no-peers", dest="peers", action="store_false", help="this program only")
     parser.add_argument("--job", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -268,9 +272,8 @@ def main():
         return {"adapter": write_adapter, "naive": run_naive, "trl": run_trl}[job["kind"]](job)
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(options, pathlib.Path(folder))
-        bench.measure_sizes()
-        bench.compare_steps()
-        bench.compare_updates()
+        for part in options.only:
+            {"sizes": bench.measure_sizes, "steps": bench.compare_steps, "updates": bench.compare_updates}[part]()
 
 
 if __name__ == "__main__":

@@ -225,7 +225,13 @@ std::vector<RewardResult> reward_lengths(std::span<const RewardRequest> requests
 int step(char** argv) {
   at::set_num_threads(std::atoi(argv[6]));
   const auto sessions = first_sessions(argv[2], argv[3]);
-  const PolicySetup policy({}, Fusion::kProduct);
+  const std::string_view generation = argv[7];
+  if (generation != "exact" && generation != "int8") {
+    fail_input("session_tree_bench: expected exact or int8");
+  }
+  PolicyOptions policy_options;
+  policy_options.int8_generation = generation == "int8";
+  const PolicySetup policy(policy_options, Fusion::kProduct);
   LoraAdapter adapter = LoraAdapter::load(argv[4], policy.model.config());
   const auto directory = std::filesystem::temp_directory_path() / "l2a-session-tree-bench";
   std::filesystem::remove_all(directory);
@@ -257,12 +263,13 @@ int run(int argc, char** argv) {
   if (what == "contexts" && argc == 4) return print_contexts(argv);
   if (what == "update" && argc == 6) return update(argv);
   if (what == "size" && argc == 5) return size(argv);
-  if (what == "step" && argc == 7) return step(argv);
-  std::fprintf(stderr,
-               "usage: session_tree_bench contexts LABELS.jsonl SESSIONS\n"
-               "       session_tree_bench update ROWS.jsonl ADAPTER tree|prompt|rows THREADS\n"
-               "       session_tree_bench size TOKENS ADAPTER THREADS\n"
-               "       session_tree_bench step LABELS.jsonl SESSIONS ADAPTER TOKENS THREADS\n");
+  if (what == "step" && argc == 8) return step(argv);
+  std::fprintf(
+      stderr,
+      "usage: session_tree_bench contexts LABELS.jsonl SESSIONS\n"
+      "       session_tree_bench update ROWS.jsonl ADAPTER tree|prompt|rows THREADS\n"
+      "       session_tree_bench size TOKENS ADAPTER THREADS\n"
+      "       session_tree_bench step LABELS.jsonl SESSIONS ADAPTER TOKENS THREADS exact|int8\n");
   return 2;
 }
 

@@ -21,8 +21,10 @@ struct FinetuningOptions {
 
   template <class Visitor>
   void visit(Visitor& v) {
-    v.choice("finetuning", what, {"lora", "full"},
-             "what is trained: an adapter beside the frozen weights, or all weights");
+    v.choice(
+        "finetuning", what, {"lora", "full"},
+        "what is trained: an adapter beside the frozen weights, or all weights, which want about a "
+        "tenth of the learning rate");
     v.group("lora", lora);
   }
 };
