@@ -97,10 +97,10 @@ bool FullWeights::changes(const std::string& name) const {
 at::Tensor FullWeights::merged(const std::string& name, at::Tensor stored) const {
   const torch::NoGradGuard no_grad;
   size_t next = 0;
-  const auto take = [&] { return parameters_.at(next++).values.detach().cpu(); };
+  const auto take = [&] { return parameters_.at(next++).values.detach(); };
   const auto norm = [&](const at::Tensor& x) { return config_.norms_add_one ? x - 1 : x; };
   const at::Tensor embedding = take();
-  if (name == kEmbeddingName) return embedding;
+  if (name == kEmbeddingName) return embedding.cpu();
   for (int64_t i = 0; i < config_.layers; ++i) {
     for (const LayerPart& part : layer_parts(config_, i)) {
       if (part.rows.empty()) continue;
@@ -108,14 +108,14 @@ at::Tensor FullWeights::merged(const std::string& name, at::Tensor stored) const
       int64_t first = 0;
       for (const auto& [stored_name, count] : part.rows) {
         if (stored_name == name) {
-          const auto rows = values.slice(0, first, first + count).contiguous();
+          const auto rows = values.slice(0, first, first + count).contiguous().cpu();
           return part.kind == PartKind::kNorm ? norm(rows) : rows;
         }
         first += count;
       }
     }
   }
-  if (name == kLastNormName) return norm(take());
+  if (name == kLastNormName) return norm(take().cpu());
   if (name == kHeadName && !config_.tied_head) return head().detach().cpu();
   return stored;
 }
