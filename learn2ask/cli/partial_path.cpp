@@ -29,9 +29,15 @@ PartialPath::~PartialPath() {
 
 void PartialPath::keep() const {
   std::error_code ec;
+  fs::rename(partial_, final_, ec);
+  if (ec) fail(ErrorCode::kIo, "write: " + final_.string() + ": " + ec.message());
+}
+
+void PartialPath::replace() const {
+  std::error_code ec;
   fs::remove_all(final_, ec);
-  if (!ec) fs::rename(partial_, final_, ec);
-  if (ec) fail(ErrorCode::kIo, "cannot write " + final_.string() + ": " + ec.message());
+  if (ec) fail(ErrorCode::kIo, "write: " + final_.string() + ": " + ec.message());
+  keep();
 }
 
 }  // namespace l2a

@@ -16,8 +16,10 @@ class PartialPath {
   PartialPath& operator=(const PartialPath&) = delete;
 
   const std::filesystem::path& path() const { return partial_; }  // to write under
-  // In place of what is there under the name. Throws Failure (kIo).
+  // Gives it the name. Throws Failure (kIo), also where a folder with files has it.
   void keep() const;
+  // The same in place of what an earlier call left there.
+  void replace() const;
 
  private:
   std::filesystem::path final_, partial_;

@@ -143,7 +143,7 @@ struct TrainingStep {
     const PartialPath partial(folder);
     export_folder({start, policy.model.config(), trained.get(), true},
                   is_float ? ElementType::kF32 : ElementType::kBf16, partial.path());
-    partial.keep();
+    partial.replace();
   }
 
   const TrainingFiles& files;

@@ -16,7 +16,7 @@ namespace l2a {
 // Not thread-safe. No autograd.
 class DecodeBatch {
  public:
-  // `max_new_tokens`: a row never grows past that. `model` and `adapter` must outlive it.
+  // `max_new_tokens`: a row never grows past that. `model` and `trained` must outlive it.
   DecodeBatch(const Transformer& model, const TrainedWeights* trained, int64_t max_new_tokens);
   ~DecodeBatch();
 

@@ -35,6 +35,10 @@ std::vector<std::shared_ptr<const TreePass>> make_passes(const TransformerConfig
   return passes;
 }
 
+at::Tensor head_weight(const PassWeights& frozen, const TrainedWeights* trained) {
+  return trained ? trained->head_over(frozen.head.w_oi) : frozen.head.w_oi;
+}
+
 }  // namespace
 
 at::ScalarType scalar_type(ComputeType type) {
@@ -66,16 +70,14 @@ at::Tensor Transformer::hidden(const TokenTree& tree, const TrainedWeights* trai
 
 HeadOutput Transformer::head(const at::Tensor& hidden_nd, const at::Tensor& target_n,
                              double temperature, const TrainedWeights* trained) const {
-  const PassWeights& w = weights_->scoring;
-  return fused_head(hidden_nd, trained ? trained->head_over(w.head.w_oi) : w.head.w_oi,
-                    target_n.to(hidden_nd.device()), temperature, w.head_math);
+  return fused_head(hidden_nd, head_weight(weights_->scoring, trained),
+                    target_n.to(hidden_nd.device()), temperature, weights_->scoring.head_math);
 }
 
 at::Tensor Transformer::logits(const at::Tensor& hidden_nd, const TrainedWeights* trained) const {
   const torch::NoGradGuard no_grad;
-  const PassWeights& w = weights_->scoring;
-  const auto head_vd = trained ? trained->head_over(w.head.w_oi) : w.head.w_oi;
-  return head_logits(hidden_nd, {head_vd.to(hidden_nd.scalar_type())}, w.head_math).to(at::kFloat);
+  const auto head_vd = head_weight(weights_->scoring, trained).to(hidden_nd.scalar_type());
+  return head_logits(hidden_nd, {head_vd}, weights_->scoring.head_math).to(at::kFloat);
 }
 
 TreeCache Transformer::prefill(TokenTree tree, const TrainedWeights* trained) const {

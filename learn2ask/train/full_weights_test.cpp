@@ -17,6 +17,18 @@ namespace {
 using testing::lines_of;
 using testing::TinyChat;
 
+// Of a trainer that learns from graded replies.
+template <class Options>
+Options small_options(int64_t steps) {
+  Options options;
+  options.steps = steps;
+  options.replies.sessions_per_step = 4;
+  options.replies.max_reply_tokens = 6;
+  options.optimizer.lr = 1e-3;
+  options.loop.checkpoint_every = 2;
+  return options;
+}
+
 class FullTrainingTest : public ::testing::Test {
  protected:
   // Trains in a directory of that name, `steps` steps in all; twice where `interrupted`.
@@ -72,14 +84,9 @@ TEST_F(FullTrainingTest, SftLearnsAndResumesExactly) {
 }
 
 TEST_F(FullTrainingTest, GrpoLearnsAndResumesExactly) {
-  GrpoOptions options;
-  options.steps = 12;
-  options.replies.sessions_per_step = 4;
-  options.replies.max_reply_tokens = 6;
-  options.optimizer.lr = 1e-3;
+  auto options = small_options<GrpoOptions>(12);
   options.loss.kl_weight = 0.01;
   options.loop.verify_tree = "always";
-  options.loop.checkpoint_every = 2;
   expect_exact_resume([&](const TrainerSetup& setup, FullWeights& weights) {
     train_grpo(setup, sessions, {}, testing::reward_low_bytes, options, weights);
   });
@@ -89,12 +96,7 @@ TEST_F(FullTrainingTest, GrpoLearnsAndResumesExactly) {
 }
 
 TEST_F(FullTrainingTest, DpoResumesExactly) {
-  DpoOptions options;
-  options.steps = 6;
-  options.replies.sessions_per_step = 4;
-  options.replies.max_reply_tokens = 6;
-  options.optimizer.lr = 1e-3;
-  options.loop.checkpoint_every = 2;
+  const auto options = small_options<DpoOptions>(6);
   expect_exact_resume([&](const TrainerSetup& setup, FullWeights& weights) {
     train_dpo(setup, sessions, {}, testing::reward_low_bytes, options, weights);
   });
