@@ -1,0 +1,46 @@
+#include "llm/counting_client.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "llm/endpoint.h"
+#include "llm/spending.h"
+#include "llm/wire.h"
+
+namespace l2a {
+
+std::string to_text(const CallEstimate& estimate) {
+  return fmt::format(
+      "{} calls{}, about {} tokens of prompts and at most {} of answers, cost at most {:.4f}",
+      estimate.calls,
+      estimate.cached > 0 ? fmt::format(" ({} more are cached)", estimate.cached) : "",
+      estimate.prompt_tokens, estimate.most_completion_tokens, estimate.most_cost);
+}
+
+CountingClient::CountingClient(LlmOptions options, ReplyCache* cache)
+    : options_(std::move(options)), url_(read_endpoint(options_).url), cache_(cache) {}
+
+void CountingClient::submit(ChatRequest request, OnReply on_reply) {
+  const std::string key = call_key(url_, request_body(request, options_), request.sample);
+  if (cache_ != nullptr && cache_->find(key)) {
+    ++estimate_.cached;
+  } else {
+    const TokenUsage usage{estimated_prompt_tokens(request), request.max_tokens};
+    ++estimate_.calls;
+    estimate_.prompt_tokens += usage.prompt;
+    estimate_.most_completion_tokens += usage.completion;
+    estimate_.most_cost += cost_of(usage, options_);
+  }
+  waiting_.push_back(std::move(on_reply));
+}
+
+void CountingClient::run() {
+  while (!waiting_.empty()) {
+    for (const OnReply& on_reply : std::exchange(waiting_, {})) {
+      on_reply(Error{ErrorCode::kUnsupported, "the call was counted, not made"});
+    }
+  }
+}
+
+}  // namespace l2a

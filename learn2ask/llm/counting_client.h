@@ -1,0 +1,42 @@
+// Counts calls instead of making them: what a command would ask for, and what that would cost.
+#pragma once
+
+#include <string>
+
+#include "llm/chat.h"
+#include "llm/options.h"
+#include "llm/reply_cache.h"
+
+namespace l2a {
+
+struct CallEstimate {
+  int64_t calls = 0;   // that would be sent; second questions after a bad answer are not foreseen
+  int64_t cached = 0;  // whose answers are there already
+  int64_t prompt_tokens = 0;           // about
+  int64_t most_completion_tokens = 0;  // if each answer were as long as it may be
+  double most_cost = 0;
+};
+
+// "720 calls (12 more are cached), about 345678 tokens of prompts and at most 737280 of answers,
+//  cost at most 1.2345"
+std::string to_text(const CallEstimate& estimate);
+
+// Every call ends in an Error. Not thread-safe.
+class CountingClient final : public ChatClient {
+ public:
+  // `cache` may be null.
+  CountingClient(LlmOptions options, ReplyCache* cache);
+  std::string name() const override { return "nobody (calls are counted)"; }
+  void submit(ChatRequest request, OnReply on_reply) override;
+  void run() override;
+  const CallEstimate& estimate() const { return estimate_; }
+
+ private:
+  LlmOptions options_;
+  std::string url_;
+  ReplyCache* cache_;
+  CallEstimate estimate_;
+  std::vector<OnReply> waiting_;
+};
+
+}  // namespace l2a

@@ -1,0 +1,591 @@
+#include "llm/http_chat_client.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/file.h"
+#include "base/testing.h"
+#include "llm/testing.h"
+
+namespace l2a {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+constexpr const char* kSent = "the questions of a test";
+
+LlmOptions options_for(const std::string& url) {
+  LlmOptions options;
+  options.url = url;
+  options.model = "judge";
+  options.key_env = "";
+  options.concurrency = 8;
+  options.timeout_s = 5;
+  options.first_wait_s = 0.002;
+  options.longest_wait_s = 0.02;
+  options.max_outage_s = 30;
+  return options;
+}
+
+ChatRequest question(const std::string& text) { return {.messages = {{"user", text}}}; }
+
+std::string numbered(size_t i) { return "question " + std::to_string(i); }
+
+// What came of calls, and how often each was answered.
+struct Answers {
+  explicit Answers(size_t count) : times(count, 0) { replies.resize(count, Error{}); }
+  std::vector<Result<ChatReply>> replies;
+  std::vector<int> times;
+
+  ChatClient::OnReply put(size_t i) {
+    return [this, i](Result<ChatReply> reply) {
+      replies[i] = std::move(reply);
+      ++times[i];
+    };
+  }
+};
+
+void submit_numbered(ChatClient& client, Answers& answers) {
+  for (size_t i = 0; i < answers.replies.size(); ++i) {
+    client.submit(question(numbered(i)), answers.put(i));
+  }
+}
+
+// Each answered once, with its own answer.
+void expect_echoes(const Answers& answers) {
+  for (size_t i = 0; i < answers.replies.size(); ++i) {
+    EXPECT_EQ(answers.times[i], 1) << i;
+    ASSERT_TRUE(answers.replies[i]) << i << ": " << answers.replies[i].error().message;
+    EXPECT_EQ(answers.replies[i]->text, "echo of " + numbered(i));
+  }
+}
+
+ScriptedAnswer echo(const ReceivedCall& call) { return says("echo of " + call.last_message()); }
+bool is_probe(const ReceivedCall& call) { return call.last_message() == "ping"; }
+
+// The message with which run() pauses; empty when it does not.
+std::string pause_of(ChatClient& client) {
+  try {
+    client.run();
+  } catch (const Failure& failure) {
+    EXPECT_EQ(failure.error.code, ErrorCode::kUnavailable);
+    return failure.what();
+  }
+  return "";
+}
+
+class Client : public testing::Test {
+ protected:
+  std::filesystem::path file(const std::string& name) const { return folder_ / name; }
+  HttpChatClient make(const LlmOptions& options) {
+    return HttpChatClient(options, open_transfers(options, kSent), &cache_, ledger_);
+  }
+
+  TempDir folder_;
+  ReplyCache cache_{file("cache.sqlite")};
+  Ledger ledger_{file("ledger.jsonl")};
+};
+
+TEST_F(Client, AnswersEachCallOnceWithItsOwnAnswer) {
+  ScriptedEndpoint endpoint(echo);
+  auto client = make(options_for(endpoint.url()));
+  Answers answers(200);
+  submit_numbered(client, answers);
+  client.run();
+  expect_echoes(answers);
+  EXPECT_EQ(endpoint.calls(), 200u);
+  EXPECT_EQ(ledger_.totals().replies, 200);
+  EXPECT_EQ(ledger_.totals().prompt_tokens, 2000);
+}
+
+TEST_F(Client, SendsWhatTheProtocolWants) {
+  ReceivedCall seen;
+  ScriptedEndpoint endpoint([&](const ReceivedCall& call) {
+    seen = call;
+    return echo(call);
+  });
+  ::setenv("L2A_TEST_KEY", "sk-secret", 1);
+  LlmOptions options = options_for(endpoint.url() + "/");
+  options.key_env = "L2A_TEST_KEY";
+  auto client = make(options);
+  Answers answers(1);
+  submit_numbered(client, answers);
+  client.run();
+  EXPECT_EQ(seen.headers.at("authorization"), "Bearer sk-secret");
+  EXPECT_EQ(seen.headers.at("content-type"), "application/json");
+  EXPECT_EQ((*parse_json(seen.body))["model"], "judge");
+}
+
+TEST_F(Client, AnswersWhatAnAnswerAsks) {
+  ScriptedEndpoint endpoint(echo);
+  auto client = make(options_for(endpoint.url()));
+  Answers answers(2);
+  client.submit(question(numbered(0)), [&](Result<ChatReply> reply) {
+    answers.put(0)(std::move(reply));
+    client.submit(question(numbered(1)), answers.put(1));
+  });
+  client.run();
+  expect_echoes(answers);
+}
+
+TEST_F(Client, KeepsConnectionsOpen) {
+  ScriptedEndpoint endpoint(echo);
+  LlmOptions options = options_for(endpoint.url());
+  options.concurrency = 3;
+  auto client = make(options);
+  Answers answers(60);
+  submit_numbered(client, answers);
+  client.run();
+  EXPECT_LE(endpoint.connections(), 3u);
+}
+
+TEST_F(Client, HasAsManyCallsInFlightAsAllowed) {
+  std::atomic<int> now = 0, most = 0;
+  ScriptedEndpoint endpoint([&](const ReceivedCall& call) {
+    const int in_flight = ++now;
+    for (int seen = most; in_flight > seen && !most.compare_exchange_weak(seen, in_flight);) {
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    --now;
+    return echo(call);
+  });
+  LlmOptions options = options_for(endpoint.url());
+  options.concurrency = 5;
+  auto client = make(options);
+  Answers answers(60);
+  submit_numbered(client, answers);
+  client.run();
+  EXPECT_EQ(most, 5);
+}
+
+// A call that goes wrong in every way there is, twice, and then well.
+struct Trouble {
+  const char* name;
+  ScriptedAnswer answer;
+  bool lost;  // whether the endpoint may have done (and charged) its work
+};
+
+class Troubled : public Client, public testing::WithParamInterface<Trouble> {};
+
+TEST_P(Troubled, IsAskedAgainAndInventsNothing) {
+  ScriptedEndpoint endpoint([&](const ReceivedCall& call) {
+    if (is_probe(call) || call.retries() >= 2) return echo(call);
+    ScriptedAnswer answer = GetParam().answer;
+    if (answer.body.empty()) answer.body = echo(call).body;
+    return answer;
+  });
+  LlmOptions options = options_for(endpoint.url());
+  options.timeout_s = 0.2;
+  options.max_reply_bytes = 1 << 20;
+  auto client = make(options);
+  Answers answers(12);
+  submit_numbered(client, answers);
+  client.run();
+  expect_echoes(answers);
+  const LedgerTotals& totals = ledger_.totals();
+  EXPECT_EQ(totals.sent, 3 * 12);
+  EXPECT_EQ(totals.replies, 12);
+  EXPECT_EQ(totals.lost, GetParam().lost ? 2 * 12 : 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Endpoints, Troubled,
+    testing::Values(
+        Trouble{"reset", {.manner = Manner::kReset}, true},
+        Trouble{"hang", {.manner = Manner::kHang}, true},
+        Trouble{"drip", {.manner = Manner::kDrip}, true},
+        Trouble{"cut_connection", {.manner = Manner::kCut}, true},
+        Trouble{"status_408", {.status = 408, .body = "{}"}, false},
+        Trouble{"status_500", {.status = 500, .body = "oops"}, false},
+        Trouble{
+            "status_503", {.status = 503, .body = R"({"error": {"message": "loading"}})"}, false},
+        Trouble{"error_text_with_200", {.body = "Internal error: worker died"}, false},
+        Trouble{
+            "error_object_with_200", {.body = R"({"error": {"message": "worker died"}})"}, false},
+        Trouble{
+            "json_cut_with_200", {.body = R"({"choices": [{"message": {"content": "ye)"}, false},
+        Trouble{"two_objects", {.body = chat_body("a") + chat_body("b")}, false},
+        Trouble{"nan", {.body = R"({"choices": [{"message": {"content": NaN}}]})"}, false},
+        Trouble{"no_text", {.body = R"({"choices": [{"message": {"content": null}}]})"}, false}),
+    [](const auto& test) { return std::string(test.param.name); });
+
+TEST_F(Client, TakesEachAnswerOnceWhereTheEndpointSendsItTwice) {
+  ScriptedEndpoint endpoint([](const ReceivedCall& call) {
+    ScriptedAnswer answer = echo(call);
+    answer.manner = Manner::kTwice;
+    return answer;
+  });
+  LlmOptions options = options_for(endpoint.url());
+  options.concurrency = 2;
+  auto client = make(options);
+  Answers answers(50);
+  submit_numbered(client, answers);
+  client.run();
+  expect_echoes(answers);
+}
+
+TEST_F(Client, RefusesAnAnswerThatIsTooLongAndDoesNotPayForItAgain) {
+  ScriptedEndpoint endpoint([](const ReceivedCall&) { return says(std::string(10 << 20, 'a')); });
+  auto client = make(options_for(endpoint.url()));
+  Answers answers(3);
+  submit_numbered(client, answers);
+  client.run();
+  for (const auto& reply : answers.replies) {
+    ASSERT_FALSE(reply);
+    EXPECT_THAT(reply.error().message, HasSubstr("more than 4194304 bytes"));
+  }
+  EXPECT_EQ(endpoint.calls(), 3u);
+}
+
+TEST_F(Client, NeverAsksAgainWhatWasRefused) {
+  ScriptedEndpoint endpoint([](const ReceivedCall&) {
+    return ScriptedAnswer{.status = 400, .body = R"({"error": {"message": "too many tokens"}})"};
+  });
+  auto client = make(options_for(endpoint.url()));
+  Answers answers(20);
+  submit_numbered(client, answers);
+  client.run();
+  EXPECT_EQ(endpoint.calls(), 20u);
+  ASSERT_FALSE(answers.replies[7]);
+  EXPECT_EQ(answers.replies[7].error().message, "400: too many tokens");
+}
+
+TEST_F(Client, FollowsNoRedirection) {
+  ScriptedEndpoint elsewhere(echo);
+  ScriptedEndpoint endpoint([&](const ReceivedCall&) {
+    return ScriptedAnswer{.status = 307,
+                          .headers = {"Location: " + elsewhere.url() + "/chat/completions"}};
+  });
+  auto client = make(options_for(endpoint.url()));
+  Answers answers(1);
+  submit_numbered(client, answers);
+  client.run();
+  EXPECT_FALSE(answers.replies[0]);
+  EXPECT_EQ(elsewhere.calls(), 0u);
+}
+
+TEST_F(Client, UsesNoProxyInsideTheHouse) {
+  ScriptedEndpoint proxy([](const ReceivedCall&) { return says("from the proxy"); });
+  ScriptedEndpoint endpoint(echo);
+  ::setenv("http_proxy", proxy.url().c_str(), 1);
+  auto client = make(options_for(endpoint.url()));
+  Answers answers(1);
+  submit_numbered(client, answers);
+  client.run();
+  ::unsetenv("http_proxy");
+  expect_echoes(answers);
+  EXPECT_EQ(proxy.calls(), 0u);
+}
+
+TEST_F(Client, GivesOneCallUpThatAlwaysFailsAndAnswersTheOthers) {
+  ScriptedEndpoint endpoint([](const ReceivedCall& call) {
+    if (call.last_message() == numbered(3)) return ScriptedAnswer{.status = 500, .body = "poison"};
+    return echo(call);
+  });
+  auto client = make(options_for(endpoint.url()));
+  Answers answers(10);
+  submit_numbered(client, answers);
+  client.run();
+  for (size_t i = 0; i < 10; ++i) EXPECT_EQ(static_cast<bool>(answers.replies[i]), i != 3) << i;
+  EXPECT_EQ(answers.replies[3].error().message, "500: poison (6 tries)");
+}
+
+TEST_F(Client, TakesManyCallsThatAlwaysFailForNoOutage) {
+  ScriptedEndpoint endpoint([](const ReceivedCall& call) {
+    return is_probe(call) ? echo(call) : ScriptedAnswer{.status = 500, .body = "poison"};
+  });
+  auto client = make(options_for(endpoint.url()));
+  Answers answers(20);
+  submit_numbered(client, answers);
+  EXPECT_EQ(pause_of(client), "");
+  for (size_t i = 0; i < 20; ++i) {
+    EXPECT_EQ(answers.times[i], 1);
+    EXPECT_FALSE(answers.replies[i]);
+  }
+}
+
+TEST_F(Client, WaitsForTheEndOfAnOutageAndLosesNothing) {
+  ScriptedEndpoint endpoint([](const ReceivedCall& call) {
+    return call.number <= 20 ? ScriptedAnswer{.status = 503, .body = "down"} : echo(call);
+  });
+  LlmOptions options = options_for(endpoint.url());
+  options.max_attempts = 2;  // 20 failures in a row, but no call has more than one of them
+  auto client = make(options);
+  Answers answers(40);
+  submit_numbered(client, answers);
+  client.run();
+  expect_echoes(answers);
+}
+
+TEST_F(Client, PausesAfterALongOutage) {
+  ScriptedEndpoint endpoint(
+      [](const ReceivedCall&) { return ScriptedAnswer{.manner = Manner::kReset}; });
+  LlmOptions options = options_for(endpoint.url());
+  options.max_outage_s = 0.3;
+  auto client = make(options);
+  Answers answers(500);
+  submit_numbered(client, answers);
+  const std::string why = pause_of(client);
+  EXPECT_THAT(why, HasSubstr(endpoint.url()));
+  EXPECT_THAT(why, HasSubstr("no answer for 0.3 s"));
+  EXPECT_THAT(why, HasSubstr("run the same command again"));
+  EXPECT_EQ(answers.times, std::vector<int>(500, 0));  // nothing came of any of them
+  EXPECT_LE(ledger_.totals().sent, 8 + Outage::kOpensAfter);
+}
+
+TEST_F(Client, PausesWhereNobodyListens) {
+  std::string url;
+  {
+    const ScriptedEndpoint endpoint(echo);
+    url = endpoint.url();
+  }
+  LlmOptions options = options_for(url);
+  options.max_outage_s = 0.1;
+  options.price_prompt = 1;
+  auto client = make(options);
+  Answers answers(3);
+  submit_numbered(client, answers);
+  EXPECT_THAT(pause_of(client), HasSubstr("no answer for 0.1 s"));
+  EXPECT_EQ(ledger_.totals().cost, 0);  // nothing was sent
+}
+
+TEST_F(Client, WaitsAsLongAsABusyEndpointAsks) {
+  using Clock = std::chrono::steady_clock;
+  std::mutex mutex;
+  Clock::time_point refused, next;
+  ScriptedEndpoint endpoint([&](const ReceivedCall& call) {
+    const std::lock_guard lock(mutex);
+    if (call.number == 1) {
+      refused = Clock::now();
+      return ScriptedAnswer{.status = 429, .body = "{}", .headers = {"Retry-After: 1"}};
+    }
+    if (call.number == 2) next = Clock::now();
+    return echo(call);
+  });
+  LlmOptions options = options_for(endpoint.url());
+  options.concurrency = 1;
+  options.max_attempts = 1;  // being busy is no fault of the call
+  auto client = make(options);
+  Answers answers(3);
+  submit_numbered(client, answers);
+  client.run();
+  expect_echoes(answers);
+  EXPECT_GE(next - refused, std::chrono::milliseconds(990));
+}
+
+TEST_F(Client, ComesBackToABusyEndpointThatNamesNoTime) {
+  ScriptedEndpoint endpoint([](const ReceivedCall& call) {
+    return call.retries() < 4 ? ScriptedAnswer{.status = 429, .body = "slow down"} : echo(call);
+  });
+  LlmOptions options = options_for(endpoint.url());
+  options.max_attempts = 1;
+  auto client = make(options);
+  Answers answers(10);
+  submit_numbered(client, answers);
+  client.run();
+  expect_echoes(answers);
+}
+
+TEST_F(Client, PausesWhereItWouldHaveToWaitLongerThanAnOutageMayLast) {
+  ScriptedEndpoint endpoint([](const ReceivedCall&) {
+    return ScriptedAnswer{.status = 429, .body = "{}", .headers = {"Retry-After: 3600"}};
+  });
+  auto client = make(options_for(endpoint.url()));
+  Answers answers(10);
+  submit_numbered(client, answers);
+  EXPECT_THAT(pause_of(client), HasSubstr("asks to wait for 1 h 00 min"));
+}
+
+struct PauseCase {
+  const char* name;
+  int status;
+  const char* body;
+};
+class Pausing : public Client, public testing::WithParamInterface<PauseCase> {};
+
+// The key expires after 30 answers; with a new key, the run goes on from there.
+TEST_P(Pausing, KeepsWhatCameAndGoesOnFromThere) {
+  std::atomic<int> answered = 0;
+  std::atomic<bool> valid = false;
+  ScriptedEndpoint endpoint([&](const ReceivedCall& call) {
+    if (!valid && answered >= 30) {
+      return ScriptedAnswer{.status = GetParam().status, .body = GetParam().body};
+    }
+    ++answered;
+    return echo(call);
+  });
+  const LlmOptions options = options_for(endpoint.url());
+  {
+    auto client = make(options);
+    Answers answers(100);
+    submit_numbered(client, answers);
+    const std::string why = pause_of(client);
+    EXPECT_THAT(why, HasSubstr(std::to_string(GetParam().status)));
+    EXPECT_THAT(why, HasSubstr("run the same command again"));
+    for (size_t i = 0; i < 100; ++i) {
+      if (answers.times[i] == 0) continue;
+      EXPECT_TRUE(answers.replies[i]) << "a pause became an answer";
+    }
+  }
+  EXPECT_EQ(ledger_.totals().replies, answered);
+  valid = true;
+  auto client = make(options);
+  Answers answers(100);
+  submit_numbered(client, answers);
+  client.run();
+  expect_echoes(answers);
+  EXPECT_EQ(answered, 100) << "an answer that had come was asked for again";
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Endpoints, Pausing,
+    testing::Values(PauseCase{"key_expired", 401, R"({"error": {"message": "Incorrect API key"}})"},
+                    PauseCase{"no_money", 402, R"({"error": {"message": "Payment required"}})"},
+                    PauseCase{"forbidden", 403, "no"},
+                    PauseCase{"quota_as_429", 429, R"({"error": {"code": "insufficient_quota"}})"},
+                    PauseCase{"quota_as_200", 200, "Your credit balance is too low to go on"}),
+    [](const auto& test) { return std::string(test.param.name); });
+
+TEST_F(Client, ShowsTheKeyNowhere) {
+  const std::string key = "sk-very-secret-0123456789";
+  const auto key_file = file("key");
+  write_file_atomic(key_file, key + "\n");
+  std::filesystem::permissions(key_file, std::filesystem::perms::owner_read);
+  ScriptedEndpoint endpoint([&](const ReceivedCall& call) {
+    if (call.number < 10) return says("your key is " + key);
+    const std::string body = R"({"error": {"message": "bad key )" + key + R"("}})";
+    return ScriptedAnswer{.status = call.number < 20 ? 400 : 401, .body = body};
+  });
+  LlmOptions options = options_for(endpoint.url());
+  options.key_file = key_file.string();
+  auto client = make(options);
+  Answers answers(60);
+  submit_numbered(client, answers);
+  EXPECT_THAT(pause_of(client), Not(HasSubstr(key)));
+  for (const auto& reply : answers.replies) {
+    EXPECT_THAT(reply ? reply->text : reply.error().message, Not(HasSubstr(key)));
+  }
+  size_t files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_.path())) {
+    if (entry.path() == key_file) continue;
+    ++files;
+    EXPECT_THAT(read_file(entry.path()), Not(HasSubstr(key))) << entry.path();
+  }
+  EXPECT_GE(files, 2u);
+}
+
+TEST_F(Client, AsksEqualCallsOnce) {
+  ScriptedEndpoint endpoint([](const ReceivedCall& call) {
+    ScriptedAnswer answer = echo(call);
+    answer.delay = std::chrono::milliseconds(20);
+    return answer;
+  });
+  auto client = make(options_for(endpoint.url()));
+  Answers answers(30);
+  for (size_t i = 0; i < 30; ++i) client.submit(question(numbered(i % 3)), answers.put(i));
+  client.run();
+  EXPECT_EQ(endpoint.calls(), 3u);
+  for (size_t i = 0; i < 30; ++i) EXPECT_EQ(answers.replies[i]->text, "echo of " + numbered(i % 3));
+}
+
+TEST_F(Client, AsksForEachSampleByItself) {
+  ScriptedEndpoint endpoint(echo);
+  auto client = make(options_for(endpoint.url()));
+  Answers answers(5);
+  for (size_t i = 0; i < 5; ++i) {
+    ChatRequest request = question("the same");
+    request.sample = i;
+    client.submit(request, answers.put(i));
+  }
+  client.run();
+  EXPECT_EQ(endpoint.calls(), 5u);
+}
+
+TEST_F(Client, NeverSpendsMoreThanAllowed) {
+  ScriptedEndpoint endpoint(echo);  // 10 + 5 tokens, as it says
+  LlmOptions options = options_for(endpoint.url());
+  options.price_prompt = 1e6;  // so a token costs 1
+  options.price_completion = 1e6;
+  options.max_spend = 2000;
+  auto client = make(options);
+  Answers answers(400);
+  for (size_t i = 0; i < 400; ++i) {
+    ChatRequest request = question(numbered(i));
+    request.max_tokens = 100;
+    client.submit(request, answers.put(i));
+  }
+  EXPECT_THAT(pause_of(client), HasSubstr("llm.max_spend"));
+  EXPECT_LE(ledger_.totals().cost, 2000);
+  EXPECT_GT(ledger_.totals().cost, 1500);
+  EXPECT_EQ(ledger_.totals().cost, 15.0 * static_cast<double>(endpoint.calls()));
+
+  // What an earlier process spent counts.
+  const Ledger again(file("ledger.jsonl"));
+  EXPECT_EQ(again.totals().cost, ledger_.totals().cost);
+}
+
+TEST_F(Client, SendsNoMoreThanTheRateAllows) {
+  ScriptedEndpoint endpoint(echo);
+  LlmOptions options = options_for(endpoint.url());
+  options.requests_per_minute = 600;
+  auto client = make(options);
+  Answers answers(30);
+  submit_numbered(client, answers);
+  const auto start = std::chrono::steady_clock::now();
+  client.run();
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  expect_echoes(answers);
+  EXPECT_GE(took.count(), (30 - 21) / 10.0);  // two seconds' worth and one call may go at once
+}
+
+TEST_F(Client, ReplaysWhatWasRecordedAndSendsNothing) {
+  std::string url;
+  {
+    ScriptedEndpoint endpoint(echo);
+    url = endpoint.url();
+    auto client = make(options_for(url));
+    Answers answers(5);
+    submit_numbered(client, answers);
+    client.run();
+  }
+  LlmOptions options = options_for(url);
+  options.replay = true;
+  auto client = make(options);
+  Answers answers(6);
+  submit_numbered(client, answers);
+  client.run();
+  for (size_t i = 0; i < 5; ++i) EXPECT_EQ(answers.replies[i]->text, "echo of " + numbered(i));
+  ASSERT_FALSE(answers.replies[5]);
+  EXPECT_EQ(answers.replies[5].error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(Client, RefusesAnEndpointOutsideTheHouse) {
+  LlmOptions options = options_for("http://93.184.216.34/v1");
+  try {
+    make(options);
+    FAIL() << "not refused";
+  } catch (const Failure& failure) {
+    EXPECT_THAT(failure.what(), HasSubstr(kSent));
+    EXPECT_THAT(failure.what(), HasSubstr("llm.allow_external"));
+  }
+}
+
+// Everything that had come when a consumer of answers gave up is kept.
+TEST_F(Client, RecordsWhatIsInFlightWhenItsUserGivesUp) {
+  ScriptedEndpoint endpoint([](const ReceivedCall& call) {
+    ScriptedAnswer answer = echo(call);
+    answer.delay = std::chrono::milliseconds(call.last_message() == numbered(0) ? 0 : 100);
+    return answer;
+  });
+  auto client = make(options_for(endpoint.url()));
+  Answers answers(8);
+  client.submit(question(numbered(0)), [](const Result<ChatReply>&) { fail_input("enough"); });
+  for (size_t i = 1; i < 8; ++i) client.submit(question(numbered(i)), answers.put(i));
+  EXPECT_THROW(client.run(), Failure);
+  EXPECT_EQ(ledger_.totals().replies, 8);
+  EXPECT_EQ(answers.times, std::vector<int>(8, 0));
+}
+
+}  // namespace
+}  // namespace l2a

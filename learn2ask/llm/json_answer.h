@@ -1,0 +1,44 @@
+// Answers that are to be JSON: read, checked, and asked for once more when they are not.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <utility>
+
+#include "llm/chat.h"
+
+namespace l2a {
+
+// The JSON object that an answer consists of. White space and a code fence around it are left out,
+// and thoughts before it, up to "</think>"; anything else beside it is an Error, and so is an
+// answer that was cut.
+Result<Json> read_json_answer(const ChatReply& reply);
+
+// The same request with the answer and what was wrong with it, to be answered again. `correction`
+// is the user's message; "{error}" in it stands for `wrong`.
+ChatRequest ask_again(const ChatRequest& request, const ChatReply& reply, const std::string& wrong,
+                      const std::string& correction);
+
+// Submits `request`; `read` takes the value out of its answer or says what is wrong with it, in
+// which case the model is asked once more. `on_value` is called once: with the value, with what was
+// wrong the second time, or with the call's own Error.
+template <class Value>
+void ask_json(ChatClient& client, const ChatRequest& request, const std::string& correction,
+              std::function<Result<Value>(const Json&)> read,
+              std::function<void(Result<Value>)> on_value) {
+  const auto take = [read](const ChatReply& reply) -> Result<Value> {
+    const auto json = read_json_answer(reply);
+    return json ? read(*json) : Result<Value>(json.error());
+  };
+  client.submit(request, [&client, request, correction, take, on_value](Result<ChatReply> first) {
+    if (!first) return on_value(first.error());
+    Result<Value> value = take(*first);
+    if (value) return on_value(std::move(value));
+    client.submit(ask_again(request, *first, value.error().message, correction),
+                  [take, on_value](Result<ChatReply> second) {
+                    on_value(second ? take(*second) : Result<Value>(second.error()));
+                  });
+  });
+}
+
+}  // namespace l2a

@@ -1,0 +1,31 @@
+// What to do about a call that was not answered, and how long to wait before the next try.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/rng.h"
+#include "llm/options.h"
+
+namespace l2a {
+
+enum class FailureClass {
+  kBusy,    // "slow down" (429): wait; no fault of the call
+  kRetry,   // may go well the next time: no connection, 408, 5xx, no whole answer in time
+  kRefuse,  // will not: this call has failed
+  kPause,   // no call will go well until a person does something: the run pauses
+};
+
+// Of an answer with another status than 200, or of one with 200 that is no reply. Any whose error
+// text (wire.h) contains one of `quota_phrases` pauses the run; so do 401, 402 and 403.
+FailureClass classify(int status, std::string_view error,
+                      const std::vector<std::string>& quota_phrases);
+
+// Seconds before try `attempt` + 1, the first try being 1: doubled each time up to the longest,
+// then drawn from the upper half of that, so that calls that failed together do not come back
+// together.
+std::chrono::duration<double> backoff(const LlmOptions& options, int64_t attempt, Rng& jitter);
+
+}  // namespace l2a

@@ -1,0 +1,36 @@
+// What calls cost, and what may still be spent.
+#pragma once
+
+#include <cstdint>
+
+#include "llm/chat.h"
+#include "llm/options.h"
+
+namespace l2a {
+
+// Tokens of the messages and the schema, about: four bytes each, as in English.
+int64_t estimated_prompt_tokens(const ChatRequest& request);
+
+double cost_of(const TokenUsage& usage, const LlmOptions& options);
+
+// No call costs more: no tokenizer makes more tokens than a text has bytes, but for the few that a
+// chat template adds to each message.
+double highest_cost(const ChatRequest& request, const LlmOptions& options);
+
+// Money is reserved before a call is sent, so that calls in flight cannot overspend together. Not
+// thread-safe.
+class Budget {
+ public:
+  // `spent`: by earlier processes. Throws Failure for a limit without prices.
+  Budget(const LlmOptions& options, double spent);
+
+  bool reserve(double cost);  // false: it does not fit; nothing is reserved
+  void settle(double reserved, double cost);
+  double spent() const { return spent_; }
+
+ private:
+  double limit_;  // 0: none
+  double spent_, reserved_ = 0;
+};
+
+}  // namespace l2a

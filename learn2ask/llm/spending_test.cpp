@@ -1,0 +1,146 @@
+#include "llm/spending.h"
+
+#include <numeric>
+#include <utility>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/rng.h"
+#include "base/testing.h"
+
+namespace l2a {
+namespace {
+
+using ::testing::HasSubstr;
+
+LlmOptions prices(double prompt, double completion, double max_spend = 0) {
+  LlmOptions options;
+  options.price_prompt = prompt;
+  options.price_completion = completion;
+  options.max_spend = max_spend;
+  return options;
+}
+
+TEST(CostOf, IsThePriceOfAMillionTokensShared) {
+  EXPECT_DOUBLE_EQ(cost_of({1'000'000, 0}, prices(3, 15)), 3);
+  EXPECT_DOUBLE_EQ(cost_of({0, 1'000'000}, prices(3, 15)), 15);
+  EXPECT_DOUBLE_EQ(cost_of({500'000, 250'000}, prices(2, 8)), 3);
+  EXPECT_DOUBLE_EQ(cost_of({1'000, 200}, prices(0.15, 0.6)), 0.00027);
+  EXPECT_DOUBLE_EQ(cost_of({0, 0}, prices(3, 15)), 0);
+  EXPECT_DOUBLE_EQ(cost_of({1'000'000, 1'000'000}, prices(0, 0)), 0);
+}
+
+TEST(HighestCost, IsNeverBelowThatOfATokenAByteAndTheLongestAnswer) {
+  Rng rng(1);
+  for (int i = 0; i < 1'000; ++i) {
+    ChatRequest request{.messages = {}, .max_tokens = static_cast<int64_t>(rng.below(5'000))};
+    TokenUsage usage{.prompt = 0, .completion = request.max_tokens};
+    for (uint64_t n = rng.below(6); n > 0; --n) {
+      std::string text;
+      for (uint64_t words = rng.below(200); words > 0; --words) {
+        text += rng.chance(0.5) ? "word " : "\u4f59\u989d";  // five bytes, six bytes
+      }
+      usage.prompt += static_cast<int64_t>(text.size());
+      request.messages.push_back({rng.chance(0.5) ? "user" : "assistant", text});
+    }
+    const LlmOptions options = prices(10 * rng.uniform(), 40 * rng.uniform());
+    EXPECT_GE(highest_cost(request, options), cost_of(usage, options));
+  }
+}
+
+// A chat template puts a few tokens around each message.
+TEST(HighestCost, CountsWhatIsPutAroundMessages) {
+  const LlmOptions options = prices(1e6, 0);  // the cost is the number of the prompt's tokens
+  ChatRequest request{.messages = {}, .max_tokens = 100};
+  double before = highest_cost(request, options);
+  for (int i = 0; i < 5; ++i) {
+    request.messages.push_back({"user", "x"});
+    const double cost = highest_cost(request, options);
+    EXPECT_GE(cost, before + 1 + 4);  // the text, and the four of ChatML: start, role, end, newline
+    before = cost;
+  }
+}
+
+TEST(EstimatedPromptTokens, AreAboutThoseOfEnglish) {
+  std::string text;
+  for (int i = 0; i < 1'000; ++i) text += "The cat sat on a mat. ";  // 7 tokens, 22 bytes
+  const int64_t tokens = estimated_prompt_tokens({.messages = {{"user", text}}});
+  EXPECT_GT(tokens, 3'500);
+  EXPECT_LT(tokens, 14'000);
+}
+
+TEST(Budget, ReservesUpToItsLimitAndNoFurther) {
+  Budget budget(prices(1, 1, 10), 0);
+  EXPECT_TRUE(budget.reserve(6));
+  EXPECT_FALSE(budget.reserve(5));
+  EXPECT_TRUE(budget.reserve(4));  // the refused 5 are not reserved
+  EXPECT_FALSE(budget.reserve(0.001));
+  budget.settle(6, 2);
+  EXPECT_DOUBLE_EQ(budget.spent(), 2);
+  EXPECT_FALSE(budget.reserve(5));
+  EXPECT_TRUE(budget.reserve(4));
+  budget.settle(4, 4);
+  budget.settle(4, 0);
+  EXPECT_DOUBLE_EQ(budget.spent(), 6);
+}
+
+TEST(Budget, CountsWhatEarlierProcessesSpent) {
+  Budget budget(prices(1, 1, 10), 7);
+  EXPECT_DOUBLE_EQ(budget.spent(), 7);
+  EXPECT_FALSE(budget.reserve(4));
+  EXPECT_TRUE(budget.reserve(3));
+  Budget overspent(prices(1, 1, 10), 12);
+  EXPECT_FALSE(overspent.reserve(1));
+}
+
+TEST(Budget, IsNeverOverspentByCallsInFlightTogether) {
+  constexpr double kLimit = 50;
+  Rng rng(2);
+  int accepted = 0, refused = 0;
+  for (int round = 0; round < 50; ++round) {
+    Budget budget(prices(1, 1, kLimit), 0);
+    std::vector<double> in_flight;
+    double spent = 0;
+    for (int step = 0; step < 400; ++step) {
+      const double reserved = std::accumulate(in_flight.begin(), in_flight.end(), 0.0);
+      ASSERT_LE(spent + reserved, kLimit + 1e-9);
+      ASSERT_NEAR(budget.spent(), spent, 1e-9);
+      if (in_flight.empty() || rng.chance(0.6)) {
+        const double cost = 3 * rng.uniform();
+        const bool fits = budget.reserve(cost);
+        (fits ? accepted : refused) += 1;
+        if (fits) {
+          in_flight.push_back(cost);
+        } else {
+          ASSERT_GT(spent + reserved + cost, kLimit - 1e-9);  // refused without need
+        }
+      } else {
+        std::swap(in_flight[rng.below(in_flight.size())], in_flight.back());
+        const double cost = in_flight.back() * rng.uniform();
+        budget.settle(in_flight.back(), cost);
+        in_flight.pop_back();
+        spent += cost;
+      }
+    }
+  }
+  EXPECT_GT(accepted, 1'000);
+  EXPECT_GT(refused, 1'000);
+}
+
+TEST(Budget, WithoutALimitEverythingFits) {
+  Budget budget(prices(0, 0, 0), 1e9);
+  for (int i = 0; i < 100; ++i) EXPECT_TRUE(budget.reserve(1e9));
+}
+
+TEST(Budget, NeedsPricesForALimit) {
+  const std::string why = failure_of([] { Budget(prices(0, 0, 10), 0); });
+  EXPECT_THAT(why, HasSubstr("llm.max_spend"));
+  EXPECT_THAT(why, HasSubstr("llm.price_"));
+  EXPECT_NO_THROW(Budget(prices(0, 0, 0), 0));
+  EXPECT_NO_THROW(Budget(prices(1, 0, 10), 0));
+  EXPECT_NO_THROW(Budget(prices(0, 1, 10), 0));
+}
+
+}  // namespace
+}  // namespace l2a

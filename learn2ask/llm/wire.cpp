@@ -1,0 +1,88 @@
+#include "llm/wire.h"
+
+#include "base/utf8.h"
+
+namespace l2a {
+namespace {
+
+constexpr size_t kQuotedBytes = 300;
+
+Error not_protocol(const std::string& why, std::string_view body) {
+  return {ErrorCode::kInvalidInput, why + ": " + error_text(body)};
+}
+
+// A count that an endpoint claims; nullopt for anything that is none.
+std::optional<int64_t> count_in(const Json& usage, const char* key) {
+  const auto found = usage.find(key);
+  if (found == usage.end() || !found->is_number_integer()) return std::nullopt;
+  const auto count = found->get<int64_t>();
+  constexpr int64_t kMost = int64_t{1} << 40;
+  return count >= 0 && count <= kMost ? std::optional(count) : std::nullopt;
+}
+
+std::optional<TokenUsage> usage_of(const Json& answer) {
+  const auto usage = answer.find("usage");
+  if (usage == answer.end() || !usage->is_object()) return std::nullopt;
+  const auto prompt = count_in(*usage, "prompt_tokens");
+  const auto completion = count_in(*usage, "completion_tokens");
+  if (!prompt || !completion) return std::nullopt;
+  return TokenUsage{*prompt, *completion};
+}
+
+}  // namespace
+
+std::string request_body(const ChatRequest& request, const LlmOptions& options) {
+  Json body = {{"model", options.model}};
+  Json& messages = body["messages"] = Json::array();
+  for (const ChatMessage& message : request.messages) {
+    messages.push_back({{"role", message.role}, {"content", message.content}});
+  }
+  body["temperature"] = request.temperature;
+  body[options.max_tokens_key] = request.max_tokens;
+  if (options.send_seed) body["seed"] = request.sample;
+  if (!request.schema.is_null() && options.response_format == "json_schema") {
+    body["response_format"] = {
+        {"type", "json_schema"},
+        {"json_schema", {{"name", "answer"}, {"strict", true}, {"schema", request.schema}}}};
+  } else if (!request.schema.is_null() && options.response_format == "json_object") {
+    body["response_format"] = {{"type", "json_object"}};
+  }
+  return dump_json(body);
+}
+
+Result<ChatReply> read_reply(std::string_view body) {
+  const auto answer = parse_json(body);
+  if (!answer) return not_protocol(answer.error().message, body);
+  if (!answer->is_object()) return not_protocol("expected an object", body);
+  const auto choices = answer->find("choices");
+  if (choices == answer->end() || !choices->is_array() || choices->empty()) {
+    return not_protocol("'choices': missing", body);
+  }
+  const Json& choice = choices->front();
+  const auto message = choice.is_object() ? choice.find("message") : choice.end();
+  if (message == choice.end()) return not_protocol("'message': missing", body);
+  ChatReply reply{.text = "", .usage = usage_of(*answer)};
+  const auto finish = choice.find("finish_reason");
+  reply.truncated = finish != choice.end() && *finish == "length";
+  const auto content = message->is_object() ? message->find("content") : message->end();
+  // A model that is cut while it still thinks has said nothing.
+  if (reply.truncated && content != message->end() && content->is_null()) return reply;
+  auto text = get_string(*message, "content");
+  if (!text) return not_protocol(text.error().message, body);
+  reply.text = std::move(*text);
+  return reply;
+}
+
+std::string error_text(std::string_view body) {
+  if (const auto parsed = parse_json(body); parsed && parsed->is_object()) {
+    const auto error = parsed->find("error");
+    const bool nested = error != parsed->end() && error->is_object();
+    if (const auto message = get_string(nested ? *error : *parsed, nested ? "message" : "error")) {
+      const auto code = nested ? get_string(*error, "code") : Result<std::string>(Error{});
+      return shown(*message, kQuotedBytes) + (code ? " (" + shown(*code) + ")" : "");
+    }
+  }
+  return body.empty() ? "an empty answer" : shown(body, kQuotedBytes);
+}
+
+}  // namespace l2a
