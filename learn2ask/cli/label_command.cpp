@@ -1,37 +1,100 @@
 // `learn2ask label`: sessions in, training samples out.
 #include <cstdio>
+#include <filesystem>
 
 #include "base/progress.h"
 #include "cli/command.h"
+#include "cli/llm_setup.h"
+#include "dialogue/session_file.h"
 #include "hindsight/label_file.h"
+#include "hindsight/llm_extractor.h"
+#include "llm/counting_client.h"
 
 namespace l2a {
 namespace {
 
 struct LabelSettings {
+  std::string extractor = "rules";
   LabelOptions label;
+  LlmExtractionOptions extraction;
+  LlmOptions llm;
 
   template <class Visitor>
   void visit(Visitor& v) {
+    v.choice("extractor", extractor, {"rules", "llm"},
+             "who reads off what was still to be asked: rules, or the language model of `llm`");
     v.group("label", label);
+    v.group("extraction", extraction);
+    v.group("llm", llm);
   }
 };
 
 struct LabelArguments {
   std::string sessions, out;
+  bool dry_run = false;
 };
 
-void label(const LabelArguments& arguments, const LabelOptions& options) {
-  const QuestionForms forms = QuestionForms::load(data_path("prompts/questions"));
-  RuleExtractor extractor(forms);
+Prompt extraction_prompt(const LlmExtractionOptions& options) {
+  const std::string name = options.prompt;
+  const bool is_path = name.find_first_of("./") != name.npos;
+  return Prompt::load(
+      is_path ? name : data_path("prompts/extraction/" + options.per + "." + name + ".txt"),
+      LlmExtractor::places(options));
+}
+
+LabelSummary label_with(const LabelArguments& arguments, const LabelSettings& settings,
+                        const QuestionForms& forms, Extractor& extractor) {
   const LabelFileJob job{
       .input = arguments.sessions,
       .output = arguments.out,
       .command = "learn2ask label " + arguments.sessions + " --out " + arguments.out};
   Progress progress("label", std::nullopt, "sessions");
-  const LabelSummary summary =
-      label_file(job, options, forms, extractor, [&] { progress.advance(); });
+  LabelSummary summary =
+      label_file(job, settings.label, forms, extractor, [&] { progress.advance(); });
   progress.finish();
+  return summary;
+}
+
+LabelSummary label_by_model(const LabelArguments& arguments, const LabelSettings& settings,
+                            const QuestionForms& forms) {
+  const Prompt prompt = extraction_prompt(settings.extraction);
+  LlmSetup llm(settings.llm, "every message of the sessions of " + arguments.sessions,
+               std::filesystem::path(arguments.out).replace_extension(".ledger.jsonl"));
+  LlmExtractor extractor(llm.client(), prompt, forms, settings.extraction);
+  const LabelSummary summary = label_with(arguments, settings, forms, extractor);
+  const ExtractionCounts& counts = extractor.counts();
+  std::printf("%zu answers read; left out: %zu that nobody said, %zu that nobody had asked for\n",
+              counts.answers, counts.not_said, counts.not_asked);
+  std::printf("%s\n", llm.totals().c_str());
+  return summary;
+}
+
+// The calls that labelling would make.
+void count_calls(const LabelArguments& arguments, const LabelSettings& settings,
+                 const QuestionForms& forms) {
+  // A count makes no file.
+  const bool kept = std::filesystem::exists(settings.llm.cache);
+  const auto cache = kept ? open_reply_cache(settings.llm) : nullptr;
+  CountingClient client(settings.llm, cache.get());
+  LlmExtractor extractor(client, extraction_prompt(settings.extraction), forms,
+                         settings.extraction);
+  Labeller labeller(settings.label, forms, extractor);
+  const auto sessions = read_sessions(arguments.sessions);
+  labeller.label(sessions);
+  std::printf("%s\n", to_text(client.estimate()).c_str());
+}
+
+void label(const LabelArguments& arguments, const LabelSettings& settings) {
+  const QuestionForms forms = QuestionForms::load(data_path("prompts/questions"));
+  if (arguments.dry_run) {
+    if (settings.extractor == "llm") return count_calls(arguments, settings, forms);
+    std::printf("0 calls: extractor: rules asks no model\n");
+    return;
+  }
+  RuleExtractor rules(forms);
+  const LabelSummary summary = settings.extractor == "llm"
+                                   ? label_by_model(arguments, settings, forms)
+                                   : label_with(arguments, settings, forms, rules);
   std::printf("%swritten to %s\n", to_text(summary).c_str(), arguments.out.c_str());
   if (summary.failed_sessions > 0) {
     std::printf("what failed, and why: %s\n", failures_path(arguments.out).c_str());
@@ -49,8 +112,10 @@ void add_label_command(CLI::App& app) {
   command->add_option("--out", arguments->out, "labels file to write")
       ->type_name("FILE")
       ->required();
+  command->add_flag("--dry-run", arguments->dry_run,
+                    "only count the calls of a language model, and what they would cost");
   auto settings = Settings::add<LabelSettings>(*command);
-  command->callback([=] { label(*arguments, settings->read<LabelSettings>().label); });
+  command->callback([=] { label(*arguments, settings->read<LabelSettings>()); });
 }
 
 }  // namespace l2a

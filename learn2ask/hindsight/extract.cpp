@@ -218,16 +218,16 @@ std::vector<KnownQuestion> known_questions(std::span<const Turn> turns, size_t t
   return known;
 }
 
-std::vector<Result<std::vector<Item>>> RuleExtractor::extract(const Gathering& gathering) {
-  const auto exchanges = find_exchanges(gathering.turns, gathering.asking, forms_);
+Targets targets_of(const Gathering& gathering, std::span<const Exchange> exchanges,
+                   const QuestionForms& forms) {
   std::vector<Fact> facts;
   for (const Exchange& exchange : exchanges) {
     Item item = item_of(gathering, exchange);
-    auto content = content_words(item.fact, forms_);
+    auto content = content_words(item.fact, forms);
     facts.push_back({std::move(item), std::move(content), question_key(exchange.question)});
   }
 
-  std::vector<Result<std::vector<Item>>> targets;
+  Targets targets;
   WordSet stated, asked;  // in C_t: by the user; question keys of the answered
   size_t turn = 0, answered = 0;
   for (const size_t t : gathering.expert_turns) {
@@ -235,7 +235,7 @@ std::vector<Result<std::vector<Item>>> RuleExtractor::extract(const Gathering& g
       if (gathering.turns[turn].role != Role::kUser) continue;
       const std::string& text = gathering.turns[turn].text;
       for (const ByteRange& range : sentence_ranges(text)) {
-        add_words(stated, statement_of(slice(text, range), forms_), forms_);
+        add_words(stated, statement_of(slice(text, range), forms), forms);
       }
     }
     for (; answered < facts.size() && facts[answered].item.answer_turn < t; ++answered) {
@@ -251,6 +251,15 @@ std::vector<Result<std::vector<Item>>> RuleExtractor::extract(const Gathering& g
     targets.emplace_back(std::move(wanted));
   }
   return targets;
+}
+
+std::vector<Targets> RuleExtractor::extract(std::span<const Gathering> gatherings) {
+  std::vector<Targets> all;
+  for (const Gathering& gathering : gatherings) {
+    all.push_back(
+        targets_of(gathering, find_exchanges(gathering.turns, gathering.asking, forms_), forms_));
+  }
+  return all;
 }
 
 }  // namespace l2a

@@ -1,5 +1,6 @@
-// The information target I*_t by rule: pairs of the expert's question and the user's answer after
-// C_t, less what C_t already contains.
+// The information target I*_t: pairs of the expert's question and the user's answer after C_t, less
+// what C_t already contains. Who asked what, and what the answer was, is read off a session by an
+// Extractor: here by rule, in llm_extractor.h by a language model.
 #pragma once
 
 #include <memory>
@@ -59,22 +60,34 @@ struct Gathering {
   std::span<const size_t> expert_turns;  // the t for which I*_t is wanted, rising
 };
 
-// Reads I*_t of a session's turns. A failure leaves that turn unlabelled.
+// One result for each of a gathering's expert turns. An Error leaves that turn unlabelled.
+using Targets = std::vector<Result<std::vector<Item>>>;
+
+// I*_t of each expert turn, from the exchanges of the session in the order of their answers: those
+// answered at the turn or later. A fact is known, and left out, when its content words all stand in
+// what the user has stated in C_t, or when a question with the same words was answered there.
+Targets targets_of(const Gathering& gathering, std::span<const Exchange> exchanges,
+                   const QuestionForms& forms);
+
+// Reads sessions.
 class Extractor {
  public:
   virtual ~Extractor() = default;
   virtual std::string name() const = 0;  // stands in the labels file's header
-  // One result for each of `expert_turns`.
-  virtual std::vector<Result<std::vector<Item>>> extract(const Gathering& gathering) = 0;
+  // SHA-256 of what it was told, if it was told anything; stands there too.
+  virtual std::string prompt_sha256() const { return {}; }
+  // How many sessions it likes to read at once.
+  virtual size_t batch() const { return 1; }
+  // In the order of `gatherings`.
+  virtual std::vector<Targets> extract(std::span<const Gathering> gatherings) = 0;
 };
 
-// By the rules above; never fails. A fact is known when its content words all stand in what the
-// user has stated in C_t, or when a question with the same words was answered there.
+// By the rules of find_exchanges(); never fails.
 class RuleExtractor final : public Extractor {
  public:
   explicit RuleExtractor(const QuestionForms& forms) : forms_(forms) {}
   std::string name() const override { return "rules"; }
-  std::vector<Result<std::vector<Item>>> extract(const Gathering& gathering) override;
+  std::vector<Targets> extract(std::span<const Gathering> gatherings) override;
 
  private:
   const QuestionForms& forms_;

@@ -98,7 +98,7 @@ InspectedFile for_each_inspected(const std::filesystem::path& path, const LabelO
     }
     const auto session = session_from_json(line.value);
     if (!session) fail_input(where + ": " + session.error().message);
-    if (const auto made = labeller.label(*session)) {
+    if (const auto made = labeller.label(*session).session) {
       visit(*made);
     } else {
       ++file.passed_over;

@@ -70,8 +70,46 @@ std::vector<std::optional<TurnKind>> Labeller::act_labels(const Session& session
   return labels;
 }
 
-Result<LabelledSession> Labeller::label(const Session& session) {
-  LabelledSession labelled{.id = session.id, .turns = turns_of(session), .samples = {}};
+// A session that lacks nothing but I*_t.
+struct Labeller::Draft {
+  const Session* session;
+  LabelledSession labelled;
+  std::vector<Ruled<bool>> asking;
+  std::vector<size_t> expert_turns;
+
+  Gathering gathering() const {
+    const bool stops = labelled.samples.back().kind.value == TurnKind::kStop;
+    const size_t end = stops ? expert_turns.back() : labelled.turns.size();
+    return {*session, std::span(labelled.turns).first(end), std::span(asking).first(end),
+            expert_turns};
+  }
+};
+
+std::vector<LabelOutcome> Labeller::label(std::span<const Session> sessions) {
+  std::vector<Result<Draft>> drafts;
+  std::vector<Gathering> gatherings;
+  drafts.reserve(sessions.size());  // gatherings look into drafts
+  for (const Session& session : sessions) {
+    drafts.push_back(draft(session));
+    if (drafts.back()) gatherings.push_back(drafts.back()->gathering());
+  }
+  auto targets = extractor_.extract(gatherings);
+  check(targets.size() == gatherings.size(), "Extractor: targets for each session");
+  std::vector<LabelOutcome> outcomes;
+  auto next = targets.begin();
+  for (Result<Draft>& made : drafts) {
+    outcomes.push_back(made ? finish(std::move(*made), std::move(*next++))
+                            : LabelOutcome{.session = made.error()});
+  }
+  return outcomes;
+}
+
+Result<Labeller::Draft> Labeller::draft(const Session& session) const {
+  Draft draft{.session = &session,
+              .labelled = {.id = session.id, .turns = turns_of(session), .samples = {}},
+              .asking = {},
+              .expert_turns = {}};
+  LabelledSession& labelled = draft.labelled;
   labelled.messages = session.messages;
   labelled.extra = other_keys(session);
   for (const char* key : {"censored", "items", "samples"}) {
@@ -81,7 +119,7 @@ Result<LabelledSession> Labeller::label(const Session& session) {
   }
   const auto& turns = labelled.turns;
   const auto labels = act_labels(session, turns);
-  const auto asking = asking_turns(turns, labels, forms_);
+  const auto& asking = draft.asking = asking_turns(turns, labels, forms_);
   const StopFound stop =
       options_.compat
           ? find_stop_compat(turns)
@@ -100,31 +138,26 @@ Result<LabelledSession> Labeller::label(const Session& session) {
     } else if (stop.censored_turn != t) {
       sample.decision = go_on(asking[t], options_.compat);
     }
+    draft.expert_turns.push_back(t);
     labelled.samples.push_back(std::move(sample));
   }
   if (labelled.samples.empty()) {
     return Error{ErrorCode::kInvalidInput, "no expert message after a user message"};
   }
-  add_targets(labelled, session, asking);
-  return labelled;
+  return draft;
 }
 
-void Labeller::add_targets(LabelledSession& labelled, const Session& session,
-                           std::span<const Ruled<bool>> asking) {
+LabelOutcome Labeller::finish(Draft draft, Targets targets) {
+  LabelledSession& labelled = draft.labelled;
   auto& samples = labelled.samples;
-  std::vector<size_t> expert_turns;
-  for (const Sample& sample : samples) expert_turns.push_back(sample.turn);
-  const bool stops = samples.back().kind.value == TurnKind::kStop;
-  const size_t end = stops ? samples.back().turn : labelled.turns.size();
-  auto targets = extractor_.extract(
-      {session, std::span(labelled.turns).first(end), asking.first(end), expert_turns});
   check(targets.size() == samples.size(), "Extractor: one result for each expert turn");
+  std::vector<Error> errors;
   for (size_t i = 0; i < samples.size(); ++i) {
     if (targets[i]) {
       samples[i].wanted = std::move(*targets[i]);
     } else {
-      errors_.push_back({targets[i].error().code,
-                         sample_id(labelled, samples[i]) + ": " + targets[i].error().message});
+      errors.push_back({targets[i].error().code,
+                        sample_id(labelled, samples[i]) + ": " + targets[i].error().message});
     }
   }
 
@@ -136,6 +169,7 @@ void Labeller::add_targets(LabelledSession& labelled, const Session& session,
     }
   }
   if (options_.compat) dropped_ += std::erase_if(samples, has_empty_target);
+  return {std::move(labelled), std::move(errors)};
 }
 
 }  // namespace l2a

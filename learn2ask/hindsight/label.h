@@ -56,30 +56,36 @@ struct LabelOptions {
 // asks, else "gathers_on" ("user_message_left" in compat); the rules of a stop: stop_rules.h, and
 // "nothing_follows".
 
-// Labels sessions one after the other. Not thread-safe: extractors are not.
+struct LabelOutcome {
+  // kInvalidInput when the session has no expert turn after a user message.
+  Result<LabelledSession> session;
+  // Of the extractor, each naming its sample: "12/3: why". These turns are unlabelled.
+  std::vector<Error> extraction_errors = {};
+};
+
+// Labels sessions. Not thread-safe: extractors are not.
 class Labeller {
  public:
   // `forms` and `extractor` outlive the labeller. Throws Failure on an empty stop marker.
   Labeller(LabelOptions options, const QuestionForms& forms, Extractor& extractor);
 
-  // kInvalidInput when the session has no expert turn after a user message.
-  Result<LabelledSession> label(const Session& session);
+  // In the order of `sessions`, which the extractor reads together.
+  std::vector<LabelOutcome> label(std::span<const Session> sessions);
+  LabelOutcome label(const Session& session) { return std::move(label(std::span(&session, 1))[0]); }
 
-  // Errors of the extractor since the last call, each naming its sample: "12/3: why".
-  std::vector<Error> take_extraction_errors() { return std::exchange(errors_, {}); }
   // Continue samples that compat left out, so far.
   size_t dropped() const { return dropped_; }
 
  private:
+  struct Draft;
   std::vector<std::optional<TurnKind>> act_labels(const Session& session,
                                                   std::span<const Turn> turns) const;
-  void add_targets(LabelledSession& labelled, const Session& session,
-                   std::span<const Ruled<bool>> asking);
+  Result<Draft> draft(const Session& session) const;
+  LabelOutcome finish(Draft draft, Targets targets);
 
   LabelOptions options_;
   const QuestionForms& forms_;
   Extractor& extractor_;
-  std::vector<Error> errors_;
   size_t dropped_ = 0;
 };
 

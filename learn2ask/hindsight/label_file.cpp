@@ -64,12 +64,13 @@ class Failures {
 
 FileHeader header_of(const LabelFileJob& job, const LabelOptions& options,
                      const QuestionForms& forms, const Extractor& extractor) {
-  return {
-      .format = "labels",
-      .command = job.command,
-      .config_sha256 = sha256_hex(config_to_yaml(list_config(options))),
-      .input_sha256 = sha256_file(job.input),
-      .extra = {{"extractor", extractor.name()}, {"questions_sha256", forms.phrases().sha256()}}};
+  Json extra = {{"extractor", extractor.name()}, {"questions_sha256", forms.phrases().sha256()}};
+  if (!extractor.prompt_sha256().empty()) extra["prompt_sha256"] = extractor.prompt_sha256();
+  return {.format = "labels",
+          .command = job.command,
+          .config_sha256 = sha256_hex(config_to_yaml(list_config(options))),
+          .input_sha256 = sha256_file(job.input),
+          .extra = extra};
 }
 
 }  // namespace
@@ -120,52 +121,99 @@ std::string to_text(const LabelSummary& summary) {
   return out;
 }
 
+namespace {
+
+// A line of the input: its session, or why it is none.
+struct ReadLine {
+  std::string where;
+  Result<Session> session;
+};
+
+// Sessions of a file, in its order, some at a time.
+class SessionLines {
+ public:
+  explicit SessionLines(const std::filesystem::path& path) : reader_(path) {}
+  const std::string& name() const { return reader_.name(); }
+
+  // The next `count` lines; fewer at the end of the file.
+  std::vector<ReadLine> next(size_t count) {
+    std::vector<ReadLine> lines;
+    while (lines.size() < count) {
+      throw_if_interrupted();
+      auto line = reader_.next();
+      if (!line) break;
+      if (!*line) {
+        lines.push_back({reader_.name(), line->error()});
+        continue;
+      }
+      std::string where = reader_.name() + ":" + std::to_string((*line)->number);
+      if (std::exchange(first_, false) && read_header((*line)->value, "sessions", where)) continue;
+      lines.push_back({std::move(where), session_of((*line)->value)});
+    }
+    return lines;
+  }
+
+ private:
+  Result<Session> session_of(const Json& line) {
+    auto session = session_from_json(line);
+    if (session && !ids_.insert(session->id).second) {
+      return Error{ErrorCode::kInvalidInput,
+                   "'session_id': '" + shown(session->id) + "' stands twice"};
+    }
+    return session;
+  }
+
+  JsonlReader reader_;
+  bool first_ = true;
+  std::unordered_set<std::string> ids_;
+};
+
+// Labels of the lines that are sessions, in their order.
+std::vector<LabelOutcome> label_lines(Labeller& labeller, const std::vector<ReadLine>& lines) {
+  std::vector<Session> sessions;
+  for (const ReadLine& line : lines) {
+    if (line.session) sessions.push_back(*line.session);
+  }
+  return labeller.label(sessions);
+}
+
+}  // namespace
+
 LabelSummary label_file(const LabelFileJob& job, const LabelOptions& options,
                         const QuestionForms& forms, Extractor& extractor,
                         const std::function<void()>& on_session) {
   const FileHeader header = header_of(job, options, forms, extractor);
   Labeller labeller(options, forms, extractor);
-  JsonlReader reader(job.input);
+  SessionLines input(job.input);
   if (job.output.has_parent_path()) make_private_directory(job.output.parent_path());
   AtomicFile output(job.output);
   Failures failures(failures_path(job.output), options.max_failure_rate);
   output.write_line(dump_json(to_json(header)));
 
   LabelSummary summary;
-  std::unordered_set<std::string> ids;
-  bool first = true;
-  while (auto line = reader.next()) {
-    throw_if_interrupted();
-    if (!*line) {
-      failures.add(reader.name(), line->error().message);
-      failures.end_session(true);
-      continue;
+  for (auto lines = input.next(extractor.batch()); !lines.empty();
+       lines = input.next(extractor.batch())) {
+    auto outcomes = label_lines(labeller, lines);
+    auto next = outcomes.begin();
+    for (const ReadLine& line : lines) {
+      const LabelOutcome outcome =
+          line.session ? std::move(*next++) : LabelOutcome{.session = line.session.error()};
+      if (!outcome.session) {
+        failures.add(line.where, outcome.session.error().message);
+        failures.end_session(true);
+        continue;
+      }
+      for (const Error& error : outcome.extraction_errors) failures.add(line.where, error.message);
+      summary.add(*outcome.session);
+      output.write_line(dump_json(to_json(*outcome.session)));
+      failures.end_session(!outcome.extraction_errors.empty());
+      on_session();
     }
-    const std::string where = reader.name() + ":" + std::to_string((*line)->number);
-    if (std::exchange(first, false) && read_header((*line)->value, "sessions", where)) continue;
-    auto session = session_from_json((*line)->value);
-    const bool repeated = session && !ids.insert(session->id).second;
-    auto labelled = !session   ? Result<LabelledSession>(session.error())
-                    : repeated ? Result<LabelledSession>(Error{
-                                     ErrorCode::kInvalidInput,
-                                     "'session_id': '" + shown(session->id) + "' stands twice"})
-                               : labeller.label(*session);
-    if (!labelled) {
-      failures.add(where, labelled.error().message);
-      failures.end_session(true);
-      continue;
-    }
-    const auto errors = labeller.take_extraction_errors();
-    for (const Error& error : errors) failures.add(where, error.message);
-    summary.add(*labelled);
-    output.write_line(dump_json(to_json(*labelled)));
-    failures.end_session(!errors.empty());
-    on_session();
   }
   summary.dropped = labeller.dropped();
   summary.failed_sessions = failures.failed_sessions();
   failures.finish();
-  if (summary.sessions == 0) fail_input("label: " + reader.name() + ": no session in it");
+  if (summary.sessions == 0) fail_input("label: " + input.name() + ": no session in it");
   output.commit();
   return summary;
 }

@@ -10,7 +10,6 @@ namespace l2a {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 
 using Lines = std::vector<std::string>;
 
@@ -239,8 +238,10 @@ TEST(Compat, StopsIffNoUserMessageIsLeftAndDropsEmptyTargets) {
   options.compat = true;
   RuleExtractor extractor(shipped_forms());
   Labeller labeller(options, shipped_forms(), extractor);
-  const auto session = labeller.label(session_of({"u: Cough.", "a: How old? <med_search>", "u: 34.",
-                                                  "a: Rest.", "u: Thanks.", "a: How long?"}));
+  const auto session = labeller
+                           .label(session_of({"u: Cough.", "a: How old? <med_search>", "u: 34.",
+                                              "a: Rest.", "u: Thanks.", "a: How long?"}))
+                           .session;
   EXPECT_THAT(lines_of(*session),
               ElementsAre("1 ask(question_mark) continue(user_message_left) [34.]",
                           "5 stop(no_user_message_after) stop(no_user_message_after)"));
@@ -250,15 +251,18 @@ TEST(Compat, StopsIffNoUserMessageIsLeftAndDropsEmptyTargets) {
 class FailingExtractor final : public Extractor {
  public:
   std::string name() const override { return "failing"; }
-  std::vector<Result<std::vector<Item>>> extract(const Gathering& gathering) override {
-    std::vector<Result<std::vector<Item>>> out;
-    for (const size_t t : gathering.expert_turns) {
-      if (t == 3)
-        out.emplace_back(Error{ErrorCode::kUnavailable, "no answer"});
-      else
-        out.emplace_back(std::vector<Item>());
+  std::vector<Targets> extract(std::span<const Gathering> gatherings) override {
+    std::vector<Targets> all(gatherings.size());
+    for (size_t i = 0; i < gatherings.size(); ++i) {
+      for (const size_t t : gatherings[i].expert_turns) {
+        if (t == 3) {
+          all[i].emplace_back(Error{ErrorCode::kUnavailable, "no answer"});
+        } else {
+          all[i].emplace_back(std::vector<Item>());
+        }
+      }
     }
-    return out;
+    return all;
   }
 };
 
@@ -267,8 +271,9 @@ TEST(Labeller, LeavesAFailedExtractionUnlabelledAndSaysSo) {
   LabelOptions options;
   options.stop_when_nothing_follows = true;  // nothing is known of turn 3: no stop before it
   Labeller labeller(options, shipped_forms(), extractor);
-  const auto session = labeller.label(
+  const LabelOutcome outcome = labeller.label(
       session_of({"u: Cough.", "a: Age?", "u: 34.", "a: Job?", "u: Baker.", "a: Rest."}));
+  const auto& session = outcome.session;
   EXPECT_THAT(lines_of(*session),
               ElementsAre("1 ask(question_mark) continue(gathers_on)",
                           "3 ask(question_mark) continue(gathers_on) unlabelled",
@@ -277,10 +282,24 @@ TEST(Labeller, LeavesAFailedExtractionUnlabelledAndSaysSo) {
   EXPECT_TRUE(has_empty_target(session->samples[0]));
   EXPECT_FALSE(has_empty_target(session->samples[1]));
   EXPECT_FALSE(has_empty_target(session->samples[2]));
-  const auto errors = labeller.take_extraction_errors();
-  ASSERT_EQ(errors.size(), 1u);
-  EXPECT_EQ(errors[0].message, "s/3: no answer");
-  EXPECT_THAT(labeller.take_extraction_errors(), IsEmpty());
+  ASSERT_EQ(outcome.extraction_errors.size(), 1u);
+  EXPECT_EQ(outcome.extraction_errors[0].message, "s/3: no answer");
+}
+
+TEST(Labeller, LabelsManySessionsAsItDoesEachAlone) {
+  RuleExtractor extractor(shipped_forms());
+  Labeller labeller({}, shipped_forms(), extractor);
+  std::vector<Session> sessions = {
+      session_of(
+          {"u: Cough.", "a: How old?", "u: 34.", "a: Since when?", "u: Monday.", "a: Rest."}),
+      session_of({"u: Hello."}),
+      session_of({"u: It broke.", "a: Is it plugged in?", "u: Yes.", "a: Buy one."})};
+  const auto together = labeller.label(sessions);
+  ASSERT_EQ(together.size(), 3u);
+  EXPECT_FALSE(together[1].session);
+  for (const size_t i : {0, 2}) {
+    EXPECT_EQ(to_json(*together[i].session), to_json(*labeller.label(sessions[i]).session));
+  }
 }
 
 TEST(Labeller, RefusesSessionsAndOptionsThatMakeNoSense) {
@@ -288,13 +307,13 @@ TEST(Labeller, RefusesSessionsAndOptionsThatMakeNoSense) {
   Labeller labeller({}, shipped_forms(), extractor);
   for (const Lines& lines :
        {Lines{"u: Hello."}, Lines{"a: Hello?"}, Lines{"a: Hello?", "u: Hi."}}) {
-    const auto session = labeller.label(session_of(lines));
+    const auto session = labeller.label(session_of(lines)).session;
     ASSERT_FALSE(session);
     EXPECT_EQ(session.error().message, "no expert message after a user message");
   }
   Session claims = session_of({"u: Hello.", "a: Since when?", "u: Monday.", "a: Rest."});
   claims.extra["items"] = {"a claim"};
-  const auto refused = labeller.label(claims);
+  const auto refused = labeller.label(claims).session;
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().message, "'items': the labels have a key of that name: rename it");
   LabelOptions options;

@@ -30,7 +30,7 @@ inline Session session_of(const std::vector<std::string>& lines) {
 
 inline LabelledSession label_by_rules(const Session& session, const LabelOptions& options = {}) {
   RuleExtractor extractor(shipped_forms());
-  return Labeller(options, shipped_forms(), extractor).label(session).value_or_throw();
+  return Labeller(options, shipped_forms(), extractor).label(session).session.value_or_throw();
 }
 inline LabelledSession label_by_rules(const std::vector<std::string>& lines,
                                       const LabelOptions& options = {}) {

@@ -93,7 +93,7 @@ VerdictCounts agreement(Grader& grader, const std::vector<Session>& graded,
     for (const auto& q : bank) {
       if (q.group == group_of(session) && q.session_id != session.id) candidates.push_back(q);
     }
-    const auto labelled = labeller.label(session);
+    const auto labelled = labeller.label(session).session;
     if (!labelled || candidates.empty()) continue;
     const auto open = open_attributes(session);
     for (const Sample& sample : labelled->samples) {

@@ -1,0 +1,113 @@
+// A chat endpoint that misbehaves in every way that endpoints do, for the program's tests.
+//
+// usage: hostile_endpoint [well|hostile|expired]      prints its URL, runs until standard input
+// ends
+//
+// It reads logs as the program's extraction prompt asks, by a rule: what an expert's message with a
+// question mark asks, the next message of the user answers. What it says to a request depends on
+// that request alone; how it goes wrong before, also on how often the request was sent. `expired`
+// refuses the key from the thirtieth call on. A line on standard input is answered by the number of
+// calls so far.
+#include <cstdio>
+#include <iostream>
+
+#include "base/rng.h"
+#include "llm/testing.h"
+
+namespace l2a {
+namespace {
+
+// The answers that stand in the prompt's lines {"message": n, "from": ..., "text": ...}.
+Json read_log(const std::string& prompt) {
+  Json answers = Json::array();
+  Json asked;
+  for (size_t at = 0; at < prompt.size();) {
+    const size_t end = std::min(prompt.find('\n', at), prompt.size());
+    const auto line = parse_json(std::string_view(prompt).substr(at, end - at));
+    at = end + 1;
+    if (!line || !line->is_object() || !line->contains("message")) continue;
+    const std::string text = (*line)["text"];
+    if ((*line)["from"] == "expert") {
+      asked = text.find('?') == text.npos ? Json() : *line;
+    } else if (!asked.is_null()) {
+      answers.push_back({{"question_message", asked["message"]},
+                         {"question", asked["text"]},
+                         {"answer_message", (*line)["message"]},
+                         {"quotation", text},
+                         {"unknown", false}});
+      asked = Json();
+    }
+  }
+  return answers;
+}
+
+ScriptedAnswer good_answer(const ReceivedCall& call) {
+  const Json body = *parse_json(call.body);
+  const Json& messages = body["messages"];
+  if (messages.size() < 2) return says("pong");
+  return says(dump_json({{"answers", read_log(messages[1]["content"])}}));
+}
+
+// A way to go wrong that is mended when the request is sent again, or after a correction; nullopt:
+// none.
+std::optional<ScriptedAnswer> trouble(const ReceivedCall& call, uint64_t dice) {
+  const bool first = call.retries() == 0;
+  const bool corrected = (*parse_json(call.body))["messages"].size() > 2;
+  switch (dice % 12) {
+    case 0:
+      return first ? std::optional(ScriptedAnswer{.manner = Manner::kReset}) : std::nullopt;
+    case 1:
+      return first ? std::optional(ScriptedAnswer{.manner = Manner::kHang}) : std::nullopt;
+    case 2:
+      if (call.retries() > 1) return std::nullopt;
+      return ScriptedAnswer{.status = 429, .body = "slow down"};
+    case 3:
+      return first ? std::optional(ScriptedAnswer{.status = 500}) : std::nullopt;
+    case 4:
+      return first ? std::optional(ScriptedAnswer{.body = "worker died"}) : std::nullopt;
+    case 5: {
+      if (!first) return std::nullopt;
+      ScriptedAnswer cut = good_answer(call);
+      cut.manner = Manner::kCut;
+      return cut;
+    }
+    case 6:
+      return corrected ? std::nullopt : std::optional(says(R"({"scores": [7, NaN]})"));
+    case 7:
+      return corrected ? std::nullopt : std::optional(says("I am sorry, but I cannot"));
+    default:
+      return std::nullopt;
+  }
+}
+
+ScriptedAnswer hostile_answer(const ReceivedCall& call) {
+  const Json body = *parse_json(call.body);
+  const Json& messages = body["messages"];
+  if (messages.size() < 2) return says("pong");
+  const uint64_t dice = stable_hash(messages[1]["content"].get<std::string>());
+  if (auto wrong = trouble(call, dice)) return std::move(*wrong);
+  ScriptedAnswer answer = good_answer(call);
+  if (dice % 12 == 8) answer.manner = Manner::kTwice;
+  answer.delay = std::chrono::milliseconds(dice % 20);
+  return answer;
+}
+
+}  // namespace
+}  // namespace l2a
+
+int main(int argc, char** argv) {
+  const std::string mode = argc > 1 ? argv[1] : "well";
+  l2a::ScriptedEndpoint endpoint([&](const l2a::ReceivedCall& call) {
+    if (mode == "expired" && call.number >= 30) {
+      return l2a::ScriptedAnswer{.status = 401, .body = R"({"error": {"message": "no such key"}})"};
+    }
+    return mode == "well" ? l2a::good_answer(call) : l2a::hostile_answer(call);
+  });
+  std::printf("%s\n", endpoint.url().c_str());
+  std::fflush(stdout);
+  std::string line;
+  while (std::getline(std::cin, line)) {
+    std::printf("%zu\n", endpoint.calls());
+    std::fflush(stdout);
+  }
+}

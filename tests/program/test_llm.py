@@ -1,0 +1,157 @@
+"""`label` by a language model: an endpoint that misbehaves, a key that expires, kill -9 at any moment."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+
+from program import ProgramTest, Finished, run, start
+
+ENDPOINT = os.environ.get("LEARN2ASK_ENDPOINT") or sys.exit("LEARN2ASK_ENDPOINT: the endpoint to ask")
+KEY = "sk-never-shown-0123456789"
+
+
+class LlmTest(ProgramTest):
+    def endpoint(self, mode):
+        process = subprocess.Popen([ENDPOINT, mode], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+        def end():
+            process.stdin.close()
+            process.stdout.close()
+            process.wait(20)
+
+        self.addCleanup(end)
+        process.url = process.stdout.readline().strip()
+        return process
+
+    def calls(self, endpoint):
+        endpoint.stdin.write("\n")
+        endpoint.stdin.flush()
+        return int(endpoint.stdout.readline())
+
+    def label(self, url, *more, sessions=None):
+        settings = {"extractor": "llm", "llm.url": url, "llm.model": "reader", "llm.timeout_s": 0.3,
+                    "llm.first_wait_s": 0.01, "llm.longest_wait_s": 0.05, "extraction.sessions_at_once": 16}
+        words = ["label", sessions or self.inputs / "data/train.jsonl", "--out", "out.jsonl"]
+        for key, value in settings.items():
+            words += ["--set", f"{key}={value}"]
+        return words + list(more)
+
+    def labels(self, folder):
+        return (folder / "out.jsonl").read_bytes()
+
+    def test_labels_with_what_the_model_points_at(self):
+        endpoint = self.endpoint("well")
+        finished = run(self.label(endpoint.url), self.folder)
+        self.assertEqual(finished.code, 0, finished.err)
+        rows = [json.loads(line) for line in self.labels(self.folder).splitlines()]
+        self.assertIn("reader at http://127.0.0.1", rows[0]["extractor"])
+        self.assertEqual(len(rows[0]["prompt_sha256"]), 64)
+        items = 0
+        for row in rows[1:]:
+            for item in row["items"]:
+                source = row["messages"][item["source"]["message"]]
+                self.assertEqual(source["role"], "user")
+                said = source["content"].encode()[item["source"]["begin"]:item["source"]["end"]].decode()
+                self.assertEqual(said, item["fact"])
+                asked = row["messages"][:item["source"]["message"]]
+                self.assertTrue(any(item["question"].rstrip("?") in m["content"] for m in asked
+                                    if m["role"] == "assistant"), item)
+                items += 1
+        self.assertGreater(items, 100)
+
+        calls = self.calls(endpoint)
+        self.assertIn(f"{calls} calls,", finished.out)
+        again = run(self.label(endpoint.url), self.folder)
+        self.assertEqual(again.code, 0, again.err)
+        self.assertEqual(self.calls(endpoint), calls, "an answer that had come was asked for again")
+
+    def test_each_turn_by_itself(self):
+        endpoint = self.endpoint("well")
+        finished = run(self.label(endpoint.url, "--set", "extraction.per=turn"), self.folder)
+        self.assertEqual(finished.code, 0, finished.err)
+        self.assertGreater(self.calls(endpoint), 100)
+
+    def test_counts_calls_before_they_are_made(self):
+        endpoint = self.endpoint("well")
+        counted = run(self.label(endpoint.url, "--dry-run"), self.folder)
+        self.assertEqual(counted.code, 0, counted.err)
+        self.assertEqual(self.calls(endpoint), 0)
+        self.assertFalse((self.folder / "out.jsonl").exists())
+        run(self.label(endpoint.url), self.folder)
+        self.assertTrue(counted.out.startswith(f"{self.calls(endpoint)} calls, about "), counted.out)
+
+    def test_killed_at_any_moment_it_ends_in_the_same_bytes(self):
+        endpoint = self.endpoint("hostile")
+        untouched = self.new_folder()
+        finished = run(self.label(endpoint.url), untouched)
+        self.assertEqual(finished.code, 0, finished.err)
+        expected = self.labels(untouched)
+        rng, kills = random.Random(1), 0
+        while kills < 50:
+            folder = self.new_folder()
+            while True:
+                process = start(self.label(endpoint.url), folder)
+                try:
+                    process.wait(rng.uniform(0.02, 1.0))
+                except subprocess.TimeoutExpired:
+                    process.send_signal(signal.SIGKILL)
+                finished = Finished(process)
+                if finished.code == 0:
+                    break
+                self.assertEqual(finished.code, -signal.SIGKILL, finished.err)
+                if (folder / "out.jsonl").exists():  # killed after all was done
+                    self.assertEqual(self.labels(folder), expected)
+                kills += 1
+            self.assertEqual(self.labels(folder), expected)
+            self.assert_every_reply_came_once(folder / "out.ledger.jsonl")
+
+    def assert_every_reply_came_once(self, ledger):
+        rows = [json.loads(line) for line in ledger.read_text().splitlines()]
+        replied = [row["call"] for row in rows if row.get("outcome") == "reply"]
+        self.assertEqual(len(replied), len(set(replied)))
+
+    def test_ctrl_c_keeps_what_came(self):
+        endpoint = self.endpoint("hostile")
+        process = start(self.label(endpoint.url), self.folder)
+        try:
+            process.wait(0.4)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+        finished = Finished(process)
+        self.assertEqual(finished.code, 1)
+        self.assertEqual(finished.error(), "error: interrupted: run the same command again to go on")
+        again = run(self.label(endpoint.url), self.folder)
+        self.assertEqual(again.code, 0, again.err)
+
+    def test_a_key_that_expires_pauses_the_run(self):
+        endpoint = self.endpoint("expired")
+        finished = run(self.label(endpoint.url), self.folder, env=os.environ | {"LEARN2ASK_LLM_KEY": KEY})
+        self.assertEqual(finished.code, 1)
+        self.assertIn("401: no such key", finished.error())
+        self.assertIn("run the same command again", finished.error())
+        self.assertFalse((self.folder / "out.jsonl").exists())
+        for path in self.folder.rglob("*"):
+            if path.is_file():
+                self.assertNotIn(KEY.encode(), path.read_bytes(), path)
+        self.assertNotIn(KEY, finished.out + finished.err)
+
+    def test_sends_nothing_outside_the_house(self):
+        finished = run(self.label("http://93.184.216.34/v1"), self.folder)
+        self.assertEqual(finished.code, 1)
+        self.assertIn("would be sent every message of the sessions of", finished.error())
+        self.assertIn("llm.allow_external", finished.error())
+        self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_says_what_is_wrong_with_its_settings(self):
+        for more, message in ((["--set", "llm.url="], "llm.url"),
+                              (["--set", "llm.model="], "llm.model: missing"),
+                              (["--set", "llm.key_file=none"], "llm.key_file: none: No such file"),
+                              (["--set", "extraction.prompt=./none"], "none"),
+                              (["--set", "llm.max_spend=5"], "llm.max_spend: needs llm.price_prompt")):
+            with self.subTest(message):
+                finished = run(self.label("http://127.0.0.1:9/v1", *more), self.folder)
+                self.assertEqual(finished.code, 1)
+                self.assertIn(message, finished.error())
