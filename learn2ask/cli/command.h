@@ -17,6 +17,7 @@ void add_generate_command(CLI::App& app);
 void add_import_command(CLI::App& app);
 void add_label_command(CLI::App& app);
 void add_inspect_command(CLI::App& app);
+void add_grade_command(CLI::App& app);
 void add_train_command(CLI::App& app);
 void add_eval_command(CLI::App& app);
 void add_chat_command(CLI::App& app);

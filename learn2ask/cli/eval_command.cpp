@@ -42,7 +42,7 @@ void add_eval_command(CLI::App& app) {
           "--policy", *policies,
           "base, or NAME=DIR of an adapter, a model or a training run; from before to after")
       ->capture_default_str();
-  command->add_option("--grader", files->graders, "match, words, truth, labels")
+  command->add_option("--grader", files->graders, "match, words, truth, labels, llm")
       ->capture_default_str();
   command->add_option("--split", files->split, "the split's name, for the tables")->required();
   command

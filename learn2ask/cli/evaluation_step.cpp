@@ -89,7 +89,7 @@ class EvaluationRun {
         policy_(settings.policy, fusion_from_name(settings.fusion).value_or_throw()),
         sessions_(read_labels(files.labels)),
         forms_(QuestionForms::load(data_path("prompts/questions"))),
-        factory_(forms_, files.grader_inputs),
+        factory_(forms_, grader_inputs()),
         constants_(make_constants()),
         commands_(read_commands(files.history)) {
     for (const auto& name : files.graders) graders_.push_back(factory_.make(name));
@@ -122,7 +122,9 @@ class EvaluationRun {
     write();
     std::error_code ignored;  // a journal that stays is read back, or refused, as any other
     for (const auto& journal : journals_) fs::remove(journal, ignored);
-    return tables_to_text(summaries_) + comparisons_text() + agreements_to_text(agreements_);
+    const std::string costs = factory_.costs();
+    return tables_to_text(summaries_) + comparisons_text() + agreements_to_text(agreements_) +
+           (costs.empty() ? "" : "\n" + costs + "\n");
   }
 
  private:
@@ -130,6 +132,14 @@ class EvaluationRun {
 
   BootstrapOptions bootstrap() const {
     return {.resamples = static_cast<size_t>(settings_.resamples), .seed = 1};
+  }
+
+  GraderInputs grader_inputs() const {
+    GraderInputs inputs = files_.grader_inputs;
+    inputs.llm = settings_.llm;
+    inputs.grading = settings_.grading;
+    inputs.ledger = fs::path(files_.out) / "ledger.jsonl";
+    return inputs;
   }
 
   std::vector<ConstantPolicy> make_constants() const {
@@ -217,7 +227,7 @@ class EvaluationRun {
   FileHeader header() const {
     FileHeader header;
     header.command = "learn2ask eval " + files_.labels;
-    header.config_sha256 = sha256_hex(config_to_yaml(list_config(settings_)));
+    header.config_sha256 = sha256_hex(config_to_yaml(deciding_fields(list_config(settings_))));
     header.input_sha256 = sha256_file(files_.labels);
     return header;
   }
@@ -230,6 +240,7 @@ class EvaluationRun {
          {given.thresholds_file(), files_.train_labels, given.sessions, given.domain, given.bank}) {
       inputs += file.empty() ? "-" : sha256_file(file);
     }
+    for (const auto& grader : graders_) inputs += grader->name();
     FileHeader named = header();
     named.extra = {{"policy", policy},
                    {"policy_sha256", content},

@@ -15,6 +15,8 @@ namespace l2a {
 struct EvaluationSettings {
   PolicyOptions policy;
   DecodingOptions decoding;  // greedy, one reply
+  LlmGradingOptions grading;
+  LlmOptions llm;
   std::string fusion = "product";
   bool compat = false;
   double max_failure_rate = 0.05;
@@ -25,6 +27,8 @@ struct EvaluationSettings {
   void visit(Visitor& v) {
     v.group("policy", policy);
     v.group("decoding", decoding);
+    v.group("grading", grading);
+    v.group("llm", llm);
     v.choice("fusion", fusion, {"product", "sum", "macro-only", "micro-only"},
              "how decision, question and format become one number");
     v("compat", compat, "score as the published code does");

@@ -48,12 +48,41 @@ std::unique_ptr<Grader> GraderFactory::make_truth() {
   return std::make_unique<TruthGrader>(*domain_, *recogniser_, *truth_);
 }
 
-std::unique_ptr<Grader> GraderFactory::make(const std::string& name) {
-  if (name == "match") {
-    if (!encoder_) encoder_ = std::make_unique<Encoder>();
-    return std::make_unique<MatchGrader>(
-        *encoder_, forms_, load_thresholds(inputs_.thresholds_file()), MatchOptions{});
+std::unique_ptr<Grader> GraderFactory::make_match() {
+  if (!encoder_) encoder_ = std::make_unique<Encoder>();
+  return std::make_unique<MatchGrader>(*encoder_, forms_,
+                                       load_thresholds(inputs_.thresholds_file()), MatchOptions{});
+}
+
+std::unique_ptr<Grader> GraderFactory::make_llm() {
+  const LlmGradingOptions& grading = inputs_.grading;
+  Prompt prompt =
+      Prompt::load(prompt_path(grading.prompt, "grading/question"), LlmGrader::places());
+  llm_ = std::make_unique<LlmSetup>(inputs_.llm, grading.models,
+                                    "the questions to grade with their conversations and answers",
+                                    inputs_.ledger);
+  auto judges = std::make_unique<LlmGrader>(llm_->clients(), std::move(prompt), grading);
+  if (!grading.prefilter) return judges;
+  before_llm_ = make_match();
+  judges_ = std::move(judges);
+  auto both = std::make_unique<PrefilterGrader>(*before_llm_, *judges_);
+  prefilter_ = both.get();
+  return both;
+}
+
+std::string GraderFactory::costs() const {
+  if (!llm_) return {};
+  std::string text = "grader llm: " + llm_->totals();
+  if (prefilter_ != nullptr) {
+    text += "; " + std::to_string(prefilter_->passed_on()) + " of " +
+            std::to_string(prefilter_->graded()) + " questions were not clear to match";
   }
+  return text;
+}
+
+std::unique_ptr<Grader> GraderFactory::make(const std::string& name) {
+  if (name == "match") return make_match();
+  if (name == "llm") return make_llm();
   if (name == "words") {
     return std::make_unique<WordsGrader>(forms_, load_thresholds(inputs_.thresholds_file()));
   }
@@ -63,8 +92,8 @@ std::unique_ptr<Grader> GraderFactory::make(const std::string& name) {
     return std::make_unique<LabelGrader>(bank, graded, forms_);
   }
   if (name == "truth") return make_truth();
-  const std::string near = nearest_name(name, {"match", "words", "labels", "truth"});
-  fail_input("grader '" + name + "': expected match, words, labels or truth" +
+  const std::string near = nearest_name(name, {"match", "words", "labels", "truth", "llm"});
+  fail_input("grader '" + name + "': expected match, words, labels, truth or llm" +
              (near.empty() ? "" : ": did you mean '" + near + "'?"));
 }
 

@@ -5,9 +5,12 @@
 #include <string>
 #include <vector>
 
+#include "cli/llm_setup.h"
 #include "embed/minilm.h"
 #include "hindsight/question.h"
 #include "reward/grader.h"
+#include "reward/llm_grader.h"
+#include "reward/prefilter_grader.h"
 #include "synth/truth_grader.h"
 
 namespace l2a {
@@ -19,6 +22,10 @@ struct GraderInputs {
   std::string bank{};                  // labels: training sessions whose questions people labelled
   std::string thresholds = "flodial";  // match, words: a shipped set, or a file of one's own
 
+  LlmOptions llm{};  // llm: the endpoint
+  LlmGradingOptions grading{};
+  std::string ledger{};  // llm: the journal of its calls
+
   std::string thresholds_file() const;
 };
 
@@ -29,14 +36,19 @@ class GraderFactory {
   GraderFactory(const QuestionForms& forms, GraderInputs inputs);
   ~GraderFactory();
 
-  // "match", "words", "truth", "labels". Throws Failure: an unknown name, an input that this
-  // grader needs and that was not given.
+  // "match", "words", "truth", "labels", "llm". Throws Failure: an unknown name, an input that this
+  // grader needs and that was not given, an endpoint that may not be asked.
   std::unique_ptr<Grader> make(const std::string& name);
+
+  // What the calls of `llm` came to, for people; empty where it was not made. While that one lives.
+  std::string costs() const;
 
  private:
   class Encoder;
   const std::string& needed(const std::string& input, const char* flag, const char* grader) const;
+  std::unique_ptr<Grader> make_match();
   std::unique_ptr<Grader> make_truth();
+  std::unique_ptr<Grader> make_llm();
 
   const QuestionForms& forms_;
   GraderInputs inputs_;
@@ -44,6 +56,9 @@ class GraderFactory {
   std::unique_ptr<Domain> domain_;
   std::unique_ptr<Recogniser> recogniser_;
   std::unique_ptr<TruthIndex> truth_;
+  std::unique_ptr<LlmSetup> llm_;
+  std::unique_ptr<Grader> before_llm_, judges_;  // with a prefilter: what it is made of
+  PrefilterGrader* prefilter_ = nullptr;
 };
 
 }  // namespace l2a

@@ -24,8 +24,8 @@ TEST(GraderFactory, SaysWhatIsMissing) {
     const char* name;
     const char* message;
   } cases[] = {
-      {"mach", "grader 'mach': expected match, words, labels or truth: did you mean 'match'?"},
-      {"", "grader '': expected match, words, labels or truth"},
+      {"mach", "grader 'mach': expected match, words, labels, truth or llm: did you mean 'match'?"},
+      {"", "grader '': expected match, words, labels, truth or llm"},
       {"labels", "grader labels: needs --bank"},
       {"truth", "grader truth: needs --sessions"},
   };

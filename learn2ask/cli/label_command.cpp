@@ -35,11 +35,8 @@ struct LabelArguments {
 };
 
 Prompt extraction_prompt(const LlmExtractionOptions& options) {
-  const std::string name = options.prompt;
-  const bool is_path = name.find_first_of("./") != name.npos;
-  return Prompt::load(
-      is_path ? name : data_path("prompts/extraction/" + options.per + "." + name + ".txt"),
-      LlmExtractor::places(options));
+  return Prompt::load(prompt_path(options.prompt, "extraction/" + options.per),
+                      LlmExtractor::places(options));
 }
 
 LabelSummary label_with(const LabelArguments& arguments, const LabelSettings& settings,
@@ -58,9 +55,9 @@ LabelSummary label_with(const LabelArguments& arguments, const LabelSettings& se
 LabelSummary label_by_model(const LabelArguments& arguments, const LabelSettings& settings,
                             const QuestionForms& forms) {
   const Prompt prompt = extraction_prompt(settings.extraction);
-  LlmSetup llm(settings.llm, "every message of the sessions of " + arguments.sessions,
+  LlmSetup llm(settings.llm, {}, "every message of the sessions of " + arguments.sessions,
                std::filesystem::path(arguments.out).replace_extension(".ledger.jsonl"));
-  LlmExtractor extractor(llm.client(), prompt, forms, settings.extraction);
+  LlmExtractor extractor(*llm.clients()[0], prompt, forms, settings.extraction);
   const LabelSummary summary = label_with(arguments, settings, forms, extractor);
   const ExtractionCounts& counts = extractor.counts();
   std::printf("%zu answers read; left out: %zu that nobody said, %zu that nobody had asked for\n",

@@ -1,6 +1,7 @@
 #include "cli/llm_setup.h"
 
 #include "base/file.h"
+#include "cli/command.h"
 #include "llm/http_chat_client.h"
 
 namespace l2a {
@@ -9,21 +10,39 @@ std::unique_ptr<ReplyCache> open_reply_cache(const LlmOptions& options) {
   return options.cache.empty() ? nullptr : std::make_unique<ReplyCache>(options.cache);
 }
 
-namespace {
-
-const std::filesystem::path& in_made_folder(const std::filesystem::path& file) {
-  if (file.has_parent_path()) make_private_directory(file.parent_path());
-  return file;
+std::string prompt_path(const std::string& name, const std::string& folder_and_stem) {
+  const bool is_path = name.find_first_of("./") != name.npos;
+  return is_path ? name : data_path("prompts/" + folder_and_stem + "." + name + ".txt");
 }
 
-}  // namespace
+std::vector<ConfigField> deciding_fields(std::vector<ConfigField> fields) {
+  std::erase_if(fields, [](const ConfigField& field) {
+    return field.key.starts_with("llm.") && field.key != "llm.model" &&
+           field.key != "llm.response_format";
+  });
+  return fields;
+}
 
-LlmSetup::LlmSetup(const LlmOptions& options, const std::string& sent,
-                   const std::filesystem::path& ledger)
-    : transfers_(open_transfers(options, sent)),
-      cache_(open_reply_cache(options)),
-      ledger_(in_made_folder(ledger)),
-      client_(std::make_unique<HttpChatClient>(options, std::move(transfers_), cache_.get(),
-                                               ledger_)) {}
+LlmSetup::LlmSetup(const LlmOptions& options, std::vector<std::string> models,
+                   const std::string& sent, const std::filesystem::path& ledger) {
+  if (models.empty()) models.push_back(options.model);
+  std::vector<std::unique_ptr<HttpTransfers>> transfers;
+  for (size_t i = 0; i < models.size(); ++i) transfers.push_back(open_transfers(options, sent));
+  cache_ = open_reply_cache(options);
+  if (ledger.has_parent_path()) make_private_directory(ledger.parent_path());
+  ledger_ = std::make_unique<Ledger>(ledger);
+  for (size_t i = 0; i < models.size(); ++i) {
+    LlmOptions of_model = options;
+    of_model.model = models[i];
+    clients_.push_back(std::make_unique<HttpChatClient>(of_model, std::move(transfers[i]),
+                                                        cache_.get(), *ledger_));
+  }
+}
+
+std::vector<ChatClient*> LlmSetup::clients() const {
+  std::vector<ChatClient*> clients;
+  for (const auto& client : clients_) clients.push_back(client.get());
+  return clients;
+}
 
 }  // namespace l2a

@@ -1,14 +1,17 @@
-// From the settings `llm` to a client that can be asked.
+// From the settings `llm` to clients that can be asked.
 #pragma once
 
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "base/config.h"
 #include "llm/chat.h"
 #include "llm/http_transfers.h"
 #include "llm/ledger.h"
 #include "llm/options.h"
+#include "llm/prompt.h"
 #include "llm/reply_cache.h"
 
 namespace l2a {
@@ -16,21 +19,29 @@ namespace l2a {
 // The cache that `options` name; null where they name none.
 std::unique_ptr<ReplyCache> open_reply_cache(const LlmOptions& options);
 
-// Owns a client, and what it needs.
+// The prompt `name`: a file, or prompts/FOLDER/STEM.NAME.txt, which ships. Throws Failure.
+std::string prompt_path(const std::string& name, const std::string& folder_and_stem);
+
+// Less those of `llm` that say how an endpoint is asked and not what it answers: a run that paused
+// may go on with another key, more money, fewer calls in flight or the same model elsewhere.
+std::vector<ConfigField> deciding_fields(std::vector<ConfigField> fields);
+
+// Owns clients, one a model, and what they share.
 class LlmSetup {
  public:
-  // `sent`: what calls will carry, for the refusal of an endpoint outside the house. Throws
-  // Failure: what the client, its cache and its ledger throw.
-  LlmSetup(const LlmOptions& options, const std::string& sent, const std::filesystem::path& ledger);
+  // `models`: at the endpoint; none: `options.model`. `sent`: what calls will carry, for the
+  // refusal of an endpoint outside the house. Throws Failure: what the client, its cache and its
+  // ledger throw; nothing is written when the endpoint or the key is refused.
+  LlmSetup(const LlmOptions& options, std::vector<std::string> models, const std::string& sent,
+           const std::filesystem::path& ledger);
 
-  ChatClient& client() { return *client_; }
-  std::string totals() const { return to_text(ledger_.totals()); }  // of all runs of the ledger
+  std::vector<ChatClient*> clients() const;
+  std::string totals() const { return to_text(ledger_->totals()); }  // of all runs of the ledger
 
  private:
-  std::unique_ptr<HttpTransfers> transfers_;  // first: it is refused before anything is written
   std::unique_ptr<ReplyCache> cache_;
-  Ledger ledger_;
-  std::unique_ptr<ChatClient> client_;
+  std::unique_ptr<Ledger> ledger_;
+  std::vector<std::unique_ptr<ChatClient>> clients_;
 };
 
 }  // namespace l2a

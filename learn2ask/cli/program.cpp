@@ -18,6 +18,7 @@ std::unique_ptr<CLI::App> make_program() {
   add_generate_command(*app);
   add_import_command(*app);
   add_label_command(*app);
+  add_grade_command(*app);
   add_inspect_command(*app);
   add_train_command(*app);
   add_eval_command(*app);

@@ -4,10 +4,19 @@
 
 namespace l2a {
 
-RewardSetup::RewardSetup(const RewardOptions& options, ReplyFormat format)
+namespace {
+
+GraderInputs with_thresholds(GraderInputs inputs, const std::string& thresholds) {
+  inputs.thresholds = thresholds;
+  return inputs;
+}
+
+}  // namespace
+
+RewardSetup::RewardSetup(const RewardOptions& options, GraderInputs inputs, ReplyFormat format)
     : scoring_{.format = format, .fusion = options.fusion_kind(), .compat = options.compat},
       forms_(QuestionForms::load(data_path("prompts/questions"))),
-      factory_(forms_, {.thresholds = options.thresholds}),
+      factory_(forms_, with_thresholds(std::move(inputs), options.thresholds)),
       grader_(factory_.make(options.grader)) {}
 
 RewardFn RewardSetup::reward_fn() {

@@ -22,7 +22,8 @@ struct RewardOptions {
 
   template <class Visitor>
   void visit(Visitor& v) {
-    v.choice("grader", grader, {"match", "words"}, "who grades questions");
+    v.choice("grader", grader, {"match", "words", "llm"},
+             "who grades questions; llm: the model of `llm`");
     v("thresholds", thresholds,
       "the grader's thresholds: flodial (English trouble-shooting), pharmacy, or a file fitted on "
       "your own labels");
@@ -35,13 +36,16 @@ struct RewardOptions {
 // Owns what grading needs. Must outlive the function that it gives.
 class RewardSetup {
  public:
-  // Throws Failure for a file that is missing.
-  RewardSetup(const RewardOptions& options, ReplyFormat format);
+  // `inputs`: what the grader needs besides the options' thresholds. Throws Failure: what
+  // GraderFactory throws.
+  RewardSetup(const RewardOptions& options, GraderInputs inputs, ReplyFormat format);
   RewardSetup(const RewardSetup&) = delete;
   RewardSetup& operator=(const RewardSetup&) = delete;
 
   RewardFn reward_fn();
   const QuestionForms& forms() const { return forms_; }
+  std::string grader_name() const { return grader_->name(); }
+  std::string costs() const { return factory_.costs(); }  // of a grader that has any
 
  private:
   ScoringOptions scoring_;

@@ -162,14 +162,24 @@ std::string train_on_rewards(const RewardTrainingSettings<Options>& settings, co
   const std::string thresholds =
       GraderInputs{.thresholds = settings.reward.thresholds}.thresholds_file();
   const auto format = reply_format_from_name(settings.policy.reply_format).value_or_throw();
-  RewardSetup reward(settings.reward, format);
+  Texts texts = {{"grader_thresholds.yaml", read_file(thresholds)}};
+  if (settings.reward.grader == "llm") {
+    texts["grading.txt"] = read_file(prompt_path(settings.grading.prompt, "grading/question"));
+  }
+  RewardSetup reward(settings.reward,
+                     {.llm = settings.llm,
+                      .grading = settings.grading,
+                      .ledger = fs::path(files.out) / "ledger.jsonl"},
+                     format);
   TrainingStep step(files, settings.policy, settings.reward.fusion_kind(), settings.finetuning,
-                    settings.trainer.loop.seed, list_config(settings),
-                    {{"grader_thresholds.yaml", read_file(thresholds)}});
+                    settings.trainer.loop.seed, deciding_fields(list_config(settings)),
+                    std::move(texts));
   const TrainerSetup setup =
       step.setup(std::string("train ") + Options::kSection, "reward", reward.forms());
-  return step.finish(train(setup, step.sessions, step.held_out, reward.reward_fn(),
-                           settings.trainer, *step.trained));
+  const TrainResult result = train(setup, step.sessions, step.held_out, reward.reward_fn(),
+                                   settings.trainer, *step.trained);
+  if (!reward.costs().empty()) std::printf("%s\n", reward.costs().c_str());
+  return step.finish(result);
 }
 
 }  // namespace

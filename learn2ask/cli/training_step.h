@@ -48,6 +48,8 @@ struct RewardTrainingSettings {
   PolicyOptions policy;
   FinetuningOptions finetuning;
   RewardOptions reward;
+  LlmGradingOptions grading;
+  LlmOptions llm;
   Options trainer;
 
   template <class Visitor>
@@ -55,6 +57,8 @@ struct RewardTrainingSettings {
     v.group("policy", policy);
     finetuning.visit(v);
     v.group("reward", reward);
+    v.group("grading", grading);
+    v.group("llm", llm);
     v.group(Options::kSection, trainer);
   }
 };

@@ -74,7 +74,7 @@ HttpChatClient::HttpChatClient(LlmOptions options, std::unique_ptr<HttpTransfers
       transfers_(std::move(transfers)),
       cache_(cache),
       ledger_(ledger),
-      budget_(options_, ledger.totals().cost),
+      budget_(options_, ledger),
       outage_(options_),
       requests_(static_cast<double>(options_.requests_per_minute), Clock::system().now()),
       tokens_(static_cast<double>(options_.tokens_per_minute), Clock::system().now()),
@@ -282,7 +282,7 @@ std::vector<HttpChatClient::Ended> HttpChatClient::collect() {
       end.outcome = "lost";
     }
     ledger_.done(ended.call->key, ended.call->sent, end);
-    budget_.settle(reserved, end.cost);
+    budget_.release(reserved);
   }
   return all;
 }

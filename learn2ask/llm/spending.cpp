@@ -34,21 +34,17 @@ double highest_cost(const ChatRequest& request, const LlmOptions& options) {
   return cost_of({bytes_of(request) + template_tokens(request), request.max_tokens}, options);
 }
 
-Budget::Budget(const LlmOptions& options, double spent) : limit_(options.max_spend), spent_(spent) {
+Budget::Budget(const LlmOptions& options, const Ledger& ledger)
+    : limit_(options.max_spend), ledger_(ledger) {
   if (limit_ > 0 && options.price_prompt == 0 && options.price_completion == 0) {
     fail_input("llm.max_spend: needs llm.price_prompt and llm.price_completion");
   }
 }
 
 bool Budget::reserve(double cost) {
-  if (limit_ > 0 && spent_ + reserved_ + cost > limit_) return false;
+  if (limit_ > 0 && spent() + reserved_ + cost > limit_) return false;
   reserved_ += cost;
   return true;
-}
-
-void Budget::settle(double reserved, double cost) {
-  reserved_ -= reserved;
-  spent_ += cost;
 }
 
 }  // namespace l2a

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "llm/chat.h"
+#include "llm/ledger.h"
 #include "llm/options.h"
 
 namespace l2a {
@@ -21,16 +22,18 @@ double highest_cost(const ChatRequest& request, const LlmOptions& options);
 // thread-safe.
 class Budget {
  public:
-  // `spent`: by earlier processes. Throws Failure for a limit without prices.
-  Budget(const LlmOptions& options, double spent);
+  // What `ledger` says is spent, by earlier processes and by other clients too; it must outlive the
+  // budget. Throws Failure for a limit without prices.
+  Budget(const LlmOptions& options, const Ledger& ledger);
 
   bool reserve(double cost);  // false: it does not fit; nothing is reserved
-  void settle(double reserved, double cost);
-  double spent() const { return spent_; }
+  void release(double reserved) { reserved_ -= reserved; }  // its call is in the ledger now
+  double spent() const { return ledger_.totals().cost; }
 
  private:
   double limit_;  // 0: none
-  double spent_, reserved_ = 0;
+  const Ledger& ledger_;
+  double reserved_ = 0;
 };
 
 }  // namespace l2a

@@ -70,28 +70,51 @@ TEST(EstimatedPromptTokens, AreAboutThoseOfEnglish) {
   EXPECT_LT(tokens, 14'000);
 }
 
+// A ledger, in memory, of calls that came to `cost`.
+struct Spent {
+  explicit Spent(double cost) { add(cost); }
+  void add(double cost) { ledger.done("call", 1, {.outcome = "reply", .cost = cost}); }
+  Ledger ledger;
+};
+
+// A call has ended: what was reserved for it is free, what it cost is spent.
+void settle(Budget& budget, Spent& spent, double reserved, double cost) {
+  spent.add(cost);
+  budget.release(reserved);
+}
+
 TEST(Budget, ReservesUpToItsLimitAndNoFurther) {
-  Budget budget(prices(1, 1, 10), 0);
+  Spent ledger(0);
+  Budget budget(prices(1, 1, 10), ledger.ledger);
   EXPECT_TRUE(budget.reserve(6));
   EXPECT_FALSE(budget.reserve(5));
   EXPECT_TRUE(budget.reserve(4));  // the refused 5 are not reserved
   EXPECT_FALSE(budget.reserve(0.001));
-  budget.settle(6, 2);
+  settle(budget, ledger, 6, 2);
   EXPECT_DOUBLE_EQ(budget.spent(), 2);
   EXPECT_FALSE(budget.reserve(5));
   EXPECT_TRUE(budget.reserve(4));
-  budget.settle(4, 4);
-  budget.settle(4, 0);
+  settle(budget, ledger, 4, 4);
+  settle(budget, ledger, 4, 0);
   EXPECT_DOUBLE_EQ(budget.spent(), 6);
 }
 
 TEST(Budget, CountsWhatEarlierProcessesSpent) {
-  Budget budget(prices(1, 1, 10), 7);
+  const Spent seven(7), twelve(12);
+  Budget budget(prices(1, 1, 10), seven.ledger);
   EXPECT_DOUBLE_EQ(budget.spent(), 7);
   EXPECT_FALSE(budget.reserve(4));
   EXPECT_TRUE(budget.reserve(3));
-  Budget overspent(prices(1, 1, 10), 12);
+  Budget overspent(prices(1, 1, 10), twelve.ledger);
   EXPECT_FALSE(overspent.reserve(1));
+}
+
+TEST(Budget, IsSharedByTheClientsOfALedger) {
+  Spent ledger(0);
+  Budget one(prices(1, 1, 10), ledger.ledger), other(prices(1, 1, 10), ledger.ledger);
+  EXPECT_TRUE(one.reserve(6));
+  settle(one, ledger, 6, 6);
+  EXPECT_FALSE(other.reserve(5));
 }
 
 TEST(Budget, IsNeverOverspentByCallsInFlightTogether) {
@@ -99,7 +122,8 @@ TEST(Budget, IsNeverOverspentByCallsInFlightTogether) {
   Rng rng(2);
   int accepted = 0, refused = 0;
   for (int round = 0; round < 50; ++round) {
-    Budget budget(prices(1, 1, kLimit), 0);
+    Spent ledger(0);
+    Budget budget(prices(1, 1, kLimit), ledger.ledger);
     std::vector<double> in_flight;
     double spent = 0;
     for (int step = 0; step < 400; ++step) {
@@ -118,7 +142,7 @@ TEST(Budget, IsNeverOverspentByCallsInFlightTogether) {
       } else {
         std::swap(in_flight[rng.below(in_flight.size())], in_flight.back());
         const double cost = in_flight.back() * rng.uniform();
-        budget.settle(in_flight.back(), cost);
+        settle(budget, ledger, in_flight.back(), cost);
         in_flight.pop_back();
         spent += cost;
       }
@@ -129,17 +153,19 @@ TEST(Budget, IsNeverOverspentByCallsInFlightTogether) {
 }
 
 TEST(Budget, WithoutALimitEverythingFits) {
-  Budget budget(prices(0, 0, 0), 1e9);
+  const Spent much(1e9);
+  Budget budget(prices(0, 0, 0), much.ledger);
   for (int i = 0; i < 100; ++i) EXPECT_TRUE(budget.reserve(1e9));
 }
 
 TEST(Budget, NeedsPricesForALimit) {
-  const std::string why = failure_of([] { Budget(prices(0, 0, 10), 0); });
+  const Ledger nothing;
+  const std::string why = failure_of([&] { Budget(prices(0, 0, 10), nothing); });
   EXPECT_THAT(why, HasSubstr("llm.max_spend"));
   EXPECT_THAT(why, HasSubstr("llm.price_"));
-  EXPECT_NO_THROW(Budget(prices(0, 0, 0), 0));
-  EXPECT_NO_THROW(Budget(prices(1, 0, 10), 0));
-  EXPECT_NO_THROW(Budget(prices(0, 1, 10), 0));
+  EXPECT_NO_THROW(Budget(prices(0, 0, 0), nothing));
+  EXPECT_NO_THROW(Budget(prices(1, 0, 10), nothing));
+  EXPECT_NO_THROW(Budget(prices(0, 1, 10), nothing));
 }
 
 }  // namespace

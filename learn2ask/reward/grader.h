@@ -1,9 +1,11 @@
 // Graders: how well does one question reach what was still to be asked?
 //
 // A grader sees only questions of replies whose decision was right and to continue; stops are
-// scored without one. Format (number of questions) is counted by rule, in score.h.
+// scored without one. Format (number of questions) is counted by rule, in score.h, unless the
+// grader judges it.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -29,6 +31,8 @@ struct Grade {
   std::string reason;  // one line for people; what decided it
   bool unrecognised =
       false;  // 0 because the grader cannot tell what is asked for: many are doubtful
+  // P in [0, 1], where the grader judges that too; nullopt: it is counted by rule (score.h).
+  std::optional<double> format = {};
 };
 
 // A question in, a verdict or an Error out: a failed grade is never a number. Requests are

@@ -98,8 +98,10 @@ std::vector<ScoredReply> score_replies(std::span<const ScoreRequest> requests, G
     }
     const double content = grades[k]->content;
     check(content >= 0 && content <= 1, "score_replies: a grade outside [0, 1]");
-    settle(reply, {.macro = 1, .micro = content, .format = format_score(reply.questions)},
-           options.fusion, grades[k]->reason);
+    const double format = grades[k]->format.value_or(format_score(reply.questions));
+    check(format >= 0 && format <= 1, "score_replies: a format outside [0, 1]");
+    settle(reply, {.macro = 1, .micro = content, .format = format}, options.fusion,
+           grades[k]->reason);
     reply.unrecognised = grades[k]->unrecognised;
   }
   return scored;

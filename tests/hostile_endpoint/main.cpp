@@ -4,14 +4,17 @@
 // ends
 //
 // It reads logs as the program's extraction prompt asks, by a rule: what an expert's message with a
-// question mark asks, the next message of the user answers. What it says to a request depends on
-// that request alone; how it goes wrong before, also on how often the request was sent. `expired`
-// refuses the key from the thirtieth call on. A line on standard input is answered by the number of
-// calls so far.
+// question mark asks, the next message of the user answers. It judges questions as the grading
+// prompt asks: 1 if one has a long word of an open question, else 0. What it says to a request
+// depends on that request alone; how it goes wrong before, also on how often the request was sent.
+// `expired` refuses the key from the thirtieth call on. A line on standard input is answered by the
+// number of calls so far.
 #include <cstdio>
 #include <iostream>
+#include <set>
 
 #include "base/rng.h"
+#include "base/utf8.h"
 #include "llm/testing.h"
 
 namespace l2a {
@@ -41,10 +44,39 @@ Json read_log(const std::string& prompt) {
   return answers;
 }
 
+// The verdict on the prompt's question, a line that is a JSON string, beside its open items, lines
+// {"question": ..., "answer": ...}; null: it asks for no verdict.
+Json judge(const std::string& prompt) {
+  constexpr size_t kLong = 5;
+  std::set<std::string> open;
+  Json verdict;
+  for (size_t at = 0; at < prompt.size();) {
+    const size_t end = std::min(prompt.find('\n', at), prompt.size());
+    const auto line = parse_json(std::string_view(prompt).substr(at, end - at));
+    at = end + 1;
+    if (!line) continue;
+    if (line->is_object() && line->contains("answer")) {
+      for (const std::string& word : words((*line)["question"].get<std::string>())) {
+        if (word.size() >= kLong) open.insert(word);
+      }
+    } else if (line->is_string()) {
+      bool reached = false;
+      for (const std::string& word : words(line->get<std::string>())) {
+        reached = reached || open.contains(word);
+      }
+      verdict = {{"reason", "by its words"}, {"content", reached ? 1 : 0}, {"format", 1}};
+    }
+  }
+  return verdict;
+}
+
 ScriptedAnswer good_answer(const ReceivedCall& call) {
   const Json body = *parse_json(call.body);
   const Json& messages = body["messages"];
   if (messages.size() < 2) return says("pong");
+  if (const Json verdict = judge(messages[1]["content"]); !verdict.is_null()) {
+    return says(dump_json(verdict));
+  }
   return says(dump_json({{"answers", read_log(messages[1]["content"])}}));
 }
 

@@ -155,3 +155,65 @@ class LlmTest(ProgramTest):
                 finished = run(self.label("http://127.0.0.1:9/v1", *more), self.folder)
                 self.assertEqual(finished.code, 1)
                 self.assertIn(message, finished.error())
+
+    def judged(self, url):
+        return ["--set", f"llm.url={url}", "--set", "llm.model=judge", "--set", "llm.timeout_s=0.3",
+                "--set", "llm.first_wait_s=0.01", "--set", "llm.longest_wait_s=0.05"]
+
+    def test_judges_an_evaluation(self):
+        endpoint = self.endpoint("well")
+        policy = ["--set", f"policy.model={self.inputs}/tiny.gguf", "--set", "policy.threads=1"]
+        command = ["eval", self.inputs / "labels/dev.jsonl", "--split", "dev", "--out", "out", "--grader", "words",
+                   "--grader", "llm", *policy, *self.judged(endpoint.url)]
+        finished = run(command, self.folder)
+        self.assertEqual(finished.code, 0, finished.err)
+        calls = self.calls(endpoint)
+        self.assertGreater(calls, 10)
+        self.assertIn(f"grader llm: {calls} calls", finished.out)
+        rows = [json.loads(line) for line in (self.folder / "out/rows/expert.llm.jsonl").read_text().splitlines()]
+        self.assertTrue(any("by its words" in json.dumps(row) for row in rows))
+
+    def test_rewards_a_training_run(self):
+        endpoint = self.endpoint("hostile")
+        command = self.commands()["train grpo"] + ["--set", "reward.grader=llm"]
+        untouched = self.new_folder()
+        finished = run([*command, *self.judged(endpoint.url)], untouched)
+        self.assertEqual(finished.code, 0, finished.err)
+        self.assertTrue((untouched / "out/prompts/grading.txt").exists())
+        process = start([*command, *self.judged(endpoint.url)], self.folder)
+        try:
+            process.wait(3)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+        Finished(process)
+        # With another timeout it is still the same run.
+        again = run([*command, *self.judged(endpoint.url), "--set", "llm.timeout_s=0.4"], self.folder)
+        self.assertEqual(again.code, 0, again.err)
+        for name in ("adapter/adapter_model.safetensors", "rollouts.jsonl"):
+            self.assertEqual((self.folder / "out" / name).read_bytes(), (untouched / "out" / name).read_bytes(), name)
+
+    def test_grades_replies(self):
+        given = []
+        for line in (self.inputs / "labels/dev.jsonl").read_text().splitlines()[1:]:
+            row = json.loads(line)
+            for i, sample in enumerate(row["samples"]):
+                if sample["wanted"] and sample["decision"]:
+                    text = row["items"][sample["wanted"][0]]["question"] if i % 2 else "Is it sunny out there?"
+                    given.append({"context": f"{row['session_id']}/{sample['turn']}", "text": text})
+        replies = self.folder / "replies.jsonl"
+        lines = [json.dumps(reply) + "\n" for reply in given]
+        replies.write_text("".join(lines))
+        endpoint = self.endpoint("hostile")
+        command = ["grade", self.inputs / "labels/dev.jsonl", "--replies", "replies.jsonl", "--out", "graded.jsonl"]
+        finished = run([*command, "--set", "reward.grader=llm", *self.judged(endpoint.url)], self.folder)
+        self.assertEqual(finished.code, 0, finished.err)
+        rows = [json.loads(line) for line in (self.folder / "graded.jsonl").read_text().splitlines()]
+        self.assertIn("judge at", rows[0]["grader"])
+        self.assertEqual([{key: row[key] for key in ("context", "text")} for row in rows[1:]], given)
+        self.assertEqual({row["micro"] for row in rows[1:]}, {0.0, 1.0})
+        self.assertTrue(any(row["reason"] == "by its words" for row in rows[1:]))
+
+        replies.write_text(lines[0] + json.dumps({"context": "nobody/1", "text": "?"}) + "\n")
+        finished = run(command, self.folder)
+        self.assertEqual(finished.code, 1)
+        self.assertIn("replies.jsonl:2: 'context': the labels have no sample 'nobody/1'", finished.error())

@@ -49,7 +49,7 @@ class UsageTest(ProgramTest):
             (f"train grpo {labels} --out out --set reward.thresholds=none.yaml",
              "read: none.yaml: No such file or directory"),
             (f"train grpo {labels} --out out --set reward.grader=mach",
-             "--set: 'reward.grader': expected one of match, words, got 'mach'"),
+             "--set: 'reward.grader': expected one of match, words, llm, got 'mach'"),
             (f"train sft {labels} --out out --set policy.model={cut}",
              f"tokenizer: {cut}: 259 tokens where the embedding has 257 rows"),
             ("demo --recipe none.yaml", "read: none.yaml: No such file or directory"),

@@ -1,0 +1,170 @@
+// `learn2ask grade`: replies in, rewards with their parts and reasons out.
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <unordered_map>
+
+#include "base/file.h"
+#include "base/interrupt.h"
+#include "base/jsonl.h"
+#include "base/progress.h"
+#include "base/utf8.h"
+#include "cli/command.h"
+#include "cli/reward_setup.h"
+
+namespace l2a {
+namespace {
+
+constexpr size_t kTogether = 512;  // replies graded at once
+
+struct GradeSettings {
+  std::string reply_format = "plain";
+  double max_failure_rate = 0.05;
+  RewardOptions reward;
+  LlmGradingOptions grading;
+  LlmOptions llm;
+
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v.choice("reply_format", reply_format, {"plain", "tuple"}, "the form of the replies");
+    v("max_failure_rate", max_failure_rate, Range{0, 1},
+      "end past this share of replies that could not be graded");
+    v.group("reward", reward);
+    v.group("grading", grading);
+    v.group("llm", llm);
+  }
+};
+
+struct GradeArguments {
+  std::string labels, replies, out;
+};
+
+// Samples with a decision target, by "<session>/<turn>".
+class SampleIndex {
+ public:
+  explicit SampleIndex(const std::vector<LabelledSession>& sessions) {
+    for (const LabelledSession& session : sessions) {
+      for (const Sample& sample : session.samples) {
+        if (sample.decision)
+          samples_.emplace(sample_id(session, sample), std::pair(&session, &sample));
+      }
+    }
+  }
+
+  // One line of the replies: {"context": "<session>/<turn>", "text": ..., "truncated"?: bool}.
+  Result<RewardRequest> request_of(const Json& line) const {
+    const auto context = get_string(line, "context");
+    if (!context) return context.error();
+    auto text = get_string(line, "text");
+    if (!text) return text.error();
+    const auto truncated = get_bool_or(line, "truncated", false);
+    if (!truncated) return truncated.error();
+    const auto found = samples_.find(*context);
+    if (found == samples_.end()) {
+      return Error{ErrorCode::kNotFound,
+                   "'context': the labels have no sample '" + shown(*context) + "' to decide in"};
+    }
+    return RewardRequest{found->second.first,
+                         found->second.second,
+                         {.text = std::move(*text), .truncated = *truncated}};
+  }
+
+ private:
+  std::unordered_map<std::string, std::pair<const LabelledSession*, const Sample*>> samples_;
+};
+
+Json graded_row(const RewardRequest& request, const RewardResult& result) {
+  const auto part = [&](double value) { return result.reward ? Json(value) : Json(nullptr); };
+  return {{"context", sample_id(*request.session, *request.sample)},
+          {"text", request.reply.text},
+          {"truncated", request.reply.truncated},
+          {"reward", result.reward ? Json(*result.reward) : Json(nullptr)},
+          {"macro", part(result.macro)},
+          {"micro", part(result.micro)},
+          {"format", part(result.format)},
+          {"malformed", result.malformed},
+          {"reason", result.note}};
+}
+
+// All requests of the file. Throws Failure at the first line that is none.
+std::vector<RewardRequest> read_requests(const std::string& path, const SampleIndex& samples) {
+  std::vector<RewardRequest> requests;
+  for_each_row(path, "graded_replies", [&](JsonLine&& line) {
+    auto request = samples.request_of(line.value);
+    if (!request) {
+      fail_input(path + ":" + std::to_string(line.number) + ": " + request.error().message);
+    }
+    requests.push_back(std::move(*request));
+  });
+  if (requests.empty()) fail_input("grade: " + path + ": no reply in it");
+  return requests;
+}
+
+void grade_file(const GradeArguments& arguments, const GradeSettings& settings) {
+  const auto sessions = read_labels(arguments.labels);
+  const auto requests = read_requests(arguments.replies, SampleIndex(sessions));
+  const auto format = reply_format_from_name(settings.reply_format).value_or_throw();
+  RewardSetup reward(
+      settings.reward,
+      {.llm = settings.llm,
+       .grading = settings.grading,
+       .ledger = std::filesystem::path(arguments.out).replace_extension(".ledger.jsonl")},
+      format);
+  const RewardFn grade_replies = reward.reward_fn();
+
+  AtomicFile out(arguments.out);
+  out.write_line(dump_json(to_json(FileHeader{
+      .format = "graded_replies",
+      .command = "learn2ask grade " + arguments.labels + " --replies " + arguments.replies,
+      .config_sha256 = sha256_hex(config_to_yaml(deciding_fields(list_config(settings)))),
+      .input_sha256 = sha256_file(arguments.replies),
+      .extra = {{"grader", reward.grader_name()}}})));
+  Progress progress("grade", requests.size(), "replies");
+  size_t unscored = 0;
+  double sum = 0;
+  for (size_t at = 0; at < requests.size(); at += kTogether) {
+    throw_if_interrupted();
+    const auto some = std::span(requests).subspan(at, std::min(kTogether, requests.size() - at));
+    const auto results = grade(grade_replies, some);
+    for (size_t i = 0; i < some.size(); ++i) {
+      unscored += !results[i].reward;
+      sum += results[i].reward.value_or(0);
+      out.write_line(dump_json(graded_row(some[i], results[i])));
+    }
+    progress.advance(some.size());
+  }
+  progress.finish();
+  const size_t scored = requests.size() - unscored;
+  if (static_cast<double>(unscored) >
+      settings.max_failure_rate * static_cast<double>(requests.size())) {
+    fail_input("grade: " + std::to_string(unscored) + " of " + std::to_string(requests.size()) +
+               " replies could not be graded, more than max_failure_rate: nothing is written");
+  }
+  out.commit();
+  std::printf("%zu replies graded by %s, %zu unscored", requests.size(),
+              reward.grader_name().c_str(), unscored);
+  if (scored > 0) std::printf("; mean reward %.3f", sum / static_cast<double>(scored));
+  std::printf("\nwritten to %s\n", arguments.out.c_str());
+  if (!reward.costs().empty()) std::printf("%s\n", reward.costs().c_str());
+}
+
+}  // namespace
+
+void add_grade_command(CLI::App& app) {
+  auto* command = app.add_subcommand("grade", "Grade replies to the contexts of labelled sessions");
+  auto arguments = std::make_shared<GradeArguments>();
+  command->add_option("LABELS", arguments->labels, "labelled sessions")->required();
+  command
+      ->add_option("--replies", arguments->replies,
+                   "a line a reply: {\"context\": \"SESSION/TURN\", \"text\": ...}, as in the "
+                   "rollouts.jsonl of a run")
+      ->required()
+      ->type_name("FILE");
+  command->add_option("--out", arguments->out, "graded replies to write")
+      ->required()
+      ->type_name("FILE");
+  auto settings = Settings::add<GradeSettings>(*command);
+  command->callback([=] { grade_file(*arguments, settings->read<GradeSettings>()); });
+}
+
+}  // namespace l2a
