@@ -84,8 +84,9 @@ void count_calls(const LabelArguments& arguments, const LabelSettings& settings,
 void label(const LabelArguments& arguments, const LabelSettings& settings) {
   const QuestionForms forms = QuestionForms::load(data_path("prompts/questions"));
   if (arguments.dry_run) {
-    if (settings.extractor == "llm") return count_calls(arguments, settings, forms);
-    std::printf("0 calls: extractor: rules asks no model\n");
+    const bool sends = settings.extractor == "llm" && settings.llm.in_process.empty();
+    if (sends) return count_calls(arguments, settings, forms);
+    std::printf("0 calls: nothing is sent to an endpoint\n");
     return;
   }
   RuleExtractor rules(forms);

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "cli/command.h"
+#include "cli/model_chat_client.h"
 #include "llm/http_chat_client.h"
 
 namespace l2a {
@@ -18,19 +19,29 @@ std::string prompt_path(const std::string& name, const std::string& folder_and_s
 std::vector<ConfigField> deciding_fields(std::vector<ConfigField> fields) {
   std::erase_if(fields, [](const ConfigField& field) {
     return field.key.starts_with("llm.") && field.key != "llm.model" &&
-           field.key != "llm.response_format";
+           field.key != "llm.in_process" && field.key != "llm.response_format";
   });
   return fields;
 }
 
 LlmSetup::LlmSetup(const LlmOptions& options, std::vector<std::string> models,
                    const std::string& sent, const std::filesystem::path& ledger) {
+  const bool in_process = !options.in_process.empty();
+  if (in_process && !models.empty()) {
+    fail_input("grading.models: not with llm.in_process, which is one model");
+  }
   if (models.empty()) models.push_back(options.model);
   std::vector<std::unique_ptr<HttpTransfers>> transfers;
-  for (size_t i = 0; i < models.size(); ++i) transfers.push_back(open_transfers(options, sent));
+  for (size_t i = 0; !in_process && i < models.size(); ++i) {
+    transfers.push_back(open_transfers(options, sent));
+  }
   cache_ = open_reply_cache(options);
   if (ledger.has_parent_path()) make_private_directory(ledger.parent_path());
   ledger_ = std::make_unique<Ledger>(ledger);
+  if (in_process) {
+    clients_.push_back(std::make_unique<ModelChatClient>(options, cache_.get(), *ledger_));
+    return;
+  }
   for (size_t i = 0; i < models.size(); ++i) {
     LlmOptions of_model = options;
     of_model.model = models[i];

@@ -10,8 +10,9 @@
 namespace l2a {
 
 struct LlmOptions {
-  std::string url;    // of an OpenAI-compatible API, such as http://localhost:8000/v1
-  std::string model;  // as the endpoint names it
+  std::string url;         // of an OpenAI-compatible API, such as http://localhost:8000/v1
+  std::string in_process;  // a model of our own instead
+  std::string model;       // as the endpoint names it
   std::string key_env = "LEARN2ASK_LLM_KEY";
   std::string key_file;
   bool allow_external = false;
@@ -53,6 +54,8 @@ struct LlmOptions {
   void visit(Visitor& v) {
     v("url", url, "an OpenAI-compatible API, such as http://localhost:8000/v1");
     v("model", model, "the model's name there");
+    v("in_process", in_process,
+      "instead of an endpoint: a GGUF file or Hugging Face folder, or 'embedded', in this process");
     v("key_env", key_env, "environment variable that holds the API key, where one is needed");
     v("key_file", key_file, "file that holds it instead; only its owner may read it");
     v("allow_external", allow_external,

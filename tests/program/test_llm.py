@@ -217,3 +217,19 @@ class LlmTest(ProgramTest):
         finished = run(command, self.folder)
         self.assertEqual(finished.code, 1)
         self.assertIn("replies.jsonl:2: 'context': the labels have no sample 'nobody/1'", finished.error())
+
+    def test_asks_a_model_in_process(self):
+        """A model of random weights answers nothing of use: no turn is labelled, and none invented."""
+        command = ["label", self.inputs / "data/dev.jsonl", "--out", "out.jsonl", "--set", "extractor=llm",
+                   "--set", f"llm.in_process={self.inputs}/tiny.gguf", "--set", "extraction.max_answer_tokens=16",
+                   "--set", "label.max_failure_rate=1"]
+        finished = run(command, self.folder)
+        self.assertEqual(finished.code, 0, finished.err)
+        rows = [json.loads(line) for line in self.labels(self.folder).splitlines()]
+        self.assertIn("tiny.gguf in process", rows[0]["extractor"])
+        self.assertTrue(all(sample["wanted"] is None for row in rows[1:] for sample in row["samples"]))
+        first = (self.folder / "out.ledger.jsonl").read_bytes()
+        self.assertIn(b'"outcome":"reply"', first)
+        again = run(command, self.folder)
+        self.assertEqual(again.code, 0, again.err)
+        self.assertEqual((self.folder / "out.ledger.jsonl").read_bytes(), first)
