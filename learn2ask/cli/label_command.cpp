@@ -1,6 +1,7 @@
 // `learn2ask label`: sessions in, training samples out.
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 
 #include "base/progress.h"
 #include "cli/command.h"
@@ -30,7 +31,7 @@ struct LabelSettings {
 };
 
 struct LabelArguments {
-  std::string sessions, out;
+  std::string sessions, out, overrides;
   bool dry_run = false;
 };
 
@@ -41,10 +42,13 @@ Prompt extraction_prompt(const LlmExtractionOptions& options) {
 
 LabelSummary label_with(const LabelArguments& arguments, const LabelSettings& settings,
                         const QuestionForms& forms, Extractor& extractor) {
+  std::optional<Overrides> overrides;
+  if (!arguments.overrides.empty()) overrides = Overrides::load(arguments.overrides);
   const LabelFileJob job{
       .input = arguments.sessions,
       .output = arguments.out,
-      .command = "learn2ask label " + arguments.sessions + " --out " + arguments.out};
+      .command = "learn2ask label " + arguments.sessions + " --out " + arguments.out,
+      .overrides = overrides ? &*overrides : nullptr};
   Progress progress("label", std::nullopt, "sessions");
   LabelSummary summary =
       label_file(job, settings.label, forms, extractor, [&] { progress.advance(); });
@@ -110,6 +114,10 @@ void add_label_command(CLI::App& app) {
   command->add_option("--out", arguments->out, "labels file to write")
       ->type_name("FILE")
       ->required();
+  command
+      ->add_option("--overrides", arguments->overrides,
+                   "a person's corrections, laid over what is read off (docs/formats/sessions.md)")
+      ->type_name("FILE");
   command->add_flag("--dry-run", arguments->dry_run,
                     "only count the calls of a language model, and what they would cost");
   auto settings = Settings::add<LabelSettings>(*command);

@@ -41,8 +41,12 @@ Json other_keys(const Session& session) {
 
 }  // namespace
 
-Labeller::Labeller(LabelOptions options, const QuestionForms& forms, Extractor& extractor)
-    : options_(std::move(options)), forms_(forms), extractor_(extractor) {
+Labeller::Labeller(LabelOptions options, const QuestionForms& forms, Extractor& extractor,
+                   Overrides* overrides)
+    : options_(std::move(options)), forms_(forms), extractor_(extractor), overrides_(overrides) {
+  if (options_.compat && overrides_ != nullptr) {
+    fail_input("overrides: not with label.compat, which decides by one rule alone");
+  }
   if (contains(options_.stop_markers, "")) {
     fail_input("stop_markers: '': an empty text stands in every message");
   }
@@ -120,10 +124,11 @@ Result<Labeller::Draft> Labeller::draft(const Session& session) const {
   const auto& turns = labelled.turns;
   const auto labels = act_labels(session, turns);
   const auto& asking = draft.asking = asking_turns(turns, labels, forms_);
+  const auto by_person = decided(session.id, turns.size());
   const StopFound stop =
       options_.compat
           ? find_stop_compat(turns)
-          : find_stop({turns, labels, asking, options_.stop_markers, session.stop_seen});
+          : find_stop({turns, labels, asking, options_.stop_markers, session.stop_seen, by_person});
   labelled.censored = stop.censored_turn.has_value();
 
   bool user_spoke = false;
@@ -135,6 +140,8 @@ Result<Labeller::Draft> Labeller::draft(const Session& session) const {
     sample.kind = {asking[t].value ? TurnKind::kAsk : TurnKind::kInform, asking[t].rule};
     if (stop.turn == t) {
       make_stop(sample, stop.rule);
+    } else if (by_person[t]) {
+      sample.decision = {Decision::kContinue, "override"};
     } else if (stop.censored_turn != t) {
       sample.decision = go_on(asking[t], options_.compat);
     }
@@ -147,13 +154,30 @@ Result<Labeller::Draft> Labeller::draft(const Session& session) const {
   return draft;
 }
 
+const Override* Labeller::correction_at(const std::string& session, size_t turn) const {
+  return overrides_ == nullptr ? nullptr : overrides_->find(session, turn);
+}
+
+std::vector<std::optional<Decision>> Labeller::decided(const std::string& session,
+                                                       size_t turns) const {
+  std::vector<std::optional<Decision>> decisions(turns);
+  for (size_t t = 0; t < turns; ++t) {
+    if (const Override* correction = correction_at(session, t)) decisions[t] = correction->decision;
+  }
+  return decisions;
+}
+
 LabelOutcome Labeller::finish(Draft draft, Targets targets) {
   LabelledSession& labelled = draft.labelled;
   auto& samples = labelled.samples;
   check(targets.size() == samples.size(), "Extractor: one result for each expert turn");
   std::vector<Error> errors;
   for (size_t i = 0; i < samples.size(); ++i) {
-    if (targets[i]) {
+    const Override* correction = correction_at(labelled.id, samples[i].turn);
+    if (correction != nullptr) overrides_->mark_used(labelled.id, samples[i].turn);
+    if (correction != nullptr && correction->wanted) {
+      samples[i].wanted = items_of(*correction, *draft.session, labelled.turns, samples[i].turn);
+    } else if (targets[i]) {
       samples[i].wanted = std::move(*targets[i]);
     } else {
       errors.push_back({targets[i].error().code,

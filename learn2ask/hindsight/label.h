@@ -8,6 +8,7 @@
 #include "base/config.h"
 #include "dialogue/session.h"
 #include "hindsight/extract.h"
+#include "hindsight/overrides.h"
 #include "hindsight/sample.h"
 
 namespace l2a {
@@ -52,9 +53,9 @@ struct LabelOptions {
   }
 };
 
-// The rule kept with a continue decision is "act_label" where people's label says that the turn
-// asks, else "gathers_on" ("user_message_left" in compat); the rules of a stop: stop_rules.h, and
-// "nothing_follows".
+// The rule kept with a decision that a person corrected is "override"; with a continue decision
+// "act_label" where people's label says that the turn asks, else "gathers_on" ("user_message_left"
+// in compat); the rules of a stop: stop_rules.h, and "nothing_follows".
 
 struct LabelOutcome {
   // kInvalidInput when the session has no expert turn after a user message.
@@ -66,8 +67,10 @@ struct LabelOutcome {
 // Labels sessions. Not thread-safe: extractors are not.
 class Labeller {
  public:
-  // `forms` and `extractor` outlive the labeller. Throws Failure on an empty stop marker.
-  Labeller(LabelOptions options, const QuestionForms& forms, Extractor& extractor);
+  // `forms`, `extractor` and `overrides` (may be null) outlive the labeller. Throws Failure on an
+  // empty stop marker, and for overrides with compat, which has one reading only.
+  Labeller(LabelOptions options, const QuestionForms& forms, Extractor& extractor,
+           Overrides* overrides = nullptr);
 
   // In the order of `sessions`, which the extractor reads together.
   std::vector<LabelOutcome> label(std::span<const Session> sessions);
@@ -81,11 +84,14 @@ class Labeller {
   std::vector<std::optional<TurnKind>> act_labels(const Session& session,
                                                   std::span<const Turn> turns) const;
   Result<Draft> draft(const Session& session) const;
+  const Override* correction_at(const std::string& session, size_t turn) const;
+  std::vector<std::optional<Decision>> decided(const std::string& session, size_t turns) const;
   LabelOutcome finish(Draft draft, Targets targets);
 
   LabelOptions options_;
   const QuestionForms& forms_;
   Extractor& extractor_;
+  Overrides* overrides_;
   size_t dropped_ = 0;
 };
 

@@ -66,6 +66,7 @@ FileHeader header_of(const LabelFileJob& job, const LabelOptions& options,
                      const QuestionForms& forms, const Extractor& extractor) {
   Json extra = {{"extractor", extractor.name()}, {"questions_sha256", forms.phrases().sha256()}};
   if (!extractor.prompt_sha256().empty()) extra["prompt_sha256"] = extractor.prompt_sha256();
+  if (job.overrides != nullptr) extra["overrides_sha256"] = job.overrides->sha256();
   return {.format = "labels",
           .command = job.command,
           .config_sha256 = sha256_hex(config_to_yaml(list_config(options))),
@@ -183,7 +184,7 @@ LabelSummary label_file(const LabelFileJob& job, const LabelOptions& options,
                         const QuestionForms& forms, Extractor& extractor,
                         const std::function<void()>& on_session) {
   const FileHeader header = header_of(job, options, forms, extractor);
-  Labeller labeller(options, forms, extractor);
+  Labeller labeller(options, forms, extractor, job.overrides);
   SessionLines input(job.input);
   if (job.output.has_parent_path()) make_private_directory(job.output.parent_path());
   AtomicFile output(job.output);
@@ -214,6 +215,7 @@ LabelSummary label_file(const LabelFileJob& job, const LabelOptions& options,
   summary.failed_sessions = failures.failed_sessions();
   failures.finish();
   if (summary.sessions == 0) fail_input("label: " + input.name() + ": no session in it");
+  if (job.overrides != nullptr) job.overrides->refuse_unused();
   output.commit();
   return summary;
 }

@@ -31,9 +31,10 @@ struct LabelSummary {
 std::string to_text(const LabelSummary& summary);
 
 struct LabelFileJob {
-  std::filesystem::path input;   // JSONL of sessions, with or without a header line
-  std::filesystem::path output;  // appears under its name only when all is labelled
-  std::string command;           // for the header
+  std::filesystem::path input;     // JSONL of sessions, with or without a header line
+  std::filesystem::path output;    // appears under its name only when all is labelled
+  std::string command;             // for the header
+  Overrides* overrides = nullptr;  // a person's corrections; null: none
 };
 
 // Where the failures of a job go: "train.failures.jsonl" beside "train.jsonl".
@@ -41,9 +42,9 @@ std::filesystem::path failures_path(std::filesystem::path output);
 
 // Lines that are no session, ids that stand twice and failed extractions go to failures_path()
 // ({"where", "error"} a line; no file when nothing failed). Throws Failure
-// (kInvalidInput) past `options.max_failure_rate` of the last 200 sessions, and at the end past
-// that share of all; when there is no session; or what reading and writing throw. `on_session` is
-// called after each line. Memory: one session, and the ids.
+// (kInvalidInput) for an override that fits nothing, past `options.max_failure_rate` of the last
+// 200 sessions, and at the end past that share of all; when there is no session; or what reading
+// and writing throw. `on_session` is called after each line. Memory: one session, and the ids.
 LabelSummary label_file(
     const LabelFileJob& job, const LabelOptions& options, const QuestionForms& forms,
     Extractor& extractor, const std::function<void()>& on_session = [] {});

@@ -18,6 +18,10 @@ const char* stop_rule(const StopEvidence& evidence, size_t t) {
   return evidence.asking[t].value ? nullptr : "no_user_message_after";
 }
 
+std::optional<Decision> decided_at(const StopEvidence& evidence, size_t t) {
+  return evidence.decided.empty() ? std::nullopt : evidence.decided[t];
+}
+
 }  // namespace
 
 StopFound find_stop(const StopEvidence& evidence) {
@@ -28,13 +32,16 @@ StopFound find_stop(const StopEvidence& evidence) {
     user_spoke = user_spoke || evidence.turns[t].role == Role::kUser;
     if (!user_spoke || evidence.turns[t].role == Role::kUser) continue;
     last = t;
-    if (evidence.stop_seen == false) continue;
+    const auto decided = decided_at(evidence, t);
+    if (decided == Decision::kStop) return {.turn = t, .rule = "override", .censored_turn = {}};
+    if (decided == Decision::kContinue || evidence.stop_seen == false) continue;
     if (const char* rule = stop_rule(evidence, t)) {
       found.turn = t;
       found.rule = rule;
       return found;
     }
   }
+  if (last && decided_at(evidence, *last)) return found;
   if (last && (evidence.stop_seen == false || evidence.asking[*last].value)) {
     found.censored_turn = last;
   }

@@ -18,6 +18,8 @@ struct StopEvidence {
   std::span<const Ruled<bool>> asking;
   std::span<const std::string> markers;  // none empty
   std::optional<bool> stop_seen;         // Session::stop_seen
+  // What a person decided, before all rules; empty: nobody did.
+  std::span<const std::optional<Decision>> decided = {};
 };
 
 struct StopFound {
@@ -30,11 +32,11 @@ struct StopFound {
   std::optional<size_t> censored_turn;
 };
 
-// Expert turns before any user message are passed over. First rule that fires at a turn: its
-// label says stop ("act_label"); it contains a marker ("terminal_marker"); no user message follows
-// and the source says that the end is in the log ("stop_seen", an explicit label of the last turn:
-// "Those were my questions. Do you have any?"), or the turn asks nothing ("no_user_message_after").
-// stop_seen == false: no turn stops.
+// Expert turns before any user message are passed over. First rule that fires at a turn: a person
+// decided ("override"); its label says stop ("act_label"); it contains a marker
+// ("terminal_marker"); no user message follows and the source says that the end is in the log
+// ("stop_seen", an explicit label of the last turn: "Those were my questions. Do you have any?"),
+// or the turn asks nothing ("no_user_message_after"). stop_seen == false: no turn stops.
 StopFound find_stop(const StopEvidence& evidence);
 
 // The published code's rule: the first expert turn with no user message after it.

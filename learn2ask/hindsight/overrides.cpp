@@ -1,0 +1,126 @@
+#include "hindsight/overrides.h"
+
+#include "base/file.h"
+#include "base/jsonl.h"
+#include "base/utf8.h"
+#include "hindsight/quotation.h"
+
+namespace l2a {
+namespace {
+
+// Turns are counted with these: none has more.
+constexpr double kMostTurns = 1e9;
+
+std::optional<Decision> decision_of(const Json& line) {
+  if (!line.contains("decision")) return std::nullopt;
+  const std::string name = get_string(line, "decision").value_or_throw();
+  for (const Decision decision : {Decision::kContinue, Decision::kStop}) {
+    if (name == decision_name(decision)) return decision;
+  }
+  fail_input("'decision': expected continue or stop, got '" + shown(name) + "'");
+}
+
+std::optional<std::vector<Override::Pair>> wanted_of(const Json& line) {
+  const auto found = line.find("wanted");
+  if (found == line.end()) return std::nullopt;
+  if (!found->is_array()) fail_input("'wanted': expected a list, got " + type_phrase(*found));
+  std::vector<Override::Pair> pairs;
+  for (const Json& pair : *found) {
+    pairs.push_back(
+        {get_string(pair, "question").value_or_throw(), get_string(pair, "fact").value_or_throw()});
+  }
+  return pairs;
+}
+
+size_t turn_of(const Json& line) {
+  const double turn = get_number(line, "turn").value_or_throw();
+  if (!(turn >= 0 && turn < kMostTurns) || turn != static_cast<double>(static_cast<size_t>(turn))) {
+    fail_input("'turn': expected the number of a turn");
+  }
+  return static_cast<size_t>(turn);
+}
+
+// The last turn of the expert before `answer` that contains the question; else the last one.
+size_t question_turn(std::span<const Turn> turns, size_t answer, const std::string& question) {
+  size_t last = 0;
+  for (size_t t = answer; t-- > 0;) {
+    if (turns[t].role == Role::kUser) continue;
+    if (find_quotation(turns[t].text, question)) return t;
+    if (last == 0) last = t;
+  }
+  return last;
+}
+
+}  // namespace
+
+Overrides Overrides::load(const std::filesystem::path& path) {
+  Overrides overrides;
+  overrides.sha256_ = sha256_file(path);
+  for_each_row(path, "overrides", [&](JsonLine&& line) {
+    const std::string where = path.string() + ":" + std::to_string(line.number);
+    try {
+      std::pair key{get_string(line.value, "session").value_or_throw(), turn_of(line.value)};
+      Override correction{decision_of(line.value), wanted_of(line.value), where};
+      if (!correction.decision && !correction.wanted) {
+        fail_input("neither 'decision' nor 'wanted' is corrected");
+      }
+      if (!overrides.by_turn_.emplace(std::move(key), Kept{std::move(correction)}).second) {
+        fail_input("this turn is corrected twice");
+      }
+    } catch (const Failure& failure) {
+      fail_input("overrides: " + where + ": " + failure.what());
+    }
+  });
+  return overrides;
+}
+
+const Override* Overrides::find(const std::string& session, size_t turn) const {
+  const auto found = by_turn_.find({session, turn});
+  return found == by_turn_.end() ? nullptr : &found->second.correction;
+}
+
+void Overrides::mark_used(const std::string& session, size_t turn) {
+  by_turn_.at({session, turn}).used = true;
+}
+
+void Overrides::refuse_unused() const {
+  for (const auto& [key, kept] : by_turn_) {
+    if (kept.used) continue;
+    fail_input("overrides: " + kept.correction.where + ": no expert turn " + shown(key.first) +
+               "/" + std::to_string(key.second) + " is labelled: its session is not there, or " +
+               "stops before it");
+  }
+}
+
+std::vector<Item> items_of(const Override& correction, const Session& session,
+                           std::span<const Turn> turns, size_t turn) {
+  std::vector<Item> items;
+  for (const Override::Pair& pair : *correction.wanted) {
+    std::optional<Item> item;
+    for (size_t t = turn; t < turns.size() && !item; ++t) {
+      if (turns[t].role != Role::kUser) continue;
+      for (size_t i = 0; i < turns[t].message_count && !item; ++i) {
+        const size_t message = turns[t].first_message + i;
+        const std::string& text = session.messages[message].text;
+        const auto said = find_quotation(text, pair.fact);
+        if (!said) continue;
+        item = Item{.fact = text.substr(said->begin, said->end - said->begin),
+                    .question = pair.question,
+                    .question_turn = question_turn(turns, t, pair.question),
+                    .answer_turn = t,
+                    .source_message = message,
+                    .source_begin = said->begin,
+                    .source_end = said->end,
+                    .source_last_message = message};
+      }
+    }
+    if (!item) {
+      fail_input("overrides: " + correction.where + ": 'fact': the user does not say '" +
+                 shown(pair.fact) + "' after turn " + std::to_string(turn));
+    }
+    items.push_back(std::move(*item));
+  }
+  return items;
+}
+
+}  // namespace l2a
