@@ -1,4 +1,4 @@
-#include "eval/bootstrap.h"
+#include "base/bootstrap.h"
 
 #include <algorithm>
 #include <cmath>

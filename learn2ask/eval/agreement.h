@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "eval/bootstrap.h"
+#include "base/bootstrap.h"
 #include "eval/scored_row.h"
 
 namespace l2a {

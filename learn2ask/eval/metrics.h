@@ -12,8 +12,8 @@
 #include <span>
 #include <string_view>
 
+#include "base/bootstrap.h"
 #include "base/error.h"
-#include "eval/bootstrap.h"
 #include "eval/scored_row.h"
 
 namespace l2a {
