@@ -9,7 +9,7 @@
 namespace l2a {
 namespace {
 
-constexpr size_t kFewestLabels = 10;
+constexpr size_t kFewestLabels = 10, kFewestHeldOut = 5;
 constexpr double kLuck = 0.05;     // of a winner that is none
 constexpr size_t kFirstItems = 8;  // of the race; then twice as many each time
 
@@ -51,6 +51,12 @@ class Search {
         writer_(writer),
         options_(options),
         split_(split_gold(gold, options)) {
+    if (split_.held_out.size() < kFewestHeldOut || split_.search.empty()) {
+      fail_input("calibrate: " + std::to_string(split_.held_out.size()) +
+                 " gold labels are held out of the search, and at least " +
+                 std::to_string(kFewestHeldOut) +
+                 " have to decide: label more, or hold a larger share out");
+    }
     const size_t least = split_.search.size() + 2 * split_.held_out.size();
     if (options_.max_verdicts < static_cast<int64_t>(least)) {
       fail_input("max_verdicts: " + std::to_string(options_.max_verdicts) +
@@ -189,7 +195,7 @@ class Search {
       means.push_back(mean(drawn_gains));
     });
     const auto without =
-        std::count_if(means.begin(), means.end(), [](double gain) { return gain <= 0; });
+        std::count_if(means.begin(), means.end(), [](double gain) { return !(gain > 0); });
     result.share_without_gain = static_cast<double>(without) / static_cast<double>(means.size());
     const Interval interval = interval_95(means, mean(gains));
     result.gain = {mean(gains), interval.low, interval.high, gains.size()};

@@ -90,8 +90,8 @@ struct PromptSearchResult {
 double verdict_loss(double gold, const std::optional<double>& verdict);
 
 // `gold`: people's verdicts in [0, 1]. Deterministic, as far as judge and writer are. Throws
-// Failure (kInvalidInput) for fewer than 10 labels, and for a budget that cannot judge them by one
-// prompt.
+// Failure (kInvalidInput) for fewer than 10 labels or 5 held out, and for a budget that cannot
+// judge them by one prompt.
 PromptSearchResult search_prompt(const std::string& in_use, std::span<const double> gold,
                                  PromptJudge& judge, PromptWriter& writer,
                                  const PromptSearchOptions& options);

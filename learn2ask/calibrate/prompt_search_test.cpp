@@ -227,6 +227,11 @@ TEST(SearchPrompt, RefusesTooFewLabelsAndTooSmallABudget) {
   RandomWriter writer(1);
   EXPECT_THAT(failure_of([&] { search_prompt("J", gold_labels(judge, 9), judge, writer, {}); }),
               HasSubstr("9 gold labels"));
+  // Each label is a class of its own: none would be held out.
+  std::vector<double> distinct;
+  for (int i = 0; i < 12; ++i) distinct.push_back(i / 12.0);
+  EXPECT_THAT(failure_of([&] { search_prompt("J", distinct, judge, writer, {}); }),
+              HasSubstr("0 gold labels are held out"));
   PromptSearchOptions options;
   options.max_verdicts = 50;
   EXPECT_THAT(

@@ -55,6 +55,7 @@ std::unique_ptr<Grader> GraderFactory::make_match() {
 }
 
 std::unique_ptr<Grader> GraderFactory::make_llm() {
+  if (llm_) fail_input("grader llm: named twice");
   const LlmGradingOptions& grading = inputs_.grading;
   Prompt prompt =
       Prompt::load(prompt_path(grading.prompt, "grading/question"), LlmGrader::places());

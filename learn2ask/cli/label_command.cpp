@@ -40,10 +40,14 @@ Prompt extraction_prompt(const LlmExtractionOptions& options) {
                       LlmExtractor::places(options));
 }
 
+std::optional<Overrides> load_overrides(const LabelArguments& arguments) {
+  if (arguments.overrides.empty()) return std::nullopt;
+  return Overrides::load(arguments.overrides);
+}
+
 LabelSummary label_with(const LabelArguments& arguments, const LabelSettings& settings,
                         const QuestionForms& forms, Extractor& extractor) {
-  std::optional<Overrides> overrides;
-  if (!arguments.overrides.empty()) overrides = Overrides::load(arguments.overrides);
+  std::optional<Overrides> overrides = load_overrides(arguments);
   const LabelFileJob job{
       .input = arguments.sessions,
       .output = arguments.out,
@@ -79,7 +83,8 @@ void count_calls(const LabelArguments& arguments, const LabelSettings& settings,
   CountingClient client(settings.llm, cache.get());
   LlmExtractor extractor(client, extraction_prompt(settings.extraction), forms,
                          settings.extraction);
-  Labeller labeller(settings.label, forms, extractor);
+  std::optional<Overrides> overrides = load_overrides(arguments);
+  Labeller labeller(settings.label, forms, extractor, overrides ? &*overrides : nullptr);
   const auto sessions = read_sessions(arguments.sessions);
   labeller.label(sessions);
   std::printf("%s\n", to_text(client.estimate()).c_str());

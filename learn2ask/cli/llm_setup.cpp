@@ -1,5 +1,7 @@
 #include "cli/llm_setup.h"
 
+#include <set>
+
 #include "base/file.h"
 #include "cli/command.h"
 #include "cli/model_chat_client.h"
@@ -29,6 +31,9 @@ LlmSetup::LlmSetup(const LlmOptions& options, std::vector<std::string> models,
   const bool in_process = !options.in_process.empty();
   if (in_process && !models.empty()) {
     fail_input("grading.models: not with llm.in_process, which is one model");
+  }
+  if (std::set(models.begin(), models.end()).size() < models.size()) {
+    fail_input("grading.models: the same model twice would give one verdict twice");
   }
   if (models.empty()) models.push_back(options.model);
   std::vector<std::unique_ptr<HttpTransfers>> transfers;

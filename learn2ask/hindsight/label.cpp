@@ -174,7 +174,6 @@ LabelOutcome Labeller::finish(Draft draft, Targets targets) {
   std::vector<Error> errors;
   for (size_t i = 0; i < samples.size(); ++i) {
     const Override* correction = correction_at(labelled.id, samples[i].turn);
-    if (correction != nullptr) overrides_->mark_used(labelled.id, samples[i].turn);
     if (correction != nullptr && correction->wanted) {
       samples[i].wanted = items_of(*correction, *draft.session, labelled.turns, samples[i].turn);
     } else if (targets[i]) {
@@ -186,11 +185,19 @@ LabelOutcome Labeller::finish(Draft draft, Targets targets) {
   }
 
   if (options_.stop_when_nothing_follows && !options_.compat && !labelled.censored) {
-    if (const auto first = first_with_nothing_to_follow(samples);
-        first && samples[*first].kind.value != TurnKind::kStop) {
+    const auto first = first_with_nothing_to_follow(samples);
+    // A person's "continue" goes before this rule, too.
+    const auto decided = std::find_if(samples.rbegin(), samples.rend(), [](const Sample& sample) {
+      return sample.decision && sample.decision->rule == "override";
+    });
+    const auto last_decided = static_cast<size_t>(samples.rend() - decided);  // one past it
+    if (first && *first >= last_decided && samples[*first].kind.value != TurnKind::kStop) {
       samples.resize(*first + 1);
       make_stop(samples.back(), "nothing_follows");
     }
+  }
+  for (const Sample& sample : samples) {
+    if (correction_at(labelled.id, sample.turn)) overrides_->mark_used(labelled.id, sample.turn);
   }
   if (options_.compat) dropped_ += std::erase_if(samples, has_empty_target);
   return {std::move(labelled), std::move(errors)};

@@ -44,7 +44,8 @@ std::filesystem::path failures_path(std::filesystem::path output);
 // ({"where", "error"} a line; no file when nothing failed). Throws Failure
 // (kInvalidInput) for an override that fits nothing, past `options.max_failure_rate` of the last
 // 200 sessions, and at the end past that share of all; when there is no session; or what reading
-// and writing throw. `on_session` is called after each line. Memory: one session, and the ids.
+// and writing throw. `on_session` is called after each line. Memory: extractor.batch() sessions,
+// and the ids.
 LabelSummary label_file(
     const LabelFileJob& job, const LabelOptions& options, const QuestionForms& forms,
     Extractor& extractor, const std::function<void()>& on_session = [] {});

@@ -131,21 +131,18 @@ std::string LlmExtractor::name() const {
   return client_.name() + ", a " + options_.per + " at a time";
 }
 
-void LlmExtractor::ask(const Gathering& gathering, Prompt::Values values, size_t from_turn,
+void LlmExtractor::ask(const Gathering& gathering, const Prompt::Values& values,
                        std::function<void(Result<std::vector<Exchange>>)> on_exchanges) {
   const ChatRequest request{.messages = prompt_.messages(values),
                             .max_tokens = options_.max_answer_tokens,
                             .schema = answer_schema()};
   ask_json<std::vector<Exchange>>(
       client_, request, prompt_.correction(),
-      [this, &gathering, from_turn](const Json& answer) {
-        return read(gathering, from_turn, answer);
-      },
+      [this, &gathering](const Json& answer) { return read(gathering, answer); },
       std::move(on_exchanges));
 }
 
-Result<std::vector<Exchange>> LlmExtractor::read(const Gathering& gathering, size_t from_turn,
-                                                 const Json& answer) {
+Result<std::vector<Exchange>> LlmExtractor::read(const Gathering& gathering, const Json& answer) {
   const auto list = answer.find("answers");
   if (list == answer.end() || !list->is_array()) {
     return Error{ErrorCode::kInvalidInput, "'answers': expected a list"};
@@ -162,7 +159,7 @@ Result<std::vector<Exchange>> LlmExtractor::read(const Gathering& gathering, siz
   for (const Claim& claim : claims) {
     const Place& answered = *claim.answered;
     const auto found = find_quotation(answered.message->text, claim.quotation);
-    if (!found || answered.message->role != Role::kUser || answered.turn < from_turn) {
+    if (!found || answered.message->role != Role::kUser) {
       ++counts.not_said;
     } else if (claim.asked->message->role == Role::kUser || claim.asked->turn >= answered.turn) {
       ++counts.not_asked;
@@ -197,7 +194,7 @@ std::vector<Targets> LlmExtractor::extract(std::span<const Gathering> gatherings
     const Gathering& gathering = gatherings[i];
     const size_t end = gathering.turns.size();
     if (options_.per == "session") {
-      ask(gathering, {{"conversation", lines_of(gathering, 0, end)}}, 0,
+      ask(gathering, {{"conversation", lines_of(gathering, 0, end)}},
           [&, i](Result<std::vector<Exchange>> exchanges) {
             all[i] = exchanges ? targets_of(gathering, *exchanges, forms_)
                                : failed_targets(gathering, exchanges.error());
@@ -213,7 +210,7 @@ std::vector<Targets> LlmExtractor::extract(std::span<const Gathering> gatherings
       }
       ask(gathering,
           {{"context", lines_of(gathering, 0, turn)}, {"future", lines_of(gathering, turn, end)}},
-          turn, [&, i, k](Result<std::vector<Exchange>> exchanges) {
+          [&, i, k](Result<std::vector<Exchange>> exchanges) {
             if (!exchanges) {
               all[i][k] = exchanges.error();
               return;

@@ -55,10 +55,9 @@ class LlmExtractor final : public Extractor {
   const ExtractionCounts& counts() const { return counts_; }
 
  private:
-  void ask(const Gathering& gathering, Prompt::Values values, size_t from_turn,
+  void ask(const Gathering& gathering, const Prompt::Values& values,
            std::function<void(Result<std::vector<Exchange>>)> on_exchanges);
-  Result<std::vector<Exchange>> read(const Gathering& gathering, size_t from_turn,
-                                     const Json& answer);
+  Result<std::vector<Exchange>> read(const Gathering& gathering, const Json& answer);
   ChatClient& client_;
   Prompt prompt_;
   const QuestionForms& forms_;

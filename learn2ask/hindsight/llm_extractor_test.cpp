@@ -141,9 +141,18 @@ TEST(LlmExtractor, AsksForEachTurnByOption) {
   EXPECT_EQ(it.client.requests.size(), 3u);  // at the stop nothing is left to read
   EXPECT_THAT(it.wanted(0), ElementsAre("How old are you > 34"));
   EXPECT_THAT(it.wanted(1), ElementsAre("Any fever > No fever"));
-  EXPECT_THAT(it.wanted(2), ElementsAre("Any fever > No fever"));  // the other is no future
+  EXPECT_THAT(it.wanted(2), ElementsAre("Any fever > No fever"));  // the other is past
   EXPECT_THAT(it.wanted(3), ElementsAre());
-  EXPECT_EQ(it.extractor.counts().not_said, 1u);
+  EXPECT_EQ(it.extractor.counts().not_said, 0u);
+}
+
+TEST(LlmExtractor, HoldsWhatWasAskedInTheContextForKnown) {
+  LlmExtractionOptions options;
+  options.per = "turn";
+  const std::string past_and_again =
+      answers({claim(3, "How old are you?", 6, "34"), claim(3, "How old are you?", 8, "No fever")});
+  const Labelled it({answers({}), answers({}), past_and_again}, options);
+  EXPECT_THAT(it.wanted(2), ElementsAre());
 }
 
 TEST(LlmExtractor, HasPromptsInTwoLanguages) {

@@ -62,6 +62,17 @@ TEST_F(OverridesTest, AContinueGoesBeforeEveryRule) {
                           "7 continue override"));
 }
 
+TEST_F(OverridesTest, AContinueGoesBeforeTheStopWhereNothingFollows) {
+  Overrides overrides = load(R"({"session": "s", "turn": 7, "decision": "continue"})");
+  RuleExtractor extractor(shipped_forms());
+  LabelOptions options;
+  options.stop_when_nothing_follows = true;
+  Labeller labeller(options, shipped_forms(), extractor, &overrides);
+  const auto outcome = labeller.label(session_of(kLines));
+  EXPECT_EQ(decisions(*outcome.session).back(), "7 continue override");
+  overrides.refuse_unused();
+}
+
 TEST_F(OverridesTest, WantedIsTheWholeTarget) {
   const auto session = label(
       R"({"session": "s", "turn": 1, "wanted": [{"question": "Do you smoke much?", "fact": "a lot"}]})"

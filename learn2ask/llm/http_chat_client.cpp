@@ -15,6 +15,9 @@ namespace {
 using Seconds = std::chrono::duration<double>;
 
 constexpr std::chrono::milliseconds kLongestWait{500};  // so that Ctrl-C is seen
+// A busy endpoint is no fault of the call: it gets so many times the tries. Not without end: what
+// is too large for the account's rate is told "slow down", too.
+constexpr int64_t kBusyPatience = 4;
 
 // What any endpoint answers at once, and nearly for nothing.
 ChatRequest probe_request() { return {.messages = {{"user", "ping"}}, .max_tokens = 1}; }
@@ -51,10 +54,11 @@ struct HttpChatClient::Call {
   ChatRequest request;
   OnReply on_reply;
   std::string body, key;
-  bool leads = false;   // equal calls wait for it
-  int64_t sent = 0;     // tries
-  int64_t failed = 0;   // tries that count against max_attempts
-  double reserved = 0;  // while it is in flight
+  bool leads = false;                 // equal calls wait for it
+  int64_t sent = 0;                   // tries
+  int64_t failed = 0, was_busy = 0;   // tries that count against it
+  std::optional<uint64_t> failed_at;  // the endpoint's signs of life at its last failure
+  double reserved = 0;                // while it is in flight
 };
 
 struct HttpChatClient::Ended {
@@ -237,8 +241,6 @@ HttpChatClient::Ended HttpChatClient::judge(EndedTransfer transfer) {
   const HttpResponse& response = *transfer.response;
   ended.status = response.status;
   ended.retry_after_s = response.retry_after_s;
-  std::string why = error_text(response.body);
-  ended.failure = classify(response.status, why, options_.quota_phrases);
   if (response.status == 200) {
     ended.reply = read_reply(response.body);
     if (ended.reply) {
@@ -246,7 +248,14 @@ HttpChatClient::Ended HttpChatClient::judge(EndedTransfer transfer) {
       return ended;
     }
     ended.may_have_cost = true;
-    why = ended.reply.error().message;
+  }
+  // Before it is cut short: what is left of a key is a key, too.
+  const std::string body = transfers_->without_key(response.body);
+  std::string why = error_text(body);
+  ended.failure = classify(response.status, why, options_.quota_phrases);
+  if (response.status == 200) {
+    const auto again = read_reply(body);
+    if (!again) why = again.error().message;
   }
   const bool refused = ended.failure == FailureClass::kRefuse;
   ended.reply =
@@ -297,34 +306,41 @@ void HttpChatClient::settle(Ended ended, Time now) {
   if (ended.failure == FailureClass::kPause) {
     pause(last_failure_ + ": " + remedy_for(ended.status));
   }
-  double wait_s = ended.retry_after_s;
-  if (wait_s > options_.max_outage_s) {
-    pause(fmt::format("asks to wait for {} ({}): wait", format_duration(Seconds(wait_s)),
+  const Seconds asked_to_wait(ended.retry_after_s);
+  if (asked_to_wait.count() > options_.max_outage_s) {
+    pause(fmt::format("asks to wait for {} ({}): wait", format_duration(asked_to_wait),
                       last_failure_));
   }
-  if (ended.failure == FailureClass::kBusy) {
-    outage_.on_busy(now);
-    if (wait_s == 0) wait_s = backoff(options_, ended.call ? ended.call->sent : 1, jitter_).count();
+  const bool busy = ended.failure == FailureClass::kBusy;
+  if (busy) {
+    outage_.on_busy(now, in_flight_.empty(), asked_to_wait, jitter_);
   } else {
-    outage_.on_failure(now, jitter_);
+    outage_.on_failure(now, in_flight_.empty(), jitter_);
+    outage_.hold(now, asked_to_wait);
   }
-  outage_.hold(now, Seconds(wait_s));
-  if (!ended.call) return;
-  if (ended.failure == FailureClass::kBusy) return ready_.push_front(std::move(ended.call));
-  if (++ended.call->failed < options_.max_attempts) {
-    const auto wait = backoff(options_, ended.call->failed, jitter_);
-    delayed_.emplace(now + std::chrono::ceil<Time::duration>(wait), std::move(ended.call));
-    return;
+  if (ended.call) fail_or_retry(std::move(ended.call), busy, ended.reply.error(), now);
+}
+
+// A try counts only where the endpoint was there since the one before it.
+void HttpChatClient::fail_or_retry(CallPtr call, bool busy, Error error, Time now) {
+  if (call->failed_at != outage_.signs_of_life()) {
+    ++(busy ? call->was_busy : call->failed);
+    call->failed_at = outage_.signs_of_life();
   }
-  Error error = ended.reply.error();
-  error.message += fmt::format(" ({} tries)", ended.call->failed);
-  deliver(std::move(ended.call), std::move(error));
+  const bool given_up = call->failed >= options_.max_attempts ||
+                        call->was_busy >= kBusyPatience * options_.max_attempts;
+  if (given_up) {
+    error.message += fmt::format(" ({} tries)", call->sent);
+    return deliver(std::move(call), std::move(error));
+  }
+  const auto wait = backoff(options_, std::max<int64_t>(1, call->failed + call->was_busy), jitter_);
+  delayed_.emplace(now + std::chrono::ceil<Time::duration>(wait), std::move(call));
 }
 
 void HttpChatClient::deliver(CallPtr call, Result<ChatReply> reply) {
   const auto followers = followers_.extract(call->key);
   for (const CallPtr& follower : followers.mapped()) {
-    ledger_.cached();
+    if (reply) ledger_.cached();
     follower->on_reply(reply);
   }
   call->on_reply(std::move(reply));

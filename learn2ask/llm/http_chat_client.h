@@ -55,6 +55,7 @@ class HttpChatClient final : public ChatClient {
   Ended judge(EndedTransfer transfer);
   std::vector<Ended> collect();  // what ended, recorded
   void settle(Ended ended, Time now);
+  void fail_or_retry(CallPtr call, bool busy, Error error, Time now);
   void deliver(CallPtr call, Result<ChatReply> reply);
   void finish_in_flight();
   [[noreturn]] void pause(const std::string& why) const;

@@ -4,88 +4,13 @@
 #include <gtest/gtest.h>
 
 #include "base/file.h"
-#include "base/testing.h"
-#include "llm/testing.h"
+#include "llm/client_testing.h"
 
 namespace l2a {
 namespace {
 
 using testing::HasSubstr;
 using testing::Not;
-
-constexpr const char* kSent = "the questions of a test";
-
-LlmOptions options_for(const std::string& url) {
-  LlmOptions options;
-  options.url = url;
-  options.model = "judge";
-  options.key_env = "";
-  options.concurrency = 8;
-  options.timeout_s = 5;
-  options.first_wait_s = 0.002;
-  options.longest_wait_s = 0.02;
-  options.max_outage_s = 30;
-  return options;
-}
-
-ChatRequest question(const std::string& text) { return {.messages = {{"user", text}}}; }
-
-std::string numbered(size_t i) { return "question " + std::to_string(i); }
-
-// What came of calls, and how often each was answered.
-struct Answers {
-  explicit Answers(size_t count) : times(count, 0) { replies.resize(count, Error{}); }
-  std::vector<Result<ChatReply>> replies;
-  std::vector<int> times;
-
-  ChatClient::OnReply put(size_t i) {
-    return [this, i](Result<ChatReply> reply) {
-      replies[i] = std::move(reply);
-      ++times[i];
-    };
-  }
-};
-
-void submit_numbered(ChatClient& client, Answers& answers) {
-  for (size_t i = 0; i < answers.replies.size(); ++i) {
-    client.submit(question(numbered(i)), answers.put(i));
-  }
-}
-
-// Each answered once, with its own answer.
-void expect_echoes(const Answers& answers) {
-  for (size_t i = 0; i < answers.replies.size(); ++i) {
-    EXPECT_EQ(answers.times[i], 1) << i;
-    ASSERT_TRUE(answers.replies[i]) << i << ": " << answers.replies[i].error().message;
-    EXPECT_EQ(answers.replies[i]->text, "echo of " + numbered(i));
-  }
-}
-
-ScriptedAnswer echo(const ReceivedCall& call) { return says("echo of " + call.last_message()); }
-bool is_probe(const ReceivedCall& call) { return call.last_message() == "ping"; }
-
-// The message with which run() pauses; empty when it does not.
-std::string pause_of(ChatClient& client) {
-  try {
-    client.run();
-  } catch (const Failure& failure) {
-    EXPECT_EQ(failure.error.code, ErrorCode::kUnavailable);
-    return failure.what();
-  }
-  return "";
-}
-
-class Client : public testing::Test {
- protected:
-  std::filesystem::path file(const std::string& name) const { return folder_ / name; }
-  HttpChatClient make(const LlmOptions& options) {
-    return HttpChatClient(options, open_transfers(options, kSent), &cache_, ledger_);
-  }
-
-  TempDir folder_;
-  ReplyCache cache_{file("cache.sqlite")};
-  Ledger ledger_{file("ledger.jsonl")};
-};
 
 TEST_F(Client, AnswersEachCallOnceWithItsOwnAnswer) {
   ScriptedEndpoint endpoint(echo);
@@ -278,175 +203,6 @@ TEST_F(Client, UsesNoProxyInsideTheHouse) {
   EXPECT_EQ(proxy.calls(), 0u);
 }
 
-TEST_F(Client, GivesOneCallUpThatAlwaysFailsAndAnswersTheOthers) {
-  ScriptedEndpoint endpoint([](const ReceivedCall& call) {
-    if (call.last_message() == numbered(3)) return ScriptedAnswer{.status = 500, .body = "poison"};
-    return echo(call);
-  });
-  auto client = make(options_for(endpoint.url()));
-  Answers answers(10);
-  submit_numbered(client, answers);
-  client.run();
-  for (size_t i = 0; i < 10; ++i) EXPECT_EQ(static_cast<bool>(answers.replies[i]), i != 3) << i;
-  EXPECT_EQ(answers.replies[3].error().message, "500: poison (6 tries)");
-}
-
-TEST_F(Client, TakesManyCallsThatAlwaysFailForNoOutage) {
-  ScriptedEndpoint endpoint([](const ReceivedCall& call) {
-    return is_probe(call) ? echo(call) : ScriptedAnswer{.status = 500, .body = "poison"};
-  });
-  auto client = make(options_for(endpoint.url()));
-  Answers answers(20);
-  submit_numbered(client, answers);
-  EXPECT_EQ(pause_of(client), "");
-  for (size_t i = 0; i < 20; ++i) {
-    EXPECT_EQ(answers.times[i], 1);
-    EXPECT_FALSE(answers.replies[i]);
-  }
-}
-
-TEST_F(Client, WaitsForTheEndOfAnOutageAndLosesNothing) {
-  ScriptedEndpoint endpoint([](const ReceivedCall& call) {
-    return call.number <= 20 ? ScriptedAnswer{.status = 503, .body = "down"} : echo(call);
-  });
-  LlmOptions options = options_for(endpoint.url());
-  options.max_attempts = 2;  // 20 failures in a row, but no call has more than one of them
-  auto client = make(options);
-  Answers answers(40);
-  submit_numbered(client, answers);
-  client.run();
-  expect_echoes(answers);
-}
-
-TEST_F(Client, PausesAfterALongOutage) {
-  ScriptedEndpoint endpoint(
-      [](const ReceivedCall&) { return ScriptedAnswer{.manner = Manner::kReset}; });
-  LlmOptions options = options_for(endpoint.url());
-  options.max_outage_s = 0.3;
-  auto client = make(options);
-  Answers answers(500);
-  submit_numbered(client, answers);
-  const std::string why = pause_of(client);
-  EXPECT_THAT(why, HasSubstr(endpoint.url()));
-  EXPECT_THAT(why, HasSubstr("no answer for 0.3 s"));
-  EXPECT_THAT(why, HasSubstr("run the same command again"));
-  EXPECT_EQ(answers.times, std::vector<int>(500, 0));  // nothing came of any of them
-  EXPECT_LE(ledger_.totals().sent, 8 + Outage::kOpensAfter);
-}
-
-TEST_F(Client, PausesWhereNobodyListens) {
-  std::string url;
-  {
-    const ScriptedEndpoint endpoint(echo);
-    url = endpoint.url();
-  }
-  LlmOptions options = options_for(url);
-  options.max_outage_s = 0.1;
-  options.price_prompt = 1;
-  auto client = make(options);
-  Answers answers(3);
-  submit_numbered(client, answers);
-  EXPECT_THAT(pause_of(client), HasSubstr("no answer for 0.1 s"));
-  EXPECT_EQ(ledger_.totals().cost, 0);  // nothing was sent
-}
-
-TEST_F(Client, WaitsAsLongAsABusyEndpointAsks) {
-  using Clock = std::chrono::steady_clock;
-  std::mutex mutex;
-  Clock::time_point refused, next;
-  ScriptedEndpoint endpoint([&](const ReceivedCall& call) {
-    const std::lock_guard lock(mutex);
-    if (call.number == 1) {
-      refused = Clock::now();
-      return ScriptedAnswer{.status = 429, .body = "{}", .headers = {"Retry-After: 1"}};
-    }
-    if (call.number == 2) next = Clock::now();
-    return echo(call);
-  });
-  LlmOptions options = options_for(endpoint.url());
-  options.concurrency = 1;
-  options.max_attempts = 1;  // being busy is no fault of the call
-  auto client = make(options);
-  Answers answers(3);
-  submit_numbered(client, answers);
-  client.run();
-  expect_echoes(answers);
-  EXPECT_GE(next - refused, std::chrono::milliseconds(990));
-}
-
-TEST_F(Client, ComesBackToABusyEndpointThatNamesNoTime) {
-  ScriptedEndpoint endpoint([](const ReceivedCall& call) {
-    return call.retries() < 4 ? ScriptedAnswer{.status = 429, .body = "slow down"} : echo(call);
-  });
-  LlmOptions options = options_for(endpoint.url());
-  options.max_attempts = 1;
-  auto client = make(options);
-  Answers answers(10);
-  submit_numbered(client, answers);
-  client.run();
-  expect_echoes(answers);
-}
-
-TEST_F(Client, PausesWhereItWouldHaveToWaitLongerThanAnOutageMayLast) {
-  ScriptedEndpoint endpoint([](const ReceivedCall&) {
-    return ScriptedAnswer{.status = 429, .body = "{}", .headers = {"Retry-After: 3600"}};
-  });
-  auto client = make(options_for(endpoint.url()));
-  Answers answers(10);
-  submit_numbered(client, answers);
-  EXPECT_THAT(pause_of(client), HasSubstr("asks to wait for 1 h 00 min"));
-}
-
-struct PauseCase {
-  const char* name;
-  int status;
-  const char* body;
-};
-class Pausing : public Client, public testing::WithParamInterface<PauseCase> {};
-
-// The key expires after 30 answers; with a new key, the run goes on from there.
-TEST_P(Pausing, KeepsWhatCameAndGoesOnFromThere) {
-  std::atomic<int> answered = 0;
-  std::atomic<bool> valid = false;
-  ScriptedEndpoint endpoint([&](const ReceivedCall& call) {
-    if (!valid && answered >= 30) {
-      return ScriptedAnswer{.status = GetParam().status, .body = GetParam().body};
-    }
-    ++answered;
-    return echo(call);
-  });
-  const LlmOptions options = options_for(endpoint.url());
-  {
-    auto client = make(options);
-    Answers answers(100);
-    submit_numbered(client, answers);
-    const std::string why = pause_of(client);
-    EXPECT_THAT(why, HasSubstr(std::to_string(GetParam().status)));
-    EXPECT_THAT(why, HasSubstr("run the same command again"));
-    for (size_t i = 0; i < 100; ++i) {
-      if (answers.times[i] == 0) continue;
-      EXPECT_TRUE(answers.replies[i]) << "a pause became an answer";
-    }
-  }
-  EXPECT_EQ(ledger_.totals().replies, answered);
-  valid = true;
-  auto client = make(options);
-  Answers answers(100);
-  submit_numbered(client, answers);
-  client.run();
-  expect_echoes(answers);
-  EXPECT_EQ(answered, 100) << "an answer that had come was asked for again";
-}
-
-INSTANTIATE_TEST_SUITE_P(
-    Endpoints, Pausing,
-    testing::Values(PauseCase{"key_expired", 401, R"({"error": {"message": "Incorrect API key"}})"},
-                    PauseCase{"no_money", 402, R"({"error": {"message": "Payment required"}})"},
-                    PauseCase{"forbidden", 403, "no"},
-                    PauseCase{"quota_as_429", 429, R"({"error": {"code": "insufficient_quota"}})"},
-                    PauseCase{"quota_as_200", 200, "Your credit balance is too low to go on"}),
-    [](const auto& test) { return std::string(test.param.name); });
-
 TEST_F(Client, ShowsTheKeyNowhere) {
   const std::string key = "sk-very-secret-0123456789";
   const auto key_file = file("key");
@@ -454,7 +210,9 @@ TEST_F(Client, ShowsTheKeyNowhere) {
   std::filesystem::permissions(key_file, std::filesystem::perms::owner_read);
   ScriptedEndpoint endpoint([&](const ReceivedCall& call) {
     if (call.number < 10) return says("your key is " + key);
-    const std::string body = R"({"error": {"message": "bad key )" + key + R"("}})";
+    // Long before it, so that its end would be cut off.
+    const std::string body =
+        R"({"error": {"message": ")" + std::string(270 + call.number % 30, 'x') + key + R"("}})";
     return ScriptedAnswer{.status = call.number < 20 ? 400 : 401, .body = body};
   });
   LlmOptions options = options_for(endpoint.url());
@@ -462,9 +220,10 @@ TEST_F(Client, ShowsTheKeyNowhere) {
   auto client = make(options);
   Answers answers(60);
   submit_numbered(client, answers);
-  EXPECT_THAT(pause_of(client), Not(HasSubstr(key)));
+  const std::string half = key.substr(0, key.size() / 2);
+  EXPECT_THAT(pause_of(client), Not(HasSubstr(half)));
   for (const auto& reply : answers.replies) {
-    EXPECT_THAT(reply ? reply->text : reply.error().message, Not(HasSubstr(key)));
+    EXPECT_THAT(reply ? reply->text : reply.error().message, Not(HasSubstr(half)));
   }
   size_t files = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder_.path())) {
@@ -519,10 +278,6 @@ TEST_F(Client, NeverSpendsMoreThanAllowed) {
   EXPECT_LE(ledger_.totals().cost, 2000);
   EXPECT_GT(ledger_.totals().cost, 1500);
   EXPECT_EQ(ledger_.totals().cost, 15.0 * static_cast<double>(endpoint.calls()));
-
-  // What an earlier process spent counts.
-  const Ledger again(file("ledger.jsonl"));
-  EXPECT_EQ(again.totals().cost, ledger_.totals().cost);
 }
 
 TEST_F(Client, SendsNoMoreThanTheRateAllows) {

@@ -45,6 +45,7 @@ std::string to_text(const LedgerTotals& totals) {
 }
 
 Ledger::Ledger(const std::filesystem::path& path) {
+  lock_.emplace(path);
   journal_.emplace(path);
   read_back(path);
 }

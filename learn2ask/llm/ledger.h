@@ -13,6 +13,7 @@
 #include <string>
 
 #include "base/file.h"
+#include "base/file_lock.h"
 #include "llm/chat.h"
 
 namespace l2a {
@@ -39,11 +40,11 @@ struct CallEnd {
   double cost = 0;
 };
 
-// Not thread-safe; one process a file.
+// Not thread-safe. One process a file: it is locked, on file systems that have locks.
 class Ledger {
  public:
   // Opens `path` or makes it; what it says already counts. Throws Failure: kIo, and one that names
-  // FILE:LINE for a line that is none of a ledger.
+  // FILE:LINE for a line that is none of a ledger; kIo also while another process writes to it.
   explicit Ledger(const std::filesystem::path& path);
   // Counts, and writes nothing.
   Ledger() = default;
@@ -56,6 +57,7 @@ class Ledger {
  private:
   void count(const CallEnd& end);
   void read_back(const std::filesystem::path& path);
+  std::optional<FileLock> lock_;
   std::optional<Journal> journal_;
   LedgerTotals totals_;
 };

@@ -238,5 +238,13 @@ TEST(LedgerTotals, AreSaidInOneLine) {
             "412 calls (20 more from the cache), 81234 + 4321 tokens, cost 1.2345");
 }
 
+TEST(Ledger, IsForOneProcessAtATime) {
+  const TempDir dir;
+  Ledger one(dir / "ledger");
+  one.sent("call", 1, 2);
+  EXPECT_THAT(failure_of([&] { Ledger other(dir / "ledger"); }),
+              HasSubstr("another process is writing to it"));
+}
+
 }  // namespace
 }  // namespace l2a

@@ -5,14 +5,24 @@
 namespace l2a {
 
 void Outage::on_sign_of_life() {
-  failures_ = 0;
+  failures_ = busy_ = waits_ = 0;
+  probes_only_ = false;
   since_.reset();
+  ++signs_of_life_;
 }
 
-void Outage::on_failure(Time now, Rng& jitter) {
+void Outage::on_failure(Time now, bool alone, Rng& jitter) {
   since_ = since_.value_or(now);
+  probes_only_ = probes_only_ || alone;
   ++failures_;
-  if (open()) hold(now, backoff(options_, failures_ - kOpensAfter + 1, jitter));
+  if (open()) hold(now, backoff(options_, ++waits_, jitter));
+}
+
+void Outage::on_busy(Time now, bool alone, Seconds wait, Rng& jitter) {
+  since_ = since_.value_or(now);
+  probes_only_ = probes_only_ || alone;
+  ++busy_;
+  hold(now, wait.count() > 0 ? wait : backoff(options_, busy_, jitter));
 }
 
 void Outage::hold(Time now, Seconds wait) {

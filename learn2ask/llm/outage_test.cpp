@@ -24,7 +24,7 @@ class OutageTest : public ::testing::Test {
     return options;
   }
   void fail_times(int times, double second) {
-    for (int i = 0; i < times; ++i) outage_.on_failure(at(second), jitter_);
+    for (int i = 0; i < times; ++i) outage_.on_failure(at(second), false, jitter_);
   }
 
   LlmOptions options_ = options_of_test();
@@ -44,6 +44,16 @@ TEST_F(OutageTest, IsSeenAtTheFifthFailure) {
   EXPECT_GT(outage_.held_until(), at(5));
 }
 
+TEST_F(OutageTest, IsSeenAtOnceWhereNothingElseIsInFlight) {
+  outage_.on_failure(at(0), true, jitter_);
+  EXPECT_TRUE(outage_.open());
+  EXPECT_GT(outage_.held_until(), at(0));
+  outage_.on_sign_of_life();
+  EXPECT_FALSE(outage_.open());
+  outage_.on_busy(at(5), true, Seconds(0), jitter_);
+  EXPECT_TRUE(outage_.open());
+}
+
 TEST_F(OutageTest, EndsWithASignOfLife) {
   fail_times(7, 0);
   EXPECT_TRUE(outage_.open());
@@ -59,7 +69,7 @@ TEST_F(OutageTest, EndsWithASignOfLife) {
 }
 
 TEST_F(OutageTest, IsNotSeenInAnEndpointThatIsBusy) {
-  for (int i = 0; i < 100; ++i) outage_.on_busy(at(i));
+  for (int i = 0; i < 100; ++i) outage_.on_busy(at(i), false, Seconds(0), jitter_);
   EXPECT_FALSE(outage_.open());
 }
 
@@ -67,7 +77,7 @@ TEST_F(OutageTest, ProbesAtGrowingDistance) {
   fail_times(4, 0);
   double whole = 1, now = 0;
   for (int probe = 0; probe < 12; ++probe) {
-    outage_.on_failure(at(now), jitter_);
+    outage_.on_failure(at(now), false, jitter_);
     const double wait = Seconds(outage_.held_until() - at(now)).count();
     EXPECT_GE(wait, whole / 2 - 1e-6) << probe;
     EXPECT_LE(wait, whole + 1e-6) << probe;
@@ -99,7 +109,7 @@ TEST_F(OutageTest, IsTooLongWithoutASignOfLife) {
 
 TEST_F(OutageTest, IsTooLongAlsoWhenTheEndpointIsOnlyBusy) {
   for (int second = 0; second <= 100; second += 10) {
-    outage_.on_busy(at(second));
+    outage_.on_busy(at(second), false, Seconds(0), jitter_);
     EXPECT_FALSE(outage_.too_long(at(second))) << second;
   }
   EXPECT_TRUE(outage_.too_long(at(101)));
@@ -108,12 +118,12 @@ TEST_F(OutageTest, IsTooLongAlsoWhenTheEndpointIsOnlyBusy) {
 }
 
 TEST_F(OutageTest, CountsFromWhateverCameFirst) {
-  outage_.on_busy(at(0));
+  outage_.on_busy(at(0), false, Seconds(0), jitter_);
   fail_times(1, 90);
   EXPECT_TRUE(outage_.too_long(at(101)));
   outage_.on_sign_of_life();
   fail_times(1, 200);
-  outage_.on_busy(at(290));
+  outage_.on_busy(at(290), false, Seconds(0), jitter_);
   EXPECT_TRUE(outage_.too_long(at(301)));
 }
 

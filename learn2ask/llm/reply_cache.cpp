@@ -108,12 +108,13 @@ ReplyCache::Statement ReplyCache::prepare(const char* sql) {
 
 void ReplyCache::execute(const char* sql) {
   // While another process makes the same new file, SQLite answers "busy" at once to some of this.
-  constexpr auto kPause = std::chrono::milliseconds(10);
-  for (auto left = std::chrono::milliseconds(kBusyMilliseconds);; left -= kPause) {
+  using Clock = std::chrono::steady_clock;
+  const auto end = Clock::now() + std::chrono::milliseconds(kBusyMilliseconds);
+  while (true) {
     const int code = sqlite3_exec(database_.get(), sql, nullptr, nullptr, nullptr);
     if (code == SQLITE_OK) return;
-    if (code != SQLITE_BUSY || left.count() <= 0) fail_database("write");
-    std::this_thread::sleep_for(kPause);
+    if (code != SQLITE_BUSY || Clock::now() >= end) fail_database("write");
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
 }
 

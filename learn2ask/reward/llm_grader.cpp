@@ -62,11 +62,9 @@ std::string lines_of(std::span<const Item> items) {
   return lines;
 }
 
-// All that came of asking one judge about one question.
-struct Verdicts {
-  std::vector<JudgeAnswer> answers;
-  Error last_error;
-};
+// All that came of asking one judge about one question: an answer a sample, in the order of the
+// samples, in whatever order they came.
+using Verdicts = std::vector<Result<JudgeAnswer>>;
 
 // Medians of content and format; the reason of the first answer whose content is the median.
 Result<JudgeAnswer> middle_of(const std::vector<JudgeAnswer>& answers) {
@@ -113,7 +111,9 @@ std::string LlmGrader::name() const {
 
 std::vector<Result<Grade>> LlmGrader::grade(std::span<const GradeRequest> requests) {
   const size_t judges = judges_.size();
-  std::vector<Verdicts> asked(requests.size() * judges);
+  const Verdicts nothing(static_cast<size_t>(options_.samples),
+                         Error{ErrorCode::kUnavailable, "not asked"});
+  std::vector<Verdicts> asked(requests.size() * judges, nothing);
   for (size_t j = 0; j < judges; ++j) {
     for (size_t i = 0; i < requests.size(); ++i) {
       const GradeRequest& request = requests[i];
@@ -128,14 +128,10 @@ std::vector<Result<Grade>> LlmGrader::grade(std::span<const GradeRequest> reques
       Verdicts& verdicts = asked[i * judges + j];
       for (int64_t k = 0; k < options_.samples; ++k) {
         call.sample = static_cast<uint64_t>(k);
-        ask_json<JudgeAnswer>(*judges_[j], call, prompt_.correction(), read_answer,
-                              [&verdicts](Result<JudgeAnswer> answer) {
-                                if (answer) {
-                                  verdicts.answers.push_back(std::move(*answer));
-                                } else {
-                                  verdicts.last_error = answer.error();
-                                }
-                              });
+        auto& verdict = verdicts[static_cast<size_t>(k)];
+        ask_json<JudgeAnswer>(
+            *judges_[j], call, prompt_.correction(), read_answer,
+            [&verdict](Result<JudgeAnswer> answer) { verdict = std::move(answer); });
       }
     }
     judges_[j]->run();
@@ -150,11 +146,16 @@ std::vector<Result<Grade>> LlmGrader::grade(std::span<const GradeRequest> reques
     std::vector<JudgeAnswer> verdicts;
     Error last_error;
     for (size_t j = 0; j < judges; ++j) {
-      const Verdicts& of_judge = asked[i * judges + j];
-      if (2 * of_judge.answers.size() > static_cast<size_t>(options_.samples)) {
-        verdicts.push_back(middle_of(of_judge.answers).value_or_throw());
-      } else {
-        last_error = of_judge.last_error;
+      std::vector<JudgeAnswer> answers;
+      for (const auto& verdict : asked[i * judges + j]) {
+        if (verdict) {
+          answers.push_back(*verdict);
+        } else {
+          last_error = verdict.error();
+        }
+      }
+      if (2 * answers.size() > static_cast<size_t>(options_.samples)) {
+        verdicts.push_back(middle_of(answers).value_or_throw());
       }
     }
     if (verdicts.size() < static_cast<size_t>(options_.quorum)) {
