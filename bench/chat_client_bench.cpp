@@ -13,6 +13,7 @@
 #include "base/testing.h"
 #include "llm/http_chat_client.h"
 #include "llm/testing.h"
+#include "run_bench.h"
 
 namespace l2a {
 namespace {
@@ -50,7 +51,9 @@ double processor_seconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
-void run(int64_t in_flight, int64_t calls) {
+int run(int argc, char** argv) {
+  const int64_t in_flight = argc > 1 ? std::atol(argv[1]) : 256;
+  const int64_t calls = argc > 2 ? std::atol(argv[2]) : 40 * in_flight;
   const auto [url, endpoint] = start_endpoint();
   const TempDir folder;
   LlmOptions options;
@@ -83,12 +86,10 @@ void run(int64_t in_flight, int64_t calls) {
               (processor_seconds() - processor) / took.count());
   ::close(endpoint);
   ::wait(nullptr);
+  return 0;
 }
 
 }  // namespace
 }  // namespace l2a
 
-int main(int argc, char** argv) {
-  const int64_t in_flight = argc > 1 ? std::atol(argv[1]) : 256;
-  l2a::run(in_flight, argc > 2 ? std::atol(argv[2]) : 40 * in_flight);
-}
+int main(int argc, char** argv) { return l2a::run_bench(l2a::run, argc, argv); }

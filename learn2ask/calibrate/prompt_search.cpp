@@ -136,7 +136,10 @@ class Search {
       const double to_beat = loss(best, some);
       std::vector<std::pair<double, size_t>> nearer;  // loss, racer
       for (size_t r = 0; r < racers.size(); ++r) {
-        if (left_ < items) break;
+        if (left_ < items) {  // it gets no further
+          keep(racers[r], round);
+          continue;
+        }
         extend(racers[r], some);
         const double its_loss = loss(racers[r], some);
         if (its_loss < to_beat) nearer.emplace_back(its_loss, r);

@@ -8,10 +8,8 @@
 
 #include "base/config.h"
 #include "llm/chat.h"
-#include "llm/http_transfers.h"
 #include "llm/ledger.h"
 #include "llm/options.h"
-#include "llm/prompt.h"
 #include "llm/reply_cache.h"
 
 namespace l2a {

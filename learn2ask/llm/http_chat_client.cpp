@@ -182,25 +182,24 @@ bool HttpChatClient::answer_unsent(CallPtr& call) {
   return false;
 }
 
-bool HttpChatClient::may_start(const Call& call, Time now) {
+bool HttpChatClient::may_start(Call& call, Time now) {
   const Time at = std::max({outage_.held_until(), requests_.ready_at(now), tokens_.ready_at(now)});
   if (at > now) {
     start_again_ = std::min(start_again_, at);
     return false;
   }
-  const double cost = highest_cost(call.request, options_);
-  if (budget_.reserve(cost)) return true;
+  call.reserved = highest_cost(call.request, options_);
+  if (budget_.reserve(call.reserved)) return true;
   if (in_flight_.empty()) {
     pause(
         fmt::format("llm.max_spend: {:.4f} of {:.4f} is spent, and the next call may cost {:.4f}: "
                     "allow more",
-                    budget_.spent(), options_.max_spend, cost));
+                    budget_.spent(), options_.max_spend, call.reserved));
   }
   return false;  // until calls in flight have cost less than was reserved for them
 }
 
 void HttpChatClient::start(CallPtr call) {
-  call->reserved = highest_cost(call->request, options_);
   call->leads = true;
   followers_.try_emplace(call->key);
   requests_.take(1);

@@ -47,7 +47,7 @@ class HttpChatClient final : public ChatClient {
 
   void start_calls(Time now);
   bool answer_unsent(CallPtr& call);
-  bool may_start(const Call& call, Time now);
+  bool may_start(Call& call, Time now);  // and reserves its money
   void start(CallPtr call);
   void start_probe(Time now);
   void wait();

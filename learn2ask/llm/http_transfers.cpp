@@ -187,8 +187,6 @@ void HttpTransfers::start(uint64_t id, std::string body, int64_t retries) {
   state_->running.emplace(handle, std::pair(std::move(easy), std::move(transfer)));
 }
 
-size_t HttpTransfers::in_flight() const { return state_->running.size(); }
-
 std::vector<EndedTransfer> HttpTransfers::proceed() {
   CURLM* const multi = state_->multi.get();
   int running = 0;

@@ -43,7 +43,6 @@ class HttpTransfers {
   // Begins a POST of a JSON body to the endpoint's chat completions. `retries`: how often this one
   // was sent before; the endpoint is told, as OpenAI's own clients do.
   void start(uint64_t id, std::string body, int64_t retries);
-  size_t in_flight() const;
   // Goes on with all; those that have ended since the last call.
   std::vector<EndedTransfer> proceed();
   // Texts of answers as they may be shown and stored: without the key.
