@@ -25,8 +25,10 @@ void install_interrupt_handlers() {
   ::sigaction(SIGTERM, &action, nullptr);
 }
 
+bool is_interrupted() { return interrupted != 0; }
+
 void throw_if_interrupted() {
-  if (interrupted) {
+  if (is_interrupted()) {
     fail(ErrorCode::kUnavailable, "interrupted: run the same command again to go on");
   }
 }

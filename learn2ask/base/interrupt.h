@@ -8,6 +8,8 @@ namespace l2a {
 // Installs the handlers; called once, by main().
 void install_interrupt_handlers();
 
+bool is_interrupted();
+
 // Throws Failure(kUnavailable, "interrupted: run the same command again to go on").
 void throw_if_interrupted();
 

@@ -53,7 +53,7 @@ std::string reason_of(const nlohmann::detail::exception& e) {
 // The library's event parser does not recurse.
 class Builder final : public nlohmann::json_sax<Json> {
  public:
-  explicit Builder(const size_t* read) : read_(read) {}
+  Builder(const size_t* read, bool allows_nul) : read_(read), allows_nul_(allows_nul) {}
 
   bool null() override { return add(nullptr); }
   bool boolean(bool v) override { return add(v); }
@@ -62,7 +62,8 @@ class Builder final : public nlohmann::json_sax<Json> {
   bool number_float(Json::number_float_t v, const std::string&) override { return add(v); }
   bool binary(Json::binary_t&) override { return refuse("binary value"); }
   bool string(std::string& v) override {
-    return v.find('\0') == v.npos ? add(std::move(v)) : refuse("escaped NUL in a string");
+    const bool refused = !allows_nul_ && v.find('\0') != v.npos;
+    return refused ? refuse("escaped NUL in a string") : add(std::move(v));
   }
   bool key(std::string& v) override {
     if (v.find('\0') != v.npos) return refuse("escaped NUL in a key");
@@ -134,6 +135,7 @@ class Builder final : public nlohmann::json_sax<Json> {
   }
 
   const size_t* read_;
+  bool allows_nul_;
   std::vector<Level> open_;
   Json* slot_ = nullptr;  // of the key read last
 };
@@ -157,18 +159,21 @@ bool absent_in(const Json& object, const std::string& key) {
   return object.is_object() && !object.contains(key);
 }
 
-}  // namespace
-
-Result<Json> parse_json(std::string_view text) {
+Result<Json> parse(std::string_view text, bool allows_nul) {
   if (const auto bad = find_bad_utf8(text)) return at_byte(*bad + 1, "invalid UTF-8");
   if (const size_t nul = text.find('\0'); nul != text.npos) return at_byte(nul + 1, "NUL");
   size_t read = 0;
-  Builder builder(&read);
+  Builder builder(&read, allows_nul);
   const char* begin = text.data();
   const CountingIterator first(begin, &read), last(begin + text.size(), &read);
   if (!Json::sax_parse(first, last, &builder)) return std::move(builder.error);
   return std::move(builder.root);
 }
+
+}  // namespace
+
+Result<Json> parse_json(std::string_view text) { return parse(text, false); }
+Result<Json> parse_json_with_nul(std::string_view text) { return parse(text, true); }
 
 std::string dump_json(const Json& value) { return value.dump(); }
 

@@ -19,6 +19,8 @@ inline constexpr int kMaxJsonDepth = 64;
 // (escaped or not), nests deeper than kMaxJsonDepth or repeats a key in an object; the message
 // says why and at which byte.
 Result<Json> parse_json(std::string_view text);
+// The same, but a string (no key) may hold an escaped NUL: of texts that a model wrote.
+Result<Json> parse_json_with_nul(std::string_view text);
 
 // One line, keys in their order, non-ASCII text as UTF-8.
 std::string dump_json(const Json& value);

@@ -167,5 +167,15 @@ TEST(GetMember, SaysWhichKeyAndWhatItHolds) {
   EXPECT_EQ(get_string_or(Json(3), "s", "").error().message, "expected an object, got a number");
 }
 
+TEST(ParseJson, TakesAnEscapedNulOnlyWhereItIsAskedFor) {
+  const std::string text = R"({"text": "a\u0000b"})";
+  EXPECT_FALSE(parse_json(text));
+  const auto json = parse_json_with_nul(text);
+  ASSERT_TRUE(json);
+  EXPECT_EQ(get_string(*json, "text").value_or_throw(), std::string("a\0b", 3));
+  EXPECT_FALSE(parse_json_with_nul(R"({"te\u0000xt": 1})"));
+  EXPECT_FALSE(parse_json_with_nul(std::string("{\"a\": \"\0\"}", 10)));
+}
+
 }  // namespace
 }  // namespace l2a

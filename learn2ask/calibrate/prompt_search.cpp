@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <numeric>
 #include <set>
 
 namespace l2a {
 namespace {
 
-constexpr size_t kFewestLabels = 10, kFewestHeldOut = 5;
+constexpr size_t kFewestItems = 10, kFewestHeldOut = 5;
 constexpr double kLuck = 0.05;     // of a winner that is none
 constexpr size_t kFirstItems = 8;  // of the race; then twice as many each time
 
@@ -17,52 +16,47 @@ struct Split {
   std::vector<size_t> search, held_out;
 };
 
-// Each class of labels is divided alike, so that a rare one is not all in one part.
-Split split_gold(std::span<const double> gold, const PromptSearchOptions& options) {
-  std::map<double, std::vector<size_t>> classes;
-  for (size_t i = 0; i < gold.size(); ++i) classes[gold[i]].push_back(i);
+Split split_items(std::span<const SearchItem> items, const PromptSearchOptions& options) {
+  // Sessions by the stratum of their first item.
+  std::map<std::string, std::vector<std::string>> strata;
+  std::map<std::string, std::vector<size_t>> sessions;
+  for (size_t i = 0; i < items.size(); ++i) {
+    auto& of_session = sessions[items[i].session];
+    if (of_session.empty()) strata[items[i].stratum].push_back(items[i].session);
+    of_session.push_back(i);
+  }
   Rng rng = Rng::stream(options.seed, "gold split");
   Split split;
-  for (auto& [label, items] : classes) {
-    rng.shuffle(items);
+  for (auto& [stratum, of_stratum] : strata) {
+    rng.shuffle(of_stratum);
     const auto held_out = static_cast<size_t>(
-        std::llround(options.held_out_share * static_cast<double>(items.size())));
-    split.held_out.insert(split.held_out.end(), items.begin(),
-                          items.begin() + static_cast<std::ptrdiff_t>(held_out));
-    split.search.insert(split.search.end(), items.begin() + static_cast<std::ptrdiff_t>(held_out),
-                        items.end());
+        std::llround(options.held_out_share * static_cast<double>(of_stratum.size())));
+    for (size_t s = 0; s < of_stratum.size(); ++s) {
+      const auto& of_session = sessions.at(of_stratum[s]);
+      auto& part = s < held_out ? split.held_out : split.search;
+      part.insert(part.end(), of_session.begin(), of_session.end());
+    }
   }
   rng.shuffle(split.search);
   return split;
 }
 
-// A prompt with the verdicts that it gave so far.
+// A prompt with what came of it so far.
 struct Racer {
   std::string prompt;
-  std::map<size_t, std::optional<double>> verdicts;
+  std::map<size_t, Outcome> outcomes;
 };
 
 class Search {
  public:
-  Search(std::span<const double> gold, PromptJudge& judge, PromptWriter& writer,
+  Search(std::span<const SearchItem> items, PromptTask& task, PromptWriter& writer,
          const PromptSearchOptions& options)
-      : gold_(gold),
-        judge_(judge),
+      : items_(items),
+        task_(task),
         writer_(writer),
         options_(options),
-        split_(split_gold(gold, options)) {
-    if (split_.held_out.size() < kFewestHeldOut || split_.search.empty()) {
-      fail_input("calibrate: " + std::to_string(split_.held_out.size()) +
-                 " gold labels are held out of the search, and at least " +
-                 std::to_string(kFewestHeldOut) +
-                 " have to decide: label more, or hold a larger share out");
-    }
-    const size_t least = split_.search.size() + 2 * split_.held_out.size();
-    if (options_.max_verdicts < static_cast<int64_t>(least)) {
-      fail_input("max_verdicts: " + std::to_string(options_.max_verdicts) +
-                 ": judging the gold labels once takes " + std::to_string(least));
-    }
-    left_ = static_cast<size_t>(options_.max_verdicts) - 2 * split_.held_out.size();
+        split_(split_items(items, options)) {
+    left_ = static_cast<size_t>(options_.max_outcomes) - 2 * split_.held_out.size();
   }
 
   PromptSearchResult run(const std::string& in_use) {
@@ -71,11 +65,11 @@ class Search {
     keep(best, 0);
     std::set<std::string> tried = {in_use};
     for (size_t round = 1; round <= static_cast<size_t>(options_.rounds); ++round) {
-      const auto wrong = disagreements(best);
-      if (wrong.empty()) break;
+      const auto mistakes = mistakes_of(best);
+      if (mistakes.empty()) break;
       std::vector<Racer> racers;
-      for (std::string& prompt :
-           writer_.rewrite(best.prompt, wrong, static_cast<size_t>(options_.candidates))) {
+      for (std::string& prompt : writer_.rewrite(best.prompt, mistakes,
+                                                 static_cast<size_t>(options_.candidates), round)) {
         if (tried.insert(prompt).second) racers.push_back({std::move(prompt), {}});
       }
       race(racers, best, round);
@@ -85,32 +79,35 @@ class Search {
   }
 
  private:
-  // Verdicts on those of `items` that it has none on.
+  // Tries it on those of `items` that it has not been tried on.
   void extend(Racer& racer, std::span<const size_t> items) {
     std::vector<size_t> missing;
     for (const size_t item : items) {
-      if (!racer.verdicts.contains(item)) missing.push_back(item);
+      if (!racer.outcomes.contains(item)) missing.push_back(item);
     }
-    const auto verdicts = judge_.judge(racer.prompt, missing);
-    check(verdicts.size() == missing.size(), "PromptJudge: a verdict for each item");
-    for (size_t i = 0; i < missing.size(); ++i) racer.verdicts[missing[i]] = verdicts[i];
+    if (missing.empty()) return;
+    auto outcomes = task_.run(racer.prompt, missing);
+    check(outcomes.size() == missing.size(), "PromptTask: an outcome for each item");
+    for (size_t i = 0; i < missing.size(); ++i) {
+      racer.outcomes[missing[i]] = std::move(outcomes[i]);
+    }
     asked_ += missing.size();
     left_ -= std::min(left_, missing.size());
   }
 
-  double loss(const Racer& racer, std::span<const size_t> items) const {
+  static double loss(const Racer& racer, std::span<const size_t> items) {
     double sum = 0;
-    for (const size_t item : items) sum += verdict_loss(gold_[item], racer.verdicts.at(item));
+    for (const size_t item : items) sum += racer.outcomes.at(item).loss;
     return sum / static_cast<double>(items.size());
   }
 
-  std::vector<Disagreement> disagreements(const Racer& racer) const {
-    std::vector<Disagreement> wrong;
+  std::vector<Mistake> mistakes_of(const Racer& racer) const {
+    std::vector<Mistake> mistakes;
     for (const size_t item : split_.search) {
-      const auto& verdict = racer.verdicts.at(item);
-      if (verdict_loss(gold_[item], verdict) > 0) wrong.push_back({item, gold_[item], verdict});
+      const Outcome& outcome = racer.outcomes.at(item);
+      if (outcome.loss > 0) mistakes.push_back({item, outcome});
     }
-    return wrong;
+    return mistakes;
   }
 
   // Items in the order of the race: in turn one that `best` gets wrong and one that it gets right,
@@ -118,8 +115,7 @@ class Search {
   std::vector<size_t> race_order(const Racer& best) const {
     std::vector<size_t> wrong, right, order;
     for (const size_t item : split_.search) {
-      const bool is_wrong = verdict_loss(gold_[item], best.verdicts.at(item)) > 0;
-      (is_wrong ? wrong : right).push_back(item);
+      (best.outcomes.at(item).loss > 0 ? wrong : right).push_back(item);
     }
     for (size_t i = 0; i < std::max(wrong.size(), right.size()); ++i) {
       if (i < wrong.size()) order.push_back(wrong[i]);
@@ -166,16 +162,17 @@ class Search {
   }
 
   void keep(const Racer& racer, size_t round) {
-    if (racer.verdicts.empty()) return;
+    if (racer.outcomes.empty()) return;
     std::vector<size_t> items;
-    for (const auto& [item, verdict] : racer.verdicts) items.push_back(item);
+    for (const auto& [item, outcome] : racer.outcomes) items.push_back(item);
     trials_.push_back({racer.prompt, round, items.size(), loss(racer, items)});
   }
 
   PromptSearchResult decide(const std::string& in_use, const Racer& best) {
     PromptSearchResult result{.prompt = in_use, .best = best.prompt, .trials = std::move(trials_)};
     if (best.prompt != in_use) test_on_held_out(in_use, result);
-    result.verdicts = asked_;
+    result.outcomes = asked_;
+    result.held_out = split_.held_out.size();
     return result;
   }
 
@@ -183,53 +180,76 @@ class Search {
     Racer before{in_use, {}}, after{result.best, {}};
     extend(before, split_.held_out);
     extend(after, split_.held_out);
-    std::vector<double> gains;
-    for (const size_t item : split_.held_out) {
-      gains.push_back(verdict_loss(gold_[item], before.verdicts.at(item)) -
-                      verdict_loss(gold_[item], after.verdicts.at(item)));
-    }
-    const auto mean = [](const std::vector<double>& values) {
-      return std::accumulate(values.begin(), values.end(), 0.0) /
-             static_cast<double>(values.size());
+    struct Gains {
+      double sum = 0;
+      size_t items = 0;
     };
-    std::vector<double> means, drawn_gains(gains.size());
-    resample(gains.size(), {.seed = options_.seed}, [&](const std::vector<size_t>& drawn) {
-      for (size_t i = 0; i < drawn.size(); ++i) drawn_gains[i] = gains[drawn[i]];
-      means.push_back(mean(drawn_gains));
+    std::map<std::string, Gains> by_session;
+    Gains all;
+    for (const size_t item : split_.held_out) {
+      const double gain = before.outcomes.at(item).loss - after.outcomes.at(item).loss;
+      for (Gains* gains : {&by_session[items_[item].session], &all}) {
+        gains->sum += gain;
+        ++gains->items;
+      }
+    }
+    std::vector<Gains> sessions;
+    for (const auto& [session, gains] : by_session) sessions.push_back(gains);
+    std::vector<double> means;
+    resample(sessions.size(), {.seed = options_.seed}, [&](const std::vector<size_t>& drawn) {
+      Gains sum;
+      for (const size_t index : drawn) {
+        sum.sum += sessions[index].sum;
+        sum.items += sessions[index].items;
+      }
+      means.push_back(sum.sum / static_cast<double>(sum.items));
     });
     const auto without =
         std::count_if(means.begin(), means.end(), [](double gain) { return !(gain > 0); });
     result.share_without_gain = static_cast<double>(without) / static_cast<double>(means.size());
-    const Interval interval = interval_95(means, mean(gains));
-    result.gain = {mean(gains), interval.low, interval.high, gains.size()};
+    const double mean = all.sum / static_cast<double>(all.items);
+    const Interval interval = interval_95(means, mean);
+    result.gain = {mean, interval.low, interval.high, all.items};
     result.improved = *result.share_without_gain < kLuck;
     if (result.improved) result.prompt = result.best;
   }
 
-  std::span<const double> gold_;
-  PromptJudge& judge_;
+  std::span<const SearchItem> items_;
+  PromptTask& task_;
   PromptWriter& writer_;
   const PromptSearchOptions& options_;
   const Split split_;
-  size_t left_ = 0;  // verdicts that the search may still ask for
+  size_t left_ = 0;  // outcomes that the search may still ask for
   size_t asked_ = 0;
   std::vector<PromptTrial> trials_;
 };
 
 }  // namespace
 
-double verdict_loss(double gold, const std::optional<double>& verdict) {
-  return verdict ? std::abs(*verdict - gold) : 1;
+void require_searchable(std::span<const SearchItem> items, const PromptSearchOptions& options) {
+  if (items.size() < kFewestItems) {
+    fail_input("calibrate: " + std::to_string(items.size()) +
+               " items to try prompts on: at least " + std::to_string(kFewestItems) +
+               " are needed");
+  }
+  const Split split = split_items(items, options);
+  if (split.held_out.size() < kFewestHeldOut || split.search.empty()) {
+    fail_input("calibrate: " + std::to_string(split.held_out.size()) +
+               " items are held out of the search, and at least " + std::to_string(kFewestHeldOut) +
+               " have to decide: label more, or hold a larger share out");
+  }
+  const size_t least = split.search.size() + 2 * split.held_out.size();
+  if (options.max_outcomes < static_cast<int64_t>(least)) {
+    fail_input("max_outcomes: " + std::to_string(options.max_outcomes) +
+               ": trying one prompt on the items takes " + std::to_string(least));
+  }
 }
 
-PromptSearchResult search_prompt(const std::string& in_use, std::span<const double> gold,
-                                 PromptJudge& judge, PromptWriter& writer,
+PromptSearchResult search_prompt(const std::string& in_use, std::span<const SearchItem> items,
+                                 PromptTask& task, PromptWriter& writer,
                                  const PromptSearchOptions& options) {
-  if (gold.size() < kFewestLabels) {
-    fail_input("calibrate: " + std::to_string(gold.size()) + " gold labels: at least " +
-               std::to_string(kFewestLabels) + " are needed");
-  }
-  return Search(gold, judge, writer, options).run(in_use);
+  require_searchable(items, options);
+  return Search(items, task, writer, options).run(in_use);
 }
 
 }  // namespace l2a

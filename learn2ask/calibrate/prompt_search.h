@@ -1,11 +1,12 @@
-// Auto-Prompt: searches for the prompt whose verdicts come nearest to a few that people gave.
+// Auto-Prompt: searches for the prompt that does best on a few items for which people said what is
+// right, or on contexts whose reward says it.
 //
-// The gold labels are split in two, class by class. On the one part the search goes on in rounds: a
-// writer is shown what the best prompt so far gets wrong and proposes others; these race against
-// the best one (successive halving), first on the items that it gets wrong, and only those that
-// come nearer go on to more items. The other part is never seen by the search: the winner
-// takes the place of the prompt in use only if it is better there in 95% of the resamples of the
-// paired differences. So of 20 searches that found nothing but luck, one changes the prompt.
+// The items are split in two, by session and class by class. On the one part the search goes on in
+// rounds: a writer is shown what the best prompt so far does badly and proposes others; these race
+// against the best one (successive halving), first on a few items, half of which it does badly, and
+// only those that do better go on to more items. The other part is never seen by the search: the
+// winner takes the place of the prompt in use only if it is better there in 95% of the resamples of
+// the paired differences. So of 20 searches that found nothing but luck, one changes the prompt.
 //
 // Sources: arXiv 2510.25441 names the step and does not publish it; racing: Jamieson and Talwalkar,
 // AISTATS 2016 (successive halving); the critique-then-rewrite writer: arXiv 2305.03495.
@@ -23,35 +24,45 @@
 
 namespace l2a {
 
-// One item that people labelled, by its place in the list of gold labels.
-struct Disagreement {
-  size_t item = 0;
-  double gold = 0;
-  std::optional<double> verdict;  // nullopt: none was given
+// One item to try prompts on.
+struct SearchItem {
+  std::string session;  // items of one are held out together
+  std::string stratum;  // each is divided alike, so that a rare one is not all in one part
 };
 
-// Judges gold items by a prompt. The search asks for an item once at most with each prompt.
-class PromptJudge {
+// What came of one item with some prompt.
+struct Outcome {
+  double loss = 0;   // in [0, 1]; 1 where nothing usable came
+  std::string said;  // what came, in a line, for the writer
+};
+struct Mistake {
+  size_t item = 0;
+  Outcome outcome;
+};
+
+// What a prompt is for.
+class PromptTask {
  public:
-  virtual ~PromptJudge() = default;
-  // A verdict on each item, in [0, 1]; nullopt where none could be given.
-  virtual std::vector<std::optional<double>> judge(const std::string& prompt,
-                                                   std::span<const size_t> items) = 0;
+  virtual ~PromptTask() = default;
+  // The outcome of each item with this prompt. The search asks for an item once at most with each.
+  virtual std::vector<Outcome> run(const std::string& prompt, std::span<const size_t> items) = 0;
 };
 
 // Proposes prompts.
 class PromptWriter {
  public:
   virtual ~PromptWriter() = default;
-  // At most `count` others than `prompt`, which gets `wrong` wrong.
+  // At most `count` others than `prompt`, which does the items of `mistakes` badly. `round` counts
+  // from 1: what is random about it depends on the round, and not on what was asked before.
   virtual std::vector<std::string> rewrite(const std::string& prompt,
-                                           std::span<const Disagreement> wrong, size_t count) = 0;
+                                           std::span<const Mistake> mistakes, size_t count,
+                                           size_t round) = 0;
 };
 
 struct PromptSearchOptions {
   int64_t rounds = 12;
   int64_t candidates = 16;
-  int64_t max_verdicts = 10'000;
+  int64_t max_outcomes = 10'000;
   double held_out_share = 0.4;
   uint64_t seed = 1;
 
@@ -59,9 +70,10 @@ struct PromptSearchOptions {
   void visit(Visitor& v) {
     v("rounds", rounds, Range{1, 10'000}, "of rewriting the best prompt so far");
     v("candidates", candidates, Range{1, 10'000}, "prompts that the writer proposes in a round");
-    v("max_verdicts", max_verdicts, Range{1, 1e9}, "that the whole search may ask for");
+    v("max_outcomes", max_outcomes, Range{1, 1e9},
+      "items that all prompts together may be tried on: verdicts, readings, replies");
     v("held_out_share", held_out_share, Range{0.1, 0.9},
-      "of the gold labels, which decide at the end and are not searched with");
+      "of the items, which decide at the end and are not searched with");
     v("seed", seed, Range{0, 1e15}, "of the split and the order of items");
   }
 };
@@ -69,9 +81,9 @@ struct PromptSearchOptions {
 // A prompt that was tried.
 struct PromptTrial {
   std::string prompt;
-  size_t round = 0;     // 0: the one in use
-  size_t verdicts = 0;  // items of the search part that it was tried on
-  double loss = 0;      // mean over these
+  size_t round = 0;  // 0: the one in use
+  size_t items = 0;  // of the search part that it was tried on
+  double loss = 0;   // mean over these
 };
 
 struct PromptSearchResult {
@@ -83,17 +95,17 @@ struct PromptSearchResult {
   std::optional<Estimate> gain = {};
   std::optional<double> share_without_gain = {};
   std::vector<PromptTrial> trials = {};
-  size_t verdicts = 0;  // asked for in all
+  size_t outcomes = 0;  // asked for in all
+  size_t held_out = 0;  // items
 };
 
-// Loss of a verdict: its distance from the gold label; of none: 1.
-double verdict_loss(double gold, const std::optional<double>& verdict);
+// Throws Failure (kInvalidInput) for fewer than 10 items or 5 held out, and for a budget that
+// cannot try one prompt on them: what search_prompt() throws before it asks for anything.
+void require_searchable(std::span<const SearchItem> items, const PromptSearchOptions& options);
 
-// `gold`: people's verdicts in [0, 1]. Deterministic, as far as judge and writer are. Throws
-// Failure (kInvalidInput) for fewer than 10 labels or 5 held out, and for a budget that cannot
-// judge them by one prompt.
-PromptSearchResult search_prompt(const std::string& in_use, std::span<const double> gold,
-                                 PromptJudge& judge, PromptWriter& writer,
+// Deterministic, as far as task and writer are. Throws what require_searchable() throws.
+PromptSearchResult search_prompt(const std::string& in_use, std::span<const SearchItem> items,
+                                 PromptTask& task, PromptWriter& writer,
                                  const PromptSearchOptions& options);
 
 }  // namespace l2a

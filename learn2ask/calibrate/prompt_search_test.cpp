@@ -26,7 +26,7 @@ bool has(const std::string& prompt, size_t number) {
 
 // A judge with faults, each of which some phrases of its prompt mend. Others make it worse, most do
 // nothing. Its verdict on an item depends on prompt and item alone.
-class FaultyJudge final : public PromptJudge {
+class FaultyJudge final : public PromptTask {
  public:
   // Which phrases mend what is the judge's secret, drawn by `seed`; `mendable`: any do.
   FaultyJudge(uint64_t seed, bool mendable) : seed_(seed) {
@@ -72,15 +72,14 @@ class FaultyJudge final : public PromptJudge {
     return value;
   }
 
-  std::vector<std::optional<double>> judge(const std::string& prompt,
-                                           std::span<const size_t> items) override {
-    std::vector<std::optional<double>> verdicts;
+  std::vector<Outcome> run(const std::string& prompt, std::span<const size_t> items) override {
+    std::vector<Outcome> outcomes;
     for (const size_t item : items) {
       EXPECT_TRUE(asked_.emplace(prompt, item).second) << "asked twice";
-      verdicts.push_back(verdict(prompt, item));
+      outcomes.push_back({std::abs(verdict(prompt, item) - gold(item)), ""});
     }
     calls += items.size();
-    return verdicts;
+    return outcomes;
   }
 
   // Over items that no search has seen.
@@ -110,9 +109,9 @@ class FaultyJudge final : public PromptJudge {
 class RandomWriter final : public PromptWriter {
  public:
   explicit RandomWriter(uint64_t seed) : rng_(Rng::stream(seed, "writer")) {}
-  std::vector<std::string> rewrite(const std::string& prompt, std::span<const Disagreement> wrong,
-                                   size_t count) override {
-    EXPECT_FALSE(wrong.empty());
+  std::vector<std::string> rewrite(const std::string& prompt, std::span<const Mistake> mistakes,
+                                   size_t count, size_t) override {
+    EXPECT_FALSE(mistakes.empty());
     std::vector<std::string> prompts;
     for (size_t i = 0; i < count; ++i) {
       std::string text = prompt;
@@ -132,10 +131,13 @@ class RandomWriter final : public PromptWriter {
   Rng rng_;
 };
 
-std::vector<double> gold_labels(const FaultyJudge& judge, size_t count) {
-  std::vector<double> gold;
-  for (size_t i = 0; i < count; ++i) gold.push_back(judge.gold(i));
-  return gold;
+// Each of a session of its own.
+std::vector<SearchItem> labelled_items(const FaultyJudge& judge, size_t count) {
+  std::vector<SearchItem> items;
+  for (size_t i = 0; i < count; ++i) {
+    items.push_back({"session " + std::to_string(i), std::to_string(judge.gold(i))});
+  }
+  return items;
 }
 
 PromptSearchResult calibrate(FaultyJudge& judge, uint64_t seed) {
@@ -143,7 +145,7 @@ PromptSearchResult calibrate(FaultyJudge& judge, uint64_t seed) {
   PromptSearchOptions options;
   options.rounds = 60;
   options.seed = seed;
-  return search_prompt("Judge.", gold_labels(judge, 60), judge, writer, options);
+  return search_prompt("Judge.", labelled_items(judge, 60), judge, writer, options);
 }
 
 TEST(SearchPrompt, RepairsFaultyJudgesFromSixtyLabels) {
@@ -152,7 +154,7 @@ TEST(SearchPrompt, RepairsFaultyJudgesFromSixtyLabels) {
     FaultyJudge judge(seed, true);
     const auto result = calibrate(judge, seed);
     EXPECT_LE(judge.calls, 10'000u) << seed;
-    EXPECT_EQ(result.verdicts, judge.calls) << seed;
+    EXPECT_EQ(result.outcomes, judge.calls) << seed;
     const double before = judge.true_loss("Judge."), after = judge.true_loss(result.prompt);
     // A judge without faults has a loss of 0.02 from its whims.
     repaired += result.improved && after < 0.05;
@@ -189,54 +191,67 @@ TEST(SearchPrompt, StaysWithinItsBudget) {
     RandomWriter writer(3);
     PromptSearchOptions options;
     options.rounds = 1000;
-    options.max_verdicts = budget;
-    search_prompt("Judge.", gold_labels(judge, 60), judge, writer, options);
+    options.max_outcomes = budget;
+    search_prompt("Judge.", labelled_items(judge, 60), judge, writer, options);
     EXPECT_LE(static_cast<int64_t>(judge.calls), budget);
   }
 }
 
-// Says what people say; the writer is never asked.
-TEST(SearchPrompt, AsksForNothingMoreOfAJudgeThatIsRight) {
-  class Right final : public PromptJudge {
-   public:
-    std::vector<std::optional<double>> judge(const std::string&,
-                                             std::span<const size_t> items) override {
-      std::vector<std::optional<double>> verdicts;
-      for (const size_t item : items) verdicts.push_back(kScale[item % 3]);
-      calls += items.size();
-      return verdicts;
-    }
-    size_t calls = 0;
-  } right;
+// Makes no mistake; counts.
+class Right final : public PromptTask {
+ public:
+  std::vector<Outcome> run(const std::string&, std::span<const size_t> items) override {
+    calls += items.size();
+    tried.insert(items.begin(), items.end());
+    return std::vector<Outcome>(items.size());
+  }
+  size_t calls = 0;
+  std::set<size_t> tried;
+};
+
+std::vector<SearchItem> three_strata(size_t count, size_t items_a_session) {
+  std::vector<SearchItem> items;
+  for (size_t i = 0; i < count; ++i) {
+    items.push_back({std::to_string(i / items_a_session), std::to_string(i % 3)});
+  }
+  return items;
+}
+
+TEST(SearchPrompt, AsksForNothingMoreOfATaskThatIsDoneRight) {
+  Right right;
   RandomWriter writer(1);
-  std::vector<double> gold;
-  for (size_t i = 0; i < 30; ++i) gold.push_back(kScale[i % 3]);
-  const auto result = search_prompt("Judge.", gold, right, writer, {});
+  const auto result = search_prompt("Judge.", three_strata(30, 1), right, writer, {});
   EXPECT_FALSE(result.improved);
   EXPECT_EQ(right.calls, 18u);  // the search part, once
 }
 
-TEST(SearchPrompt, CountsAFailedVerdictAsTheWorst) {
-  EXPECT_EQ(verdict_loss(0.5, std::nullopt), 1);
-  EXPECT_EQ(verdict_loss(0.5, 1.0), 0.5);
-  EXPECT_EQ(verdict_loss(1, 0.0), 1);
+TEST(SearchPrompt, HoldsWholeSessionsOut) {
+  Right right;
+  RandomWriter writer(1);
+  const auto result = search_prompt("Judge.", three_strata(60, 5), right, writer, {});
+  EXPECT_EQ(right.tried.size() + result.held_out, 60u);
+  for (size_t session = 0; session < 12; ++session) {
+    for (size_t i = 1; i < 5; ++i) {
+      EXPECT_EQ(right.tried.contains(5 * session), right.tried.contains(5 * session + i));
+    }
+  }
 }
 
 TEST(SearchPrompt, RefusesTooFewLabelsAndTooSmallABudget) {
   FaultyJudge judge(1, true);
   RandomWriter writer(1);
-  EXPECT_THAT(failure_of([&] { search_prompt("J", gold_labels(judge, 9), judge, writer, {}); }),
-              HasSubstr("9 gold labels"));
-  // Each label is a class of its own: none would be held out.
-  std::vector<double> distinct;
-  for (int i = 0; i < 12; ++i) distinct.push_back(i / 12.0);
+  EXPECT_THAT(failure_of([&] { search_prompt("J", labelled_items(judge, 9), judge, writer, {}); }),
+              HasSubstr("9 items"));
+  // Each is a stratum of its own: none would be held out.
+  std::vector<SearchItem> distinct;
+  for (int i = 0; i < 12; ++i) distinct.push_back({std::to_string(i), std::to_string(i)});
   EXPECT_THAT(failure_of([&] { search_prompt("J", distinct, judge, writer, {}); }),
-              HasSubstr("0 gold labels are held out"));
+              HasSubstr("0 items are held out"));
   PromptSearchOptions options;
-  options.max_verdicts = 50;
+  options.max_outcomes = 50;
   EXPECT_THAT(
-      failure_of([&] { search_prompt("J", gold_labels(judge, 60), judge, writer, options); }),
-      HasSubstr("max_verdicts"));
+      failure_of([&] { search_prompt("J", labelled_items(judge, 60), judge, writer, options); }),
+      HasSubstr("max_outcomes"));
 }
 
 }  // namespace

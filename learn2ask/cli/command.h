@@ -18,6 +18,7 @@ void add_import_command(CLI::App& app);
 void add_label_command(CLI::App& app);
 void add_inspect_command(CLI::App& app);
 void add_grade_command(CLI::App& app);
+void add_calibrate_command(CLI::App& app);
 void add_train_command(CLI::App& app);
 void add_eval_command(CLI::App& app);
 void add_chat_command(CLI::App& app);

@@ -2,15 +2,14 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <unordered_map>
 
 #include "base/file.h"
 #include "base/interrupt.h"
 #include "base/jsonl.h"
 #include "base/progress.h"
-#include "base/utf8.h"
 #include "cli/command.h"
 #include "cli/reward_setup.h"
+#include "hindsight/sample_index.h"
 
 namespace l2a {
 namespace {
@@ -39,39 +38,19 @@ struct GradeArguments {
   std::string labels, replies, out;
 };
 
-// Samples with a decision target, by "<session>/<turn>".
-class SampleIndex {
- public:
-  explicit SampleIndex(const std::vector<LabelledSession>& sessions) {
-    for (const LabelledSession& session : sessions) {
-      for (const Sample& sample : session.samples) {
-        if (sample.decision)
-          samples_.emplace(sample_id(session, sample), std::pair(&session, &sample));
-      }
-    }
-  }
-
-  // One line of the replies: {"context": "<session>/<turn>", "text": ..., "truncated"?: bool}.
-  Result<RewardRequest> request_of(const Json& line) const {
-    const auto context = get_string(line, "context");
-    if (!context) return context.error();
-    auto text = get_string(line, "text");
-    if (!text) return text.error();
-    const auto truncated = get_bool_or(line, "truncated", false);
-    if (!truncated) return truncated.error();
-    const auto found = samples_.find(*context);
-    if (found == samples_.end()) {
-      return Error{ErrorCode::kNotFound,
-                   "'context': the labels have no sample '" + shown(*context) + "' to decide in"};
-    }
-    return RewardRequest{found->second.first,
-                         found->second.second,
-                         {.text = std::move(*text), .truncated = *truncated}};
-  }
-
- private:
-  std::unordered_map<std::string, std::pair<const LabelledSession*, const Sample*>> samples_;
-};
+// One line of the replies: {"context": "<session>/<turn>", "text": ..., "truncated"?: bool}.
+Result<RewardRequest> request_of(const Json& line, const SampleIndex& samples) {
+  const auto context = get_string(line, "context");
+  if (!context) return context.error();
+  auto text = get_string(line, "text");
+  if (!text) return text.error();
+  const auto truncated = get_bool_or(line, "truncated", false);
+  if (!truncated) return truncated.error();
+  const auto place = samples.find(*context);
+  if (!place) return Error{ErrorCode::kNotFound, "'context': " + place.error().message};
+  return RewardRequest{
+      place->session, place->sample, {.text = std::move(*text), .truncated = *truncated}};
+}
 
 Json graded_row(const RewardRequest& request, const RewardResult& result) {
   const auto part = [&](double value) { return result.reward ? Json(value) : Json(nullptr); };
@@ -90,7 +69,7 @@ Json graded_row(const RewardRequest& request, const RewardResult& result) {
 std::vector<RewardRequest> read_requests(const std::string& path, const SampleIndex& samples) {
   std::vector<RewardRequest> requests;
   for_each_row(path, "graded_replies", [&](JsonLine&& line) {
-    auto request = samples.request_of(line.value);
+    auto request = request_of(line.value, samples);
     if (!request) {
       fail_input(path + ":" + std::to_string(line.number) + ": " + request.error().message);
     }

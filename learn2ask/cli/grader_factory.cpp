@@ -1,7 +1,7 @@
 #include "cli/grader_factory.h"
 
 #include "cli/command.h"
-#include "cli/model_files.h"
+#include "cli/sentence_encoder.h"
 #include "dialogue/session_file.h"
 #include "reward/label_grader.h"
 #include "reward/match_grader.h"
@@ -12,19 +12,6 @@ namespace l2a {
 std::string GraderInputs::thresholds_file() const {
   return shipped_or_path("prompts/thresholds", thresholds);
 }
-
-// embed/ knows nothing of reward/: this is the plug.
-class GraderFactory::Encoder : public TextEncoder {
- public:
-  Encoder() : model_(embedded_sentence_encoder()) {}
-  size_t width() const override { return model_.width(); }
-  std::vector<float> encode(std::span<const std::string> texts) override {
-    return model_.encode(texts);
-  }
-
- private:
-  MiniLmEncoder model_;
-};
 
 GraderFactory::GraderFactory(const QuestionForms& forms, GraderInputs inputs)
     : forms_(forms), inputs_(std::move(inputs)) {}
@@ -49,41 +36,37 @@ std::unique_ptr<Grader> GraderFactory::make_truth() {
 }
 
 std::unique_ptr<Grader> GraderFactory::make_match() {
-  if (!encoder_) encoder_ = std::make_unique<Encoder>();
+  if (!encoder_) encoder_ = std::make_unique<SentenceEncoder>();
   return std::make_unique<MatchGrader>(*encoder_, forms_,
                                        load_thresholds(inputs_.thresholds_file()), MatchOptions{});
 }
 
-std::unique_ptr<Grader> GraderFactory::make_llm() {
-  if (llm_) fail_input("grader llm: named twice");
+std::unique_ptr<Grader> GraderFactory::make_llm(const std::string& prompt, uint64_t repeat) {
   const LlmGradingOptions& grading = inputs_.grading;
-  Prompt prompt =
-      Prompt::load(prompt_path(grading.prompt, "grading/question"), LlmGrader::places());
-  llm_ = std::make_unique<LlmSetup>(inputs_.llm, grading.models,
-                                    "the questions to grade with their conversations and answers",
-                                    inputs_.ledger);
-  auto judges = std::make_unique<LlmGrader>(llm_->clients(), std::move(prompt), grading);
+  const Prompt told = Prompt::load(prompt_path(prompt, "grading/question"), LlmGrader::places());
+  if (!llm_) {
+    llm_ = std::make_unique<LlmSetup>(inputs_.llm, grading.models,
+                                      "the questions to grade with their conversations and answers",
+                                      inputs_.ledger);
+  }
+  auto judges = std::make_unique<LlmGrader>(llm_->clients(), told, grading, repeat);
   if (!grading.prefilter) return judges;
-  before_llm_ = make_match();
-  judges_ = std::move(judges);
-  auto both = std::make_unique<PrefilterGrader>(*before_llm_, *judges_);
-  prefilter_ = both.get();
-  return both;
+  return std::make_unique<PrefilterGrader>(make_match(), std::move(judges), prefiltered_);
 }
 
 std::string GraderFactory::costs() const {
   if (!llm_) return {};
   std::string text = "grader llm: " + llm_->totals();
-  if (prefilter_ != nullptr) {
-    text += "; " + std::to_string(prefilter_->passed_on()) + " of " +
-            std::to_string(prefilter_->graded()) + " questions were not clear to match";
+  if (prefiltered_.graded > 0) {
+    text += "; " + std::to_string(prefiltered_.passed_on) + " of " +
+            std::to_string(prefiltered_.graded) + " questions were not clear to match";
   }
   return text;
 }
 
 std::unique_ptr<Grader> GraderFactory::make(const std::string& name) {
   if (name == "match") return make_match();
-  if (name == "llm") return make_llm();
+  if (name == "llm") return make_llm(inputs_.grading.prompt);
   if (name == "words") {
     return std::make_unique<WordsGrader>(forms_, load_thresholds(inputs_.thresholds_file()));
   }

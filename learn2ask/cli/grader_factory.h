@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "cli/llm_setup.h"
-#include "embed/minilm.h"
 #include "hindsight/question.h"
 #include "reward/grader.h"
 #include "reward/llm_grader.h"
@@ -40,25 +39,27 @@ class GraderFactory {
   // grader needs and that was not given, an endpoint that may not be asked.
   std::unique_ptr<Grader> make(const std::string& name);
 
-  // What the calls of `llm` came to, for people; empty where it was not made. While that one lives.
+  // The grader `llm` told by another prompt (en, zh or a file), or asked anew: each `repeat` gives
+  // other answers. Throws Failure as make() does.
+  std::unique_ptr<Grader> make_llm(const std::string& prompt, uint64_t repeat = 0);
+  const std::string& llm_prompt() const { return inputs_.grading.prompt; }  // of make("llm")
+
+  // What the calls of `llm` came to, for people; empty where it was not made.
   std::string costs() const;
 
  private:
-  class Encoder;
   const std::string& needed(const std::string& input, const char* flag, const char* grader) const;
   std::unique_ptr<Grader> make_match();
   std::unique_ptr<Grader> make_truth();
-  std::unique_ptr<Grader> make_llm();
 
   const QuestionForms& forms_;
   GraderInputs inputs_;
-  std::unique_ptr<Encoder> encoder_;
+  std::unique_ptr<TextEncoder> encoder_;
   std::unique_ptr<Domain> domain_;
   std::unique_ptr<Recogniser> recogniser_;
   std::unique_ptr<TruthIndex> truth_;
   std::unique_ptr<LlmSetup> llm_;
-  std::unique_ptr<Grader> before_llm_, judges_;  // with a prefilter: what it is made of
-  PrefilterGrader* prefilter_ = nullptr;
+  PrefilterCounts prefiltered_;
 };
 
 }  // namespace l2a

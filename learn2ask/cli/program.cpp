@@ -11,7 +11,7 @@ std::unique_ptr<CLI::App> make_program() {
   auto app = std::make_unique<CLI::App>(
       "learn2ask: from logs of expert conversations to a model that knows what to ask next\n"
       "and when to stop asking.\n\n"
-      "logs -> import -> label -> train sft -> train grpo -> eval -> chat, export");
+      "logs -> import -> label -> calibrate -> train sft -> train grpo -> eval -> chat, export");
   app->name("learn2ask");
   app->set_version_flag("--version", "learn2ask " L2A_VERSION);
   app->require_subcommand(1);
@@ -19,6 +19,7 @@ std::unique_ptr<CLI::App> make_program() {
   add_import_command(*app);
   add_label_command(*app);
   add_grade_command(*app);
+  add_calibrate_command(*app);
   add_inspect_command(*app);
   add_train_command(*app);
   add_eval_command(*app);

@@ -15,9 +15,27 @@ GraderInputs with_thresholds(GraderInputs inputs, const std::string& thresholds)
 
 RewardSetup::RewardSetup(const RewardOptions& options, GraderInputs inputs, ReplyFormat format)
     : scoring_{.format = format, .fusion = options.fusion_kind(), .compat = options.compat},
+      is_llm_(options.grader == "llm"),
       forms_(QuestionForms::load(data_path("prompts/questions"))),
       factory_(forms_, with_thresholds(std::move(inputs), options.thresholds)),
       grader_(factory_.make(options.grader)) {}
+
+std::vector<ScoredReply> RewardSetup::score(std::span<const ScoreRequest> requests,
+                                            uint64_t attempt) {
+  const bool anew = is_llm_ && attempt > 0;
+  const auto again = anew ? factory_.make_llm(factory_.llm_prompt(), attempt) : nullptr;
+  return score_replies(requests, anew ? *again : *grader_, forms_, scoring_);
+}
+
+std::unique_ptr<Grader> RewardSetup::make_looker_on(const RewardOptions& options) {
+  std::string name = options.looks_on;
+  if (name == "none") return nullptr;
+  if (name == "auto") name = options.grader == "match" ? "words" : "match";
+  if (name == options.grader) {
+    fail_input("reward.looks_on: " + name + ": it is the one that rewards");
+  }
+  return factory_.make(name);
+}
 
 RewardFn RewardSetup::reward_fn() {
   return [this](std::span<const RewardRequest> requests) {
@@ -26,7 +44,7 @@ RewardFn RewardSetup::reward_fn() {
       scoring.push_back({request.session, request.sample, request.reply});
     }
     std::vector<RewardResult> results;
-    for (auto& scored : score_replies(scoring, *grader_, forms_, scoring_)) {
+    for (auto& scored : score(scoring)) {
       RewardResult result;
       result.reward = scored.reward;
       if (scored.parts) {

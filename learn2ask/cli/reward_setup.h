@@ -17,6 +17,10 @@ struct RewardOptions {
   std::string thresholds = "flodial";
   std::string fusion = "product";
   bool compat = false;
+  std::string agreement;
+  double min_agreement = 0.4;
+  std::string looks_on = "auto";
+  int64_t look_every = 10;
 
   Fusion fusion_kind() const { return fusion_from_name(fusion).value_or_throw(); }
 
@@ -30,6 +34,18 @@ struct RewardOptions {
     v.choice("fusion", fusion, {"product", "sum", "macro-only", "micro-only"},
              "how decision, question and format become one number");
     v("compat", compat, "score as the published code does: any <stop /> in a reply is a stop");
+    v("agreement", agreement,
+      "agreement.json of `calibrate report`: how far the grader agrees with people; empty, for "
+      "match "
+      "and words: what their thresholds say");
+    v("min_agreement", min_agreement, Range{-1, 1},
+      "no grader rewards training whose kappa with people (lower end, linear weights) is below; "
+      "-1: "
+      "any may");
+    v.choice("looks_on", looks_on, {"auto", "match", "words", "none"},
+             "a grader that does not reward and is asked all the same, so that drift.jsonl shows "
+             "whether the two go on agreeing; auto: words where match rewards, else match");
+    v("look_every", look_every, Range{1, 1e6}, "steps of training between two of its looks");
   }
 };
 
@@ -43,12 +59,17 @@ class RewardSetup {
   RewardSetup& operator=(const RewardSetup&) = delete;
 
   RewardFn reward_fn();
+  // `attempt`: counts from 0; the grader llm asks its judges anew each time.
+  std::vector<ScoredReply> score(std::span<const ScoreRequest> requests, uint64_t attempt = 0);
   const QuestionForms& forms() const { return forms_; }
   std::string grader_name() const { return grader_->name(); }
   std::string costs() const { return factory_.costs(); }  // of a grader that has any
+  // The one that looks on while the other rewards; null where none is to.
+  std::unique_ptr<Grader> make_looker_on(const RewardOptions& options);
 
  private:
   ScoringOptions scoring_;
+  const bool is_llm_;
   QuestionForms forms_;
   GraderFactory factory_;
   std::unique_ptr<Grader> grader_;

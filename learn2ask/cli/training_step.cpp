@@ -7,7 +7,9 @@
 
 #include "base/file.h"
 #include "base/progress.h"
+#include "cli/agreement_check.h"
 #include "cli/command.h"
+#include "cli/drift_watch.h"
 #include "cli/export_formats.h"
 #include "cli/model_files.h"
 #include "cli/partial_path.h"
@@ -159,6 +161,7 @@ struct TrainingStep {
 template <class Options, class Trainer>
 std::string train_on_rewards(const RewardTrainingSettings<Options>& settings, const Trainer& train,
                              const TrainingFiles& files) {
+  require_measured(settings.reward);
   const std::string thresholds =
       GraderInputs{.thresholds = settings.reward.thresholds}.thresholds_file();
   const auto format = reply_format_from_name(settings.policy.reply_format).value_or_throw();
@@ -171,13 +174,27 @@ std::string train_on_rewards(const RewardTrainingSettings<Options>& settings, co
                       .grading = settings.grading,
                       .ledger = fs::path(files.out) / "ledger.jsonl"},
                      format);
+  check_agreement(settings.reward, reward.grader_name());
   TrainingStep step(files, settings.policy, settings.reward.fusion_kind(), settings.finetuning,
                     settings.trainer.loop.seed, deciding_fields(list_config(settings)),
                     std::move(texts));
-  const TrainerSetup setup =
+  TrainerSetup setup =
       step.setup(std::string("train ") + Options::kSection, "reward", reward.forms());
+  const auto looks_on = reward.make_looker_on(settings.reward);
+  const SampleIndex samples(step.sessions);
+  std::optional<DriftWatch> watch;
+  if (looks_on) {
+    watch.emplace(files.out, samples, reward.forms(), format, *looks_on, reward.grader_name(),
+                  settings.reward.look_every, setup.events.note);
+    setup.events.step = [&watch, after = setup.events.step](int64_t done, int64_t total,
+                                                            const Json& metrics) {
+      after(done, total, metrics);
+      watch->after(done);
+    };
+  }
   const TrainResult result = train(setup, step.sessions, step.held_out, reward.reward_fn(),
                                    settings.trainer, *step.trained);
+  if (watch) watch->after(result.steps);
   if (!reward.costs().empty()) std::printf("%s\n", reward.costs().c_str());
   return step.finish(result);
 }

@@ -53,6 +53,7 @@ Result<Action> parse_reply(const Reply& reply, ReplyFormat format) {
   if (const auto bad = find_bad_utf8(reply.text)) {
     return malformed("byte " + std::to_string(*bad + 1) + ": invalid UTF-8");
   }
+  if (reply.text.find('\0') != reply.text.npos) return malformed("NUL");
   std::string text = trim(reply.text);
   if (text.empty()) return malformed("empty");
   if (format == ReplyFormat::kTuple) return parse_tuple(text);

@@ -28,8 +28,8 @@ struct Action {
 
 inline constexpr std::string_view kStopText = "<stop />";
 
-// Reads a reply. kInvalidInput when it is malformed (stop text with anything else, JSON not of
-// the schema, empty, cut at the token limit): a malformed reply has no decision.
+// Reads a reply. kInvalidInput when it is malformed (stop text with anything else, JSON not of the
+// schema, empty, a NUL in it, cut at the token limit): a malformed reply has no decision.
 Result<Action> parse_reply(const Reply& reply, ReplyFormat format);
 
 // The published code's reading: a stop iff the text contains `<stop />` anywhere. Empty and

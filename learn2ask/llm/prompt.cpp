@@ -72,17 +72,20 @@ std::map<std::string, std::string> parts_of(const std::string& file, const std::
 }  // namespace
 
 Prompt Prompt::load(const std::filesystem::path& path, const std::vector<std::string>& places) {
-  const std::string name = "prompt: " + path.string();
-  const std::string file = read_file(path, kMaxBytes);
-  if (find_bad_utf8(file)) fail_input(name + ": not UTF-8");
+  return parse(read_file(path, kMaxBytes), "prompt: " + path.string(), places);
+}
+
+Prompt Prompt::parse(const std::string& text, const std::string& name,
+                     const std::vector<std::string>& places) {
+  if (find_bad_utf8(text)) fail_input(name + ": not UTF-8");
   Prompt prompt;
-  prompt.sha256_ = sha256_hex(file);
-  auto parts = parts_of(file, name);
+  prompt.sha256_ = sha256_hex(text);
+  auto parts = parts_of(text, name);
   const auto take = [&](const char* key) {
     const auto part = parts.extract(key);
-    std::string text = part ? trim(part.mapped()) : "";
-    if (text.empty()) fail_input(name + ": [" + key + "]: missing or empty");
-    return text;
+    std::string said = part ? trim(part.mapped()) : "";
+    if (said.empty()) fail_input(name + ": [" + key + "]: missing or empty");
+    return said;
   };
   prompt.system_ = take("system");
   prompt.user_ = take("user");

@@ -30,6 +30,9 @@ class Prompt {
   // the file: a part that is missing, empty, unknown or there twice; a place that is missing or
   // that nobody fills.
   static Prompt load(const std::filesystem::path& path, const std::vector<std::string>& places);
+  // The same of a file's text; `name` stands in messages.
+  static Prompt parse(const std::string& text, const std::string& name,
+                      const std::vector<std::string>& places);
 
   // [system] and [user] with every place filled, in one pass: what stands in a value is data, and
   // never a place.

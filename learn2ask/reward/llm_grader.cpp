@@ -90,8 +90,12 @@ std::optional<double> lower_median(std::vector<double> values) {
   return *middle;
 }
 
-LlmGrader::LlmGrader(std::vector<ChatClient*> judges, Prompt prompt, LlmGradingOptions options)
-    : judges_(std::move(judges)), prompt_(std::move(prompt)), options_(std::move(options)) {
+LlmGrader::LlmGrader(std::vector<ChatClient*> judges, Prompt prompt, LlmGradingOptions options,
+                     uint64_t repeat)
+    : judges_(std::move(judges)),
+      prompt_(std::move(prompt)),
+      options_(std::move(options)),
+      first_sample_(repeat * static_cast<uint64_t>(options_.samples)) {
   if (options_.samples % 2 == 0) {
     fail_input("grading.samples: " + std::to_string(options_.samples) +
                ": expected an odd number, so that there is a middle");
@@ -127,7 +131,7 @@ std::vector<Result<Grade>> LlmGrader::grade(std::span<const GradeRequest> reques
           .schema = answer_schema()};
       Verdicts& verdicts = asked[i * judges + j];
       for (int64_t k = 0; k < options_.samples; ++k) {
-        call.sample = static_cast<uint64_t>(k);
+        call.sample = first_sample_ + static_cast<uint64_t>(k);
         auto& verdict = verdicts[static_cast<size_t>(k)];
         ask_json<JudgeAnswer>(
             *judges_[j], call, prompt_.correction(), read_answer,

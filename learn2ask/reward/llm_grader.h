@@ -57,9 +57,11 @@ class LlmGrader final : public Grader {
   // The names of the prompt's places, for Prompt::load().
   static std::vector<std::string> places() { return {"context", "open", "question"}; }
 
-  // `judges` must outlive it. Throws Failure for an even number of samples, and for a quorum that
-  // so many judges cannot reach.
-  LlmGrader(std::vector<ChatClient*> judges, Prompt prompt, LlmGradingOptions options);
+  // `judges` must outlive it. `repeat`: another one gives other answers where judges are not
+  // certain. Throws Failure for an even number of samples, and for a quorum that so many judges
+  // cannot reach.
+  LlmGrader(std::vector<ChatClient*> judges, Prompt prompt, LlmGradingOptions options,
+            uint64_t repeat = 0);
   std::string name() const override;
   // A question where nothing is open reaches nothing: 0, and no call.
   std::vector<Result<Grade>> grade(std::span<const GradeRequest> requests) override;
@@ -68,6 +70,7 @@ class LlmGrader final : public Grader {
   std::vector<ChatClient*> judges_;
   Prompt prompt_;
   LlmGradingOptions options_;
+  uint64_t first_sample_;
 };
 
 }  // namespace l2a

@@ -197,9 +197,10 @@ class SaysItsQuestion final : public Grader {
 };
 
 TEST(PrefilterGrader, PassesOnWhatTheFirstIsNotSureOf) {
-  SaysItsQuestion first;
-  FakeGrader second(1);
-  PrefilterGrader grader(first, second);
+  auto judges = std::make_unique<FakeGrader>(1);
+  const FakeGrader& second = *judges;
+  PrefilterCounts counts;
+  PrefilterGrader grader(std::make_unique<SaysItsQuestion>(), std::move(judges), counts);
   std::vector<GradeRequest> requests;
   for (const char* text : {"1", "0.5", "0", "fails", "1"}) requests.push_back(asking(text));
   const auto grades = grader.grade(requests);
@@ -208,8 +209,8 @@ TEST(PrefilterGrader, PassesOnWhatTheFirstIsNotSureOf) {
   for (size_t i = 0; i < 5; ++i) EXPECT_EQ(grades[i]->content, expected[i]) << i;
   EXPECT_EQ(grades[1]->reason, "fake");
   EXPECT_EQ(grades[2]->reason, "first");
-  EXPECT_EQ(grader.graded(), 5u);
-  EXPECT_EQ(grader.passed_on(), 2u);
+  EXPECT_EQ(counts.graded, 5u);
+  EXPECT_EQ(counts.passed_on, 2u);
 }
 
 }  // namespace

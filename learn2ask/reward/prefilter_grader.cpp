@@ -3,7 +3,7 @@
 namespace l2a {
 
 std::vector<Result<Grade>> PrefilterGrader::grade(std::span<const GradeRequest> requests) {
-  auto grades = first_.grade(requests);
+  auto grades = first_->grade(requests);
   std::vector<size_t> unsure;
   std::vector<GradeRequest> passed_on;
   for (size_t i = 0; i < requests.size(); ++i) {
@@ -11,10 +11,10 @@ std::vector<Result<Grade>> PrefilterGrader::grade(std::span<const GradeRequest> 
     unsure.push_back(i);
     passed_on.push_back(requests[i]);
   }
-  graded_ += requests.size();
-  passed_ += unsure.size();
+  counts_.graded += requests.size();
+  counts_.passed_on += unsure.size();
   if (unsure.empty()) return grades;
-  auto second = second_.grade(passed_on);
+  auto second = second_->grade(passed_on);
   for (size_t k = 0; k < unsure.size(); ++k) grades[unsure[k]] = std::move(second[k]);
   return grades;
 }

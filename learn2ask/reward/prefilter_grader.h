@@ -2,28 +2,34 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <string>
 
 #include "reward/grader.h"
 
 namespace l2a {
 
+struct PrefilterCounts {
+  size_t graded = 0;
+  size_t passed_on = 0;  // of these, to the second
+};
+
 // Keeps the first grader's 0 and 1; asks the second one where the first gives anything between or
 // fails. Not thread-safe.
 class PrefilterGrader final : public Grader {
  public:
-  // Both must outlive it.
-  PrefilterGrader(Grader& first, Grader& second) : first_(first), second_(second) {}
-  std::string name() const override { return second_.name() + " where not sure: " + first_.name(); }
+  // Adds to `counts`, which must outlive it.
+  PrefilterGrader(std::unique_ptr<Grader> first, std::unique_ptr<Grader> second,
+                  PrefilterCounts& counts)
+      : first_(std::move(first)), second_(std::move(second)), counts_(counts) {}
+  std::string name() const override {
+    return second_->name() + " where not sure: " + first_->name();
+  }
   std::vector<Result<Grade>> grade(std::span<const GradeRequest> requests) override;
 
-  size_t graded() const { return graded_; }     // so far
-  size_t passed_on() const { return passed_; }  // of these, to the second
-
  private:
-  Grader& first_;
-  Grader& second_;
-  size_t graded_ = 0, passed_ = 0;
+  std::unique_ptr<Grader> first_, second_;
+  PrefilterCounts& counts_;
 };
 
 }  // namespace l2a

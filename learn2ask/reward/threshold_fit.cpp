@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "base/utf8.h"
+#include "reward/confusion.h"
 
 namespace l2a {
 namespace {
@@ -22,6 +23,10 @@ double f1_of(size_t true_positives, size_t false_positives, size_t false_negativ
   return share(2 * true_positives, 2 * true_positives + false_positives + false_negatives);
 }
 
+double content_of(double similarity, const SimilarityThresholds& thresholds) {
+  return similarity >= thresholds.same ? 1 : similarity >= thresholds.near ? 0.5 : 0;
+}
+
 }  // namespace
 
 std::vector<LabelledPair> labelled_pairs(std::span<const LabelledQuestion> questions,
@@ -37,7 +42,7 @@ std::vector<LabelledPair> labelled_pairs(std::span<const LabelledQuestion> quest
     for (size_t j = i + 1; j < distinct.size(); ++j) {
       const LabelledQuestion &a = *distinct[i].question, &b = *distinct[j].question;
       if (a.group != b.group || distinct[i].text == distinct[j].text) continue;
-      pairs.push_back({similarity(a.question, b.question), a.attribute == b.attribute});
+      pairs.push_back({similarity(a.question, b.question), a.attribute == b.attribute, i, j});
     }
   }
   return pairs;
@@ -101,10 +106,39 @@ double VerdictCounts::f1() const { return f1_of(same_full, different_full, same_
 VerdictCounts count_verdicts(std::span<const LabelledPair> pairs,
                              const SimilarityThresholds& thresholds) {
   VerdictCounts counts;
-  for (const auto& [similarity, same] : pairs) {
-    counts.add(same, similarity >= thresholds.same ? 1 : similarity >= thresholds.near ? 0.5 : 0);
+  for (const LabelledPair& pair : pairs) {
+    counts.add(pair.same, content_of(pair.similarity, thresholds));
   }
   return counts;
+}
+
+std::optional<Estimate> pair_kappa(std::span<const LabelledPair> pairs,
+                                   const SimilarityThresholds& thresholds,
+                                   const BootstrapOptions& options) {
+  std::vector<std::pair<size_t, size_t>> classes;  // people's, the verdict's
+  size_t questions = 0;
+  for (const LabelledPair& pair : pairs) {
+    classes.emplace_back(verdict_class(pair.same ? 1 : 0),
+                         verdict_class(content_of(pair.similarity, thresholds)));
+    questions = std::max({questions, pair.a + 1, pair.b + 1});
+  }
+  const auto kappa_of = [&](const std::vector<size_t>& times) {
+    ConfusionTable table{};
+    for (size_t i = 0; i < pairs.size(); ++i) {
+      table[classes[i].first][classes[i].second] += times[pairs[i].a] * times[pairs[i].b];
+    }
+    return linear_kappa(table);
+  };
+  const auto kappa = kappa_of(std::vector<size_t>(questions, 1));
+  if (!kappa) return std::nullopt;
+  std::vector<double> resampled;
+  resample(questions, options, [&](const std::vector<size_t>& drawn) {
+    std::vector<size_t> times(questions);
+    for (const size_t question : drawn) ++times[question];
+    if (const auto value = kappa_of(times)) resampled.push_back(*value);
+  });
+  const Interval interval = interval_95(resampled, *kappa);
+  return Estimate{*kappa, interval.low, interval.high, pairs.size()};
 }
 
 }  // namespace l2a

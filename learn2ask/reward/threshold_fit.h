@@ -1,9 +1,11 @@
 // Fitting the thresholds of a grader by similarity on pairs of questions that people labelled.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "base/bootstrap.h"
 #include "reward/labelled_questions.h"
 #include "reward/thresholds.h"
 #include "reward/verdict.h"
@@ -14,6 +16,7 @@ namespace l2a {
 struct LabelledPair {
   double similarity = 0;
   bool same = false;
+  size_t a = 0, b = 0;  // the two, numbered from 0
 };
 
 // Every pair of differing questions inside a group. A question that several people asked in the
@@ -44,5 +47,12 @@ struct VerdictCounts {
 };
 VerdictCounts count_verdicts(std::span<const LabelledPair> pairs,
                              const SimilarityThresholds& thresholds);
+
+// Cohen's kappa with linear weights of the verdicts (1, 0.5, 0) and people's (same: 1, else 0). The
+// interval is of questions drawn anew, each pair as often as the product of its questions': pairs
+// that share a question are not independent. nullopt: undefined.
+std::optional<Estimate> pair_kappa(std::span<const LabelledPair> pairs,
+                                   const SimilarityThresholds& thresholds,
+                                   const BootstrapOptions& options = {});
 
 }  // namespace l2a

@@ -21,11 +21,33 @@ struct SimilarityThresholds {
   }
 };
 
+// How far verdicts by these thresholds agree with people's: Cohen's kappa with linear weights on
+// pairs of questions that the fit did not see, and its 95% interval.
+struct MeasuredKappa {
+  double kappa = 0, low = 0, high = 0;
+
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v("kappa", kappa, Range{-1, 1}, "linear weights, on labels that the fit did not see");
+    v("low", low, Range{-1, 1}, "lower end of its 95% interval");
+    v("high", high, Range{-1, 1}, "upper end");
+  }
+};
+
 // prompts/thresholds/NAME.yaml.
 struct GraderThresholds {
   std::string source;                  // data, program and date of the fit, one line
   std::vector<std::string> languages;  // that it was fitted on
   SimilarityThresholds match, words;
+  struct Agreement {
+    MeasuredKappa match, words;
+
+    template <class Visitor>
+    void visit(Visitor& v) {
+      v.group("match", match);
+      v.group("words", words);
+    }
+  } agreement;
 
   template <class Visitor>
   void visit(Visitor& v) {
@@ -33,6 +55,7 @@ struct GraderThresholds {
     v("languages", languages, "languages of the texts they were fitted on");
     v.group("match", match);
     v.group("words", words);
+    v.group("agreement", agreement);
   }
 };
 

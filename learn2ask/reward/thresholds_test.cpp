@@ -14,7 +14,9 @@ namespace {
 
 constexpr const char* kGood =
     "source: labels\nlanguages: [English]\n"
-    "match: {same: 0.7, near: 0.6}\nwords: {same: 0.5, near: 0.4}\n";
+    "match: {same: 0.7, near: 0.6}\nwords: {same: 0.5, near: 0.4}\n"
+    "agreement:\n  match: {kappa: 0.7, low: 0.6, high: 0.8}\n"
+    "  words: {kappa: 0.5, low: 0.4, high: 0.6}\n";
 
 TEST(LoadThresholds, ReadsTheShippedFiles) {
   for (const std::string name : {"flodial", "pharmacy"}) {
@@ -48,8 +50,10 @@ TEST(LoadThresholds, SaysWhatIsWrong) {
             "thresholds: T: 'words.near' is above 'words.same'");
   EXPECT_EQ(refusal(changed("same: 0.7", "same: 1.7")),
             "config: T:3: 'match.same': expected a number in [0, 1], got '1.7'");
+  EXPECT_EQ(refusal(changed("kappa: 0.5, ", "")),
+            "thresholds: T: 'agreement.words.kappa': missing");
   EXPECT_EQ(refusal(std::string(kGood) + "wrods: 1\n").substr(0, 32),
-            "config: T:5: unknown key 'wrods'");
+            "config: T:8: unknown key 'wrods'");
 }
 
 // Two normal distributions of equal spread, 2 sigma apart: AUC is Phi(sqrt 2), the best

@@ -175,7 +175,7 @@ class LlmTest(ProgramTest):
 
     def test_rewards_a_training_run(self):
         endpoint = self.endpoint("hostile")
-        command = self.commands()["train grpo"] + ["--set", "reward.grader=llm"]
+        command = self.commands()["train grpo"] + ["--set", "reward.grader=llm", "--set", "reward.min_agreement=-1"]
         untouched = self.new_folder()
         finished = run([*command, *self.judged(endpoint.url)], untouched)
         self.assertEqual(finished.code, 0, finished.err)
@@ -205,7 +205,7 @@ class LlmTest(ProgramTest):
         replies.write_text("".join(lines))
         endpoint = self.endpoint("hostile")
         command = ["grade", self.inputs / "labels/dev.jsonl", "--replies", "replies.jsonl", "--out", "graded.jsonl"]
-        finished = run([*command, "--set", "reward.grader=llm", *self.judged(endpoint.url)], self.folder)
+        finished = run([*command, "--set", "reward.grader=llm", "--set", "reward.min_agreement=-1", *self.judged(endpoint.url)], self.folder)
         self.assertEqual(finished.code, 0, finished.err)
         rows = [json.loads(line) for line in (self.folder / "graded.jsonl").read_text().splitlines()]
         self.assertIn("judge at", rows[0]["grader"])

@@ -1,0 +1,88 @@
+#include "calibrate/llm_prompt_writer.h"
+
+#include <algorithm>
+
+#include "base/rng.h"
+#include "llm/json_answer.h"
+
+namespace l2a {
+namespace {
+
+// An object with one text.
+Json schema_of(const char* key) {
+  return {{"type", "object"},
+          {"properties", {{key, {{"type", "string"}}}}},
+          {"required", {key}},
+          {"additionalProperties", false}};
+}
+
+}  // namespace
+
+LlmPromptWriter::LlmPromptWriter(ChatClient& client, Prompt critique, Prompt rewrite,
+                                 PromptWriterOptions options, uint64_t seed, Describe describe,
+                                 Refuse refuse)
+    : client_(client),
+      critique_(std::move(critique)),
+      rewrite_(std::move(rewrite)),
+      options_(std::move(options)),
+      seed_(seed),
+      describe_(std::move(describe)),
+      refuse_(std::move(refuse)) {}
+
+std::string LlmPromptWriter::some_of(std::span<const Mistake> mistakes, size_t round,
+                                     size_t candidate) const {
+  std::vector<const Mistake*> drawn;
+  for (const Mistake& mistake : mistakes) drawn.push_back(&mistake);
+  Rng rng = Rng::stream(seed_, "mistakes of round " + std::to_string(round), candidate);
+  rng.shuffle(drawn);
+  drawn.resize(std::min(drawn.size(), static_cast<size_t>(options_.mistakes_shown)));
+  std::string text;
+  for (const Mistake* mistake : drawn) text += describe_(*mistake) + "\n";
+  return text;
+}
+
+std::vector<std::string> LlmPromptWriter::rewrite(const std::string& prompt,
+                                                  std::span<const Mistake> mistakes, size_t count,
+                                                  size_t round) {
+  std::vector<std::optional<std::string>> written(count);
+  const auto request_of = [&](std::vector<ChatMessage> messages, const char* key, size_t c) {
+    return ChatRequest{.messages = std::move(messages),
+                       .temperature = options_.temperature,
+                       .max_tokens = options_.max_answer_tokens,
+                       .schema = schema_of(key),
+                       .sample = round * count + c};
+  };
+  const auto read_prompt = [this](const Json& answer) -> Result<std::string> {
+    auto text = get_string(answer, "prompt");
+    if (!text) return text;
+    if (const auto wrong = refuse_(*text)) return *wrong;
+    return text;
+  };
+  for (size_t c = 0; c < count; ++c) {
+    const auto write = [&, c](Result<std::string> critique) {
+      if (!critique) return;
+      ask_json<std::string>(
+          client_,
+          request_of(rewrite_.messages({{"prompt", prompt}, {"critique", *critique}}), "prompt", c),
+          rewrite_.correction(), read_prompt, [&written, c](Result<std::string> text) {
+            if (text) written[c] = std::move(*text);
+          });
+    };
+    ask_json<std::string>(
+        client_,
+        request_of(
+            critique_.messages({{"prompt", prompt}, {"mistakes", some_of(mistakes, round, c)}}),
+            "critique", c),
+        critique_.correction(), [](const Json& answer) { return get_string(answer, "critique"); },
+        write);
+  }
+  client_.run();
+
+  std::vector<std::string> prompts;
+  for (auto& text : written) {
+    if (text && *text != prompt) prompts.push_back(std::move(*text));
+  }
+  return prompts;
+}
+
+}  // namespace l2a

@@ -1,0 +1,234 @@
+#include "calibrate/people_agreement.h"
+
+#include <algorithm>
+#include <functional>
+
+#include "base/error.h"
+#include "calibrate/krippendorff.h"
+
+namespace l2a {
+namespace {
+
+template <class Sum>
+using BySession = std::map<std::string, Sum>;  // in one order, whatever the items'
+
+// `statistic` of the sum of all sessions' parts, with its interval over resampled sessions.
+// `Sum` has add(), or add(Sum&, Sum) is there.
+template <class Sum>
+std::optional<Estimate> estimate(const BySession<Sum>& sessions, const Sum& nothing, size_t count,
+                                 const BootstrapOptions& options,
+                                 const std::function<std::optional<double>(const Sum&)>& statistic,
+                                 const std::function<void(Sum&, const Sum&)>& add_to) {
+  std::vector<const Sum*> parts;
+  Sum all = nothing;
+  for (const auto& [session, part] : sessions) {
+    parts.push_back(&part);
+    add_to(all, part);
+  }
+  const auto value = statistic(all);
+  if (!value) return std::nullopt;
+  std::vector<double> values;
+  resample(parts.size(), options, [&](const std::vector<size_t>& drawn) {
+    Sum sum = nothing;
+    for (const size_t index : drawn) add_to(sum, *parts[index]);
+    if (const auto resampled = statistic(sum)) values.push_back(*resampled);
+  });
+  const Interval interval = interval_95(values, *value);
+  return Estimate{*value, interval.low, interval.high, count};
+}
+
+Coincidences coincidences_of(const ConfusionTable& table) {
+  Coincidences coincidences(kGrades);
+  for (size_t i = 0; i < kGrades; ++i) {
+    for (size_t j = 0; j < kGrades; ++j) {
+      const size_t pair[] = {i, j};
+      for (size_t n = 0; n < table[i][j]; ++n) coincidences.add_item(pair);
+    }
+  }
+  return coincidences;
+}
+
+// Over items that it was asked about more than once and answered at least twice.
+void measure_spread(JudgeAgreement& agreement, const std::vector<std::vector<Verdict>>& verdicts) {
+  size_t repeated = 0, changed = 0;
+  double sum = 0;
+  for (const std::vector<Verdict>& of_item : verdicts) {
+    std::vector<double> given;
+    for (const Verdict& verdict : of_item) {
+      if (verdict) given.push_back(*verdict);
+    }
+    if (given.size() < 2) continue;
+    const auto [low, high] = std::minmax_element(given.begin(), given.end());
+    ++repeated;
+    changed += *low != *high;
+    sum += *high - *low;
+  }
+  if (repeated == 0) return;
+  agreement.changed = static_cast<double>(changed) / static_cast<double>(repeated);
+  agreement.spread = sum / static_cast<double>(repeated);
+}
+
+void measure_graders(AgreementReport& report, std::span<const CalibrationItem> items,
+                     const GoldLabels& labels, const VerdictsByGrader& verdicts,
+                     const BootstrapOptions& options) {
+  for (const auto& [grader, of_items] : verdicts) {
+    check(of_items.size() == items.size(), "measure_people_agreement: verdicts on each item");
+    std::vector<VerdictPair> pairs;
+    for (size_t i = 0; i < items.size(); ++i) {
+      const auto gold = labels.grade_of(items[i].id);
+      if (!gold || of_items[i].empty()) continue;
+      pairs.push_back({items[i].session(), gold, of_items[i].front()});
+    }
+    JudgeAgreement agreement = measure_judges("people", grader, pairs, options);
+    measure_spread(agreement, of_items);
+    report.graders.push_back(std::move(agreement));
+  }
+}
+
+void measure_people(AgreementReport& report, std::span<const CalibrationItem> items,
+                    const GoldLabels& labels, const BootstrapOptions& options) {
+  const auto grade_by = [&](const CalibrationItem& item, const std::string& name) {
+    const GoldLabel* label = labels.find(item.id, name);
+    return label != nullptr ? label->grade : std::nullopt;
+  };
+  for (size_t i = 0; i < report.people.size(); ++i) {
+    for (size_t j = i + 1; j < report.people.size(); ++j) {
+      std::vector<VerdictPair> pairs;
+      for (const CalibrationItem& item : items) {
+        const auto a = grade_by(item, report.people[i]), b = grade_by(item, report.people[j]);
+        if (a && b) pairs.push_back({item.session(), a, b});
+      }
+      if (pairs.empty()) continue;
+      report.between_people.push_back(
+          measure_judges(report.people[i], report.people[j], pairs, options));
+    }
+  }
+  if (report.between_people.empty()) return;
+  const Coincidences nothing(kGrades);
+  BySession<Coincidences> sessions;
+  size_t count = 0;
+  for (const CalibrationItem& item : items) {
+    std::vector<size_t> classes;
+    for (const GoldLabel* label : labels.of(item.id)) {
+      if (label->grade) classes.push_back(verdict_class(label->grade));
+    }
+    if (classes.size() < 2) continue;
+    ++count;
+    sessions.try_emplace(item.session(), nothing).first->second.add_item(classes);
+  }
+  report.people_alpha = estimate<Coincidences>(
+      sessions, nothing, count, options,
+      [](const Coincidences& sum) { return sum.ordinal_alpha(); },
+      [](Coincidences& sum, const Coincidences& part) { sum.add(part); });
+}
+
+void measure_claims(AgreementReport& report, std::span<const CalibrationItem> items,
+                    const GoldLabels& labels, const BootstrapOptions& options) {
+  BySession<ClaimCounts> sessions;
+  for (const CalibrationItem& item : items) {
+    if (item.kind != ItemKind::kExtract) continue;
+    std::vector<SaidRange> claims;
+    for (const Claim& claim : item.claims) claims.push_back(claim.said);
+    bool judged = false;
+    for (const GoldLabel* label : labels.of(item.id)) {
+      const auto truth = said_according_to(*label, item);
+      if (!truth) continue;
+      judged = true;
+      const ClaimCounts counts = count_claims(claims, *truth);
+      report.claims.add(counts);
+      sessions[item.session()].add(counts);
+    }
+    report.extract_items += judged;
+  }
+  report.claims_f1 = estimate<ClaimCounts>(
+      sessions, {}, report.extract_items, options, [](const ClaimCounts& sum) { return sum.f1(); },
+      [](ClaimCounts& sum, const ClaimCounts& part) { sum.add(part); });
+}
+
+std::optional<double> share(size_t part, size_t whole) {
+  if (whole == 0) return std::nullopt;
+  return static_cast<double>(part) / static_cast<double>(whole);
+}
+
+}  // namespace
+
+JudgeAgreement measure_judges(std::string a, std::string b, std::span<const VerdictPair> pairs,
+                              const BootstrapOptions& options) {
+  JudgeAgreement agreement{.a = std::move(a), .b = std::move(b)};
+  BySession<ConfusionTable> sessions;
+  for (const VerdictPair& pair : pairs) {
+    ++sessions[pair.session][verdict_class(pair.a)][verdict_class(pair.b)];
+  }
+  for (const auto& [session, table] : sessions) add(agreement.table, table);
+  const size_t count = scored_in(agreement.table);
+  const auto of = [&](std::optional<double> (*statistic)(const ConfusionTable&)) {
+    return estimate<ConfusionTable>(
+        sessions, {}, count, options, statistic,
+        [](ConfusionTable& sum, const ConfusionTable& table) { add(sum, table); });
+  };
+  agreement.rate = of(agreement_rate);
+  agreement.linear_kappa = of(linear_kappa);
+  agreement.alpha =
+      of([](const ConfusionTable& table) { return coincidences_of(table).ordinal_alpha(); });
+  return agreement;
+}
+
+void ClaimCounts::add(const ClaimCounts& other) {
+  right += other.right;
+  wrong += other.wrong;
+  missed += other.missed;
+}
+std::optional<double> ClaimCounts::precision() const { return share(right, right + wrong); }
+std::optional<double> ClaimCounts::recall() const { return share(right, right + missed); }
+std::optional<double> ClaimCounts::f1() const {
+  return share(2 * right, 2 * right + wrong + missed);
+}
+
+ClaimCounts count_claims(std::span<const SaidRange> claims, std::span<const SaidRange> truth) {
+  std::vector<bool> found(truth.size());
+  ClaimCounts counts;
+  for (const SaidRange& claim : claims) {
+    size_t at = 0;
+    while (at < truth.size() && (found[at] || !overlap(claim, truth[at]))) ++at;
+    if (at < truth.size()) {
+      found[at] = true;
+      ++counts.right;
+    } else {
+      ++counts.wrong;
+    }
+  }
+  counts.missed = truth.size() - counts.right;
+  return counts;
+}
+
+std::optional<std::vector<SaidRange>> said_according_to(const GoldLabel& label,
+                                                        const CalibrationItem& item) {
+  if (!label.claims || !label.is_complete()) return std::nullopt;
+  std::vector<SaidRange> said;
+  for (size_t i = 0; i < item.claims.size(); ++i) {
+    if (*(*label.claims)[i]) said.push_back(item.claims[i].said);
+  }
+  said.insert(said.end(), label.missing_said.begin(), label.missing_said.end());
+  return said;
+}
+
+AgreementReport measure_people_agreement(std::span<const CalibrationItem> items,
+                                         const GoldLabels& labels, const VerdictsByGrader& verdicts,
+                                         const BootstrapOptions& options) {
+  AgreementReport report{.items = items.size(), .people = labels.people()};
+  for (const CalibrationItem& item : items) {
+    const auto of_item = labels.of(item.id);
+    report.labelled += std::any_of(of_item.begin(), of_item.end(),
+                                   [](const GoldLabel* label) { return label->is_complete(); });
+    const auto decision = labels.decision_of(item.id);
+    if (decision && item.decision) {
+      ++report.stops[*decision == Decision::kStop][*item.decision == Decision::kStop];
+    }
+  }
+  measure_people(report, items, labels, options);
+  measure_graders(report, items, labels, verdicts, options);
+  measure_claims(report, items, labels, options);
+  return report;
+}
+
+}  // namespace l2a

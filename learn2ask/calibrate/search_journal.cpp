@@ -1,0 +1,128 @@
+#include "calibrate/search_journal.h"
+
+#include "base/jsonl.h"
+
+namespace l2a {
+namespace {
+
+constexpr const char* kFormat = "prompt_search";
+
+constexpr double kMost = 1e9;  // items and rounds
+
+size_t count_in(const Json& object, const char* key) {
+  const double value = get_number(object, key).value_or_throw();
+  if (!(value >= 0 && value < kMost) || value != static_cast<double>(static_cast<size_t>(value))) {
+    fail_input(std::string("'") + key + "': expected a whole number");
+  }
+  return static_cast<size_t>(value);
+}
+
+double loss_in(const Json& outcome) {
+  const double loss = get_number(outcome, "loss").value_or_throw();
+  if (!(loss >= 0 && loss <= 1)) fail_input("'loss': expected a number from 0 to 1");
+  return loss;
+}
+
+const Json& list_in(const Json& row, const char* key) {
+  const auto found = row.find(key);
+  if (found == row.end() || !found->is_array()) {
+    fail_input(std::string("'") + key + "': expected a list");
+  }
+  return *found;
+}
+
+FileHeader header_of(const std::string& decisive) {
+  FileHeader header;
+  header.format = kFormat;
+  header.command = "learn2ask calibrate run";
+  header.config_sha256 = decisive;
+  return header;
+}
+
+}  // namespace
+
+SearchJournal::SearchJournal(const std::filesystem::path& path, const std::string& decisive)
+    : journal_(path, header_of(decisive)) {
+  const auto header = for_each_row(path, kFormat, [&](JsonLine&& line) {
+    try {
+      read(line.value);
+    } catch (const Failure& failure) {
+      fail_input(path.string() + ":" + std::to_string(line.number) + ": " + failure.what());
+    }
+  });
+  if (!header || header->config_sha256 != decisive) {
+    fail_input(path.string() +
+               ": of a search with other settings, items or labels: give another --out");
+  }
+}
+
+void SearchJournal::read(const Json& row) {
+  if (row.contains("prompts")) {
+    auto& prompts = prompts_[{get_string(row, "of").value_or_throw(), count_in(row, "round")}];
+    for (const Json& prompt : list_in(row, "prompts")) {
+      if (!prompt.is_string()) fail_input("'prompts': expected texts");
+      prompts.push_back(prompt.get<std::string>());
+    }
+    return;
+  }
+  const std::string prompt = get_string(row, "prompt").value_or_throw();
+  for (const Json& outcome : list_in(row, "outcomes")) {
+    outcomes_[{prompt, count_in(outcome, "item")}] = {loss_in(outcome),
+                                                      get_string(outcome, "said").value_or_throw()};
+  }
+}
+
+const Outcome* SearchJournal::outcome(const std::string& prompt, size_t item) const {
+  const auto found = outcomes_.find({sha256_hex(prompt), item});
+  return found == outcomes_.end() ? nullptr : &found->second;
+}
+
+void SearchJournal::keep(const std::string& prompt, std::span<const size_t> items,
+                         std::span<const Outcome> outcomes) {
+  const std::string hash = sha256_hex(prompt);
+  Json list = Json::array();
+  for (size_t i = 0; i < items.size(); ++i) {
+    list.push_back({{"item", items[i]}, {"loss", outcomes[i].loss}, {"said", outcomes[i].said}});
+    outcomes_[{hash, items[i]}] = outcomes[i];
+  }
+  journal_.append(dump_json({{"prompt", hash}, {"outcomes", std::move(list)}}));
+}
+
+const std::vector<std::string>* SearchJournal::prompts(const std::string& of, size_t round) const {
+  const auto found = prompts_.find({sha256_hex(of), round});
+  return found == prompts_.end() ? nullptr : &found->second;
+}
+
+void SearchJournal::keep(const std::string& of, size_t round,
+                         const std::vector<std::string>& prompts) {
+  const std::string hash = sha256_hex(of);
+  prompts_[{hash, round}] = prompts;
+  journal_.append(dump_json({{"round", round}, {"of", hash}, {"prompts", prompts}}));
+}
+
+std::vector<Outcome> RecordedTask::run(const std::string& prompt, std::span<const size_t> items) {
+  std::vector<size_t> missing;
+  for (const size_t item : items) {
+    if (journal_.outcome(prompt, item) == nullptr) missing.push_back(item);
+  }
+  if (!missing.empty()) {
+    const auto came = task_.run(prompt, missing);
+    check(came.size() == missing.size(), "PromptTask: an outcome for each item");
+    journal_.keep(prompt, missing, came);
+  }
+  std::vector<Outcome> outcomes;
+  for (const size_t item : items) outcomes.push_back(*journal_.outcome(prompt, item));
+  on_outcomes_(items.size());
+  return outcomes;
+}
+
+std::vector<std::string> RecordedWriter::rewrite(const std::string& prompt,
+                                                 std::span<const Mistake> mistakes, size_t count,
+                                                 size_t round) {
+  if (const auto* kept = journal_.prompts(prompt, round)) return *kept;
+  auto prompts = writer_.rewrite(prompt, mistakes, count, round);
+  journal_.keep(prompt, round, prompts);
+  return prompts;
+}
+
+}  // namespace l2a

@@ -1,0 +1,66 @@
+// What a search for a prompt has learnt so far, so that one that was killed goes on: nothing that
+// came of an item with a prompt is asked for again, and no prompt is written again.
+//
+// JSONL ("prompt_search"): {"round", "of": SHA-256 of the prompt, "prompts": [...]} for each
+// rewriting, {"prompt": SHA-256, "outcomes": [{"item", "loss", "said"}...]} for each trial.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/headed_journal.h"
+#include "calibrate/prompt_search.h"
+
+namespace l2a {
+
+// Not thread-safe; one process a file.
+class SearchJournal {
+ public:
+  // Opens `path` or makes it. `decisive`: SHA-256 of what decides the result. Throws Failure: kIo;
+  // kInvalidInput where it was left by a search for something else, or holds what is no such line.
+  SearchJournal(const std::filesystem::path& path, const std::string& decisive);
+
+  const Outcome* outcome(const std::string& prompt, size_t item) const;  // null: none yet
+  void keep(const std::string& prompt, std::span<const size_t> items,
+            std::span<const Outcome> outcomes);
+  const std::vector<std::string>* prompts(const std::string& of, size_t round) const;
+  void keep(const std::string& of, size_t round, const std::vector<std::string>& prompts);
+
+ private:
+  void read(const Json& row);
+  HeadedJournal journal_;
+  std::map<std::pair<std::string, size_t>, Outcome> outcomes_;                  // by hash and item
+  std::map<std::pair<std::string, size_t>, std::vector<std::string>> prompts_;  // by hash and round
+};
+
+// A task and a writer whose work is kept. Both, and the journal, must outlive it.
+class RecordedTask final : public PromptTask {
+ public:
+  using OnOutcomes = std::function<void(size_t)>;  // how many, after each trial
+  RecordedTask(
+      PromptTask& task, SearchJournal& journal, OnOutcomes on_outcomes = [](size_t) {})
+      : task_(task), journal_(journal), on_outcomes_(std::move(on_outcomes)) {}
+  std::vector<Outcome> run(const std::string& prompt, std::span<const size_t> items) override;
+
+ private:
+  PromptTask& task_;
+  SearchJournal& journal_;
+  OnOutcomes on_outcomes_;
+};
+class RecordedWriter final : public PromptWriter {
+ public:
+  RecordedWriter(PromptWriter& writer, SearchJournal& journal)
+      : writer_(writer), journal_(journal) {}
+  std::vector<std::string> rewrite(const std::string& prompt, std::span<const Mistake> mistakes,
+                                   size_t count, size_t round) override;
+
+ private:
+  PromptWriter& writer_;
+  SearchJournal& journal_;
+};
+
+}  // namespace l2a

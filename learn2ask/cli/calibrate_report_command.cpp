@@ -1,0 +1,112 @@
+// `learn2ask calibrate report`: how far graders and labels agree with people, and people with each
+// other.
+#include <cstdio>
+#include <filesystem>
+
+#include "base/file.h"
+#include "calibrate/label_tasks.h"
+#include "cli/ask_graders.h"
+#include "cli/calibrate_command.h"
+#include "cli/command.h"
+#include "cli/gold_files.h"
+
+namespace l2a {
+namespace {
+
+struct ReportSettings {
+  int64_t resamples = 2000;
+  LlmGradingOptions grading;
+  LlmOptions llm;
+
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v("resamples", resamples, Range{100, 1e6}, "bootstrap resamples of the intervals");
+    v.group("grading", grading);
+    v.group("llm", llm);
+  }
+};
+
+struct ReportArguments {
+  std::string items, out;
+  std::vector<std::string> labels;
+  GraderList graders;
+  GraderInputs inputs;
+};
+
+// Verdicts on the items that people graded; of others nothing is asked.
+VerdictsByGrader verdicts_on(const std::vector<CalibrationItem>& items, const GoldLabels& labels,
+                             GraderFactory& factory, const GraderList& graders) {
+  std::vector<size_t> graded;
+  std::vector<GradeRequest> requests;
+  for (size_t i = 0; i < items.size(); ++i) {
+    if (items[i].kind != ItemKind::kGrade || !labels.grade_of(items[i].id)) continue;
+    graded.push_back(i);
+    requests.push_back(grade_request(items[i]));
+  }
+  VerdictsByGrader verdicts;
+  if (requests.empty()) return verdicts;
+  for (auto& [grader, of_requests] : ask_graders(factory, graders, requests)) {
+    auto& of_items = verdicts[grader];
+    of_items.resize(items.size());
+    for (size_t k = 0; k < graded.size(); ++k) of_items[graded[k]] = of_requests[k];
+  }
+  return verdicts;
+}
+
+void report(const ReportArguments& arguments, const ReportSettings& settings) {
+  const auto items = read_calibration_items(arguments.items);
+  const GoldLabels labels = read_gold_files(arguments.labels, ItemIndex(items));
+  const QuestionForms forms = QuestionForms::load(data_path("prompts/questions"));
+  const std::filesystem::path out = arguments.out;
+  GraderInputs inputs = arguments.inputs;
+  inputs.grading = settings.grading;
+  inputs.llm = settings.llm;
+  inputs.ledger = out / "ledger.jsonl";
+  GraderFactory factory(forms, inputs);
+  const AgreementReport agreement = measure_people_agreement(
+      items, labels, verdicts_on(items, labels, factory, arguments.graders),
+      {.resamples = static_cast<size_t>(settings.resamples)});
+  if (agreement.labelled == 0) fail_input("calibrate report: nobody labelled any of the items");
+
+  make_private_directory(out);
+  Json json = to_json(agreement);
+  json["items_sha256"] = sha256_file(arguments.items);
+  json["gold_sha256"] = gold_sha256(arguments.labels);
+  write_file_atomic(out / "agreement.json", json.dump(2) + "\n");
+  std::string text = to_text(agreement);
+  if (!factory.costs().empty()) text += "\n" + factory.costs() + "\n";
+  write_file_atomic(out / "agreement.txt", text);
+  std::printf("%s\nwritten to %s\n", text.c_str(), (out / "agreement.json").c_str());
+}
+
+}  // namespace
+
+void add_calibrate_report(CLI::App& calibrate) {
+  auto* command = calibrate.add_subcommand(
+      "report", "How far graders and labels agree with people, and people with each other");
+  auto arguments = std::make_shared<ReportArguments>();
+  command->add_option("ITEMS", arguments->items, "items, as calibrate sample wrote them")
+      ->required();
+  command->add_option("--labels", arguments->labels, "what people said; several files count as one")
+      ->required()
+      ->type_name("GOLD");
+  command->add_option("--grader", arguments->graders.names, "match, words, llm");
+  command
+      ->add_option("--grading-prompt", arguments->graders.prompts,
+                   "further prompts of the grader llm")
+      ->type_name("PROMPT");
+  command
+      ->add_option("--repeats", arguments->graders.repeats,
+                   "how often llm is asked, for the spread of its answers")
+      ->check(CLI::Range(1, 99))
+      ->capture_default_str();
+  command->add_option("--thresholds", arguments->inputs.thresholds, "of match and words")
+      ->capture_default_str();
+  command->add_option("--out", arguments->out, "folder for agreement.json and agreement.txt")
+      ->required()
+      ->type_name("DIR");
+  auto settings = Settings::add<ReportSettings>(*command);
+  command->callback([=] { report(*arguments, settings->read<ReportSettings>()); });
+}
+
+}  // namespace l2a

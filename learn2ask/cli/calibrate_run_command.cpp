@@ -1,0 +1,59 @@
+// `learn2ask calibrate run`: a better prompt for a grader, an extractor or the policy, or the
+// thresholds of match and words.
+#include "cli/calibrate_command.h"
+#include "cli/command.h"
+#include "cli/prompt_calibration.h"
+#include "cli/threshold_calibration.h"
+
+namespace l2a {
+
+void add_calibrate_run(CLI::App& calibrate) {
+  auto* command = calibrate.add_subcommand(
+      "run", "Search for a better prompt, or fit the thresholds of match and words");
+  struct Arguments {
+    std::string what = "grade";
+    PromptCalibrationFiles search;
+    ThresholdFiles thresholds;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  PromptCalibrationFiles& files = arguments->search;
+  command
+      ->add_option("--what", arguments->what,
+                   "grade, extract: the prompt of the grader or extractor llm; policy: the system "
+                   "prompt; match: thresholds, without any language model")
+      ->check(CLI::IsMember({"grade", "extract", "policy", "match"}))
+      ->capture_default_str();
+  command->add_option("--items", files.items, "grade, extract: items that people labelled")
+      ->type_name("ITEMS");
+  command->add_option("--labels", files.labels, "grade, extract: what they said")
+      ->type_name("GOLD");
+  command->add_option("--sessions", files.sessions, "extract: the sessions that the items are of")
+      ->type_name("SESSIONS");
+  command->add_option("--contexts", files.contexts, "policy: labelled sessions to reply in")
+      ->type_name("LABELS");
+  command
+      ->add_option("--train", arguments->thresholds.train,
+                   "match: sessions whose questions people labelled")
+      ->type_name("SESSIONS");
+  command->add_option("--dev", arguments->thresholds.dev, "match: others, to measure on")
+      ->type_name("SESSIONS");
+  command
+      ->add_option("--out", files.out,
+                   "folder for what is found; a search that was interrupted goes on there")
+      ->required()
+      ->type_name("DIR");
+  auto settings = Settings::add<PromptCalibrationSettings>(*command);
+  command->callback([=] {
+    const auto& given = *arguments;
+    const auto resolved = settings->read<PromptCalibrationSettings>();
+    if (given.what == "match") {
+      ThresholdFiles to_fit = given.thresholds;
+      to_fit.out = given.search.out;
+      calibrate_thresholds(to_fit);
+    } else {
+      calibrate_prompt(given.what, resolved, given.search);
+    }
+  });
+}
+
+}  // namespace l2a

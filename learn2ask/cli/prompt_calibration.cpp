@@ -1,0 +1,265 @@
+#include "cli/prompt_calibration.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "base/file.h"
+#include "base/interrupt.h"
+#include "base/progress.h"
+#include "base/utf8.h"
+#include "calibrate/label_tasks.h"
+#include "calibrate/search_journal.h"
+#include "cli/agreement_check.h"
+#include "cli/command.h"
+#include "cli/gold_files.h"
+#include "cli/policy_task.h"
+#include "dialogue/session_file.h"
+
+namespace l2a {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kLongestPrompt = 64 << 10;
+
+const std::string& needed(const std::string& file, const char* flag, const std::string& what) {
+  if (file.empty()) fail_input("calibrate run --what " + what + ": needs " + flag);
+  return file;
+}
+
+// The models that are asked: judges (or the one reader) first, then the writer.
+class Models {
+ public:
+  Models(const PromptCalibrationSettings& settings, const std::string& what,
+         const std::string& sent, const fs::path& ledger)
+      : names_(names_of(settings, what)),
+        writer_(settings.writer.model.empty() ? settings.llm.model : settings.writer.model),
+        setup_(settings.llm, settings.llm.in_process.empty() ? with_writer() : names_, sent,
+               ledger) {}
+
+  std::vector<ChatClient*> judges() const {
+    auto clients = setup_.clients();
+    clients.resize(std::max<size_t>(1, names_.size()));
+    return clients;
+  }
+  ChatClient& writer() const {
+    const auto clients = setup_.clients();
+    if (clients.size() == 1) return *clients[0];
+    const auto models = with_writer();
+    const auto at = std::find(models.begin(), models.end(), writer_) - models.begin();
+    return *clients[static_cast<size_t>(at)];
+  }
+  std::string totals() const { return setup_.totals(); }
+
+ private:
+  static std::vector<std::string> names_of(const PromptCalibrationSettings& settings,
+                                           const std::string& what) {
+    if (what == "grade" && !settings.grading.models.empty()) return settings.grading.models;
+    return settings.llm.in_process.empty() ? std::vector{settings.llm.model}
+                                           : std::vector<std::string>();
+  }
+  std::vector<std::string> with_writer() const {
+    auto models = names_;
+    if (std::find(models.begin(), models.end(), writer_) == models.end()) models.push_back(writer_);
+    return models;
+  }
+
+  std::vector<std::string> names_;
+  std::string writer_;
+  LlmSetup setup_;
+};
+
+// What is searched with: a task, its items, its prompt in use.
+struct Problem {
+  std::string in_use;
+  std::vector<SearchItem> items;
+  LlmPromptWriter::Describe describe;
+  LlmPromptWriter::Refuse refuse;
+  std::string inputs_sha256;  // of the files that decide
+  std::unique_ptr<PromptTask> task;
+};
+
+LlmPromptWriter::Refuse refuse_without(std::vector<std::string> places) {
+  return [places = std::move(places)](const std::string& text) -> std::optional<Error> {
+    if (text.size() > kLongestPrompt) return Error{ErrorCode::kInvalidInput, "too long"};
+    try {
+      Prompt::parse(text, "prompt", places);
+      return std::nullopt;
+    } catch (const Failure& failure) {
+      return failure.error;
+    }
+  };
+}
+
+std::optional<Error> refuse_blank(const std::string& text) {
+  if (trim(text).empty()) return Error{ErrorCode::kInvalidInput, "the prompt is empty"};
+  if (text.size() > kLongestPrompt) return Error{ErrorCode::kInvalidInput, "too long"};
+  return std::nullopt;
+}
+
+template <class Task>
+void take_task(Problem& problem, std::unique_ptr<Task> task) {
+  problem.items = task->search_items();
+  problem.describe = [&its = *task](const Mistake& mistake) { return its.describe(mistake); };
+  problem.task = std::move(task);
+}
+
+Problem grading_problem(const PromptCalibrationSettings& settings,
+                        const PromptCalibrationFiles& files, const Models& models) {
+  const auto items = read_calibration_items(needed(files.items, "--items", "grade"));
+  const GoldLabels labels = read_gold_files(files.labels, ItemIndex(items));
+  Problem problem;
+  problem.in_use = read_file(prompt_path(settings.grading.prompt, "grading/question"));
+  problem.refuse = refuse_without(LlmGrader::places());
+  problem.inputs_sha256 = sha256_file(files.items) + gold_sha256(files.labels);
+  take_task(problem,
+            std::make_unique<GradingTask>(models.judges(), settings.grading, items, labels));
+  return problem;
+}
+
+Problem extraction_problem(const PromptCalibrationSettings& settings,
+                           const PromptCalibrationFiles& files, const Models& models,
+                           const QuestionForms& forms, const std::vector<Session>& sessions) {
+  const auto items = read_calibration_items(needed(files.items, "--items", "extract"));
+  const GoldLabels labels = read_gold_files(files.labels, ItemIndex(items));
+  const LlmExtractionOptions& extraction = settings.extraction;
+  Problem problem;
+  problem.in_use = read_file(prompt_path(extraction.prompt, "extraction/" + extraction.per));
+  problem.refuse = refuse_without(LlmExtractor::places(extraction));
+  problem.inputs_sha256 =
+      sha256_file(files.items) + gold_sha256(files.labels) + sha256_file(files.sessions);
+  take_task(problem,
+            std::make_unique<ExtractionTask>(*models.judges()[0], extraction, settings.label, forms,
+                                             items, labels, sessions));
+  return problem;
+}
+
+Problem policy_problem(const PromptCalibrationSettings& settings,
+                       const PromptCalibrationFiles& files, PolicySetup& policy,
+                       RewardSetup& reward) {
+  Problem problem;
+  problem.in_use = policy.prompt;
+  problem.refuse = refuse_blank;
+  problem.inputs_sha256 = sha256_file(files.contexts) + policy.model_sha256();
+  take_task(problem, std::make_unique<PolicyTask>(
+                         policy, reward.reward_fn(), settings.reward.fusion_kind(),
+                         read_labels(files.contexts), static_cast<size_t>(settings.contexts),
+                         settings.decoding, settings.search.seed));
+  return problem;
+}
+
+Json estimate_json(const std::optional<Estimate>& estimate) {
+  if (!estimate) return nullptr;
+  return {{"value", estimate->value},
+          {"low", estimate->low},
+          {"high", estimate->high},
+          {"count", estimate->count}};
+}
+
+Json to_json(const PromptSearchResult& result, const std::string& what) {
+  Json trials = Json::array();
+  for (const PromptTrial& trial : result.trials) {
+    trials.push_back({{"round", trial.round},
+                      {"items", trial.items},
+                      {"loss", trial.loss},
+                      {"prompt_sha256", sha256_hex(trial.prompt)},
+                      {"prompt", trial.prompt}});
+  }
+  return {{"what", what},
+          {"improved", result.improved},
+          {"prompt_sha256", sha256_hex(result.prompt)},
+          {"best_sha256", sha256_hex(result.best)},
+          {"gain", estimate_json(result.gain)},
+          {"share_without_gain",
+           result.share_without_gain ? Json(*result.share_without_gain) : Json(nullptr)},
+          {"outcomes", result.outcomes},
+          {"held_out", result.held_out},
+          {"trials", std::move(trials)}};
+}
+
+std::string to_text(const PromptSearchResult& result, const fs::path& out) {
+  std::string text = fmt::format("{} prompts tried on {} items in all, {} items held out\n",
+                                 result.trials.size(), result.outcomes, result.held_out);
+  if (!result.gain) {
+    return text +
+           "none did better than the one in use on the items that were searched with: it "
+           "is kept\n";
+  }
+  text += fmt::format(
+      "the best one against the one in use, on the items held out: loss lower by {:.3f} "
+      "[{:.3f}, {:.3f}], not lower in {:.1f}% of resamples\n",
+      result.gain->value, result.gain->low, result.gain->high, 100 * *result.share_without_gain);
+  return text + (result.improved
+                     ? "it is better: " + (out / "prompt.txt").string() +
+                           " (read it before you use it: a model wrote it from your data)\n"
+                     : "that may be luck: the one in use is kept\n");
+}
+
+void search(const std::string& what, Problem& problem, const PromptCalibrationSettings& settings,
+            const Models& models, const fs::path& out) {
+  require_searchable(problem.items, settings.search);
+  const std::string language = settings.writer.prompt;
+  const auto told = [&](const char* stem, std::vector<std::string> places) {
+    return Prompt::load(prompt_path(language, std::string("optimiser/") + stem), places);
+  };
+  const Prompt critique = told("critique", LlmPromptWriter::critique_places());
+  const Prompt rewrite = told("rewrite", LlmPromptWriter::rewrite_places());
+  LlmPromptWriter writer(models.writer(), critique, rewrite, settings.writer, settings.search.seed,
+                         problem.describe, problem.refuse);
+  SearchJournal journal(
+      out / "search.jsonl",
+      sha256_hex(what + config_to_yaml(deciding_fields(list_config(settings))) +
+                 problem.inputs_sha256 + problem.in_use + critique.sha256() + rewrite.sha256()));
+  Progress progress("calibrate " + what, std::nullopt, "items");
+  RecordedTask task(*problem.task, journal, [&](size_t items) {
+    progress.advance(items);
+    throw_if_interrupted();
+  });
+  RecordedWriter recorded(writer, journal);
+  const auto result = search_prompt(problem.in_use, problem.items, task, recorded, settings.search);
+  progress.finish();
+  if (result.improved) write_file_atomic(out / "prompt.txt", result.prompt);
+  write_file_atomic(out / "search.json", to_json(result, what).dump(2) + "\n");
+  std::printf("%s%s\n", to_text(result, out).c_str(), models.totals().c_str());
+}
+
+}  // namespace
+
+void calibrate_prompt(const std::string& what, const PromptCalibrationSettings& settings,
+                      const PromptCalibrationFiles& files) {
+  const fs::path out = files.out;
+  const bool on_policy = what == "policy";
+  if (on_policy) {
+    require_measured(settings.reward);
+    needed(files.contexts, "--contexts", what);
+  } else {
+    needed(files.items, "--items", what);
+    needed(files.labels.empty() ? "" : files.labels.front(), "--labels", what);
+  }
+  if (what == "extract") needed(files.sessions, "--sessions", what);
+  const Models models(settings, what, "the labelled cases with their conversations",
+                      out / "ledger.jsonl");
+  make_private_directory(out);
+  if (on_policy) {
+    PolicySetup policy(settings.policy, settings.reward.fusion_kind());
+    RewardSetup reward(
+        settings.reward,
+        {.llm = settings.llm, .grading = settings.grading, .ledger = out / "grader.ledger.jsonl"},
+        policy.format);
+    check_agreement(settings.reward, reward.grader_name());
+    Problem problem = policy_problem(settings, files, policy, reward);
+    search(what, problem, settings, models, out);
+    return;
+  }
+  const QuestionForms forms = QuestionForms::load(data_path("prompts/questions"));
+  const auto sessions = what == "extract" ? read_sessions(files.sessions) : std::vector<Session>();
+  Problem problem = what == "grade" ? grading_problem(settings, files, models)
+                                    : extraction_problem(settings, files, models, forms, sessions);
+  search(what, problem, settings, models, out);
+}
+
+}  // namespace l2a
