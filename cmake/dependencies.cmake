@@ -23,3 +23,14 @@ if(L2A_TORCH)
   find_package(Torch REQUIRED PATHS ${TORCH_DIR} NO_DEFAULT_PATH)
   find_package(OpenMP REQUIRED COMPONENTS CXX)  # LibTorch's threads; its headers have none without
 endif()
+
+# Arrow's C++ library, which writes Parquet, comes inside PyPI's pyarrow. A build without it says so
+# when it is asked for Parquet.
+file(GLOB ARROW_DIR ${PROJECT_SOURCE_DIR}/.deps/venv/lib/python3*/site-packages/pyarrow)
+file(GLOB ARROW_LIBRARIES ${ARROW_DIR}/libarrow.so.*00 ${ARROW_DIR}/libparquet.so.*00)
+add_library(learn2ask_arrow INTERFACE)
+if(ARROW_LIBRARIES)
+  target_compile_definitions(learn2ask_arrow INTERFACE L2A_ARROW)
+  target_include_directories(learn2ask_arrow SYSTEM INTERFACE ${ARROW_DIR}/include)
+  target_link_libraries(learn2ask_arrow INTERFACE ${ARROW_LIBRARIES})
+endif()

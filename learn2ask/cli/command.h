@@ -19,6 +19,8 @@ void add_label_command(CLI::App& app);
 void add_inspect_command(CLI::App& app);
 void add_grade_command(CLI::App& app);
 void add_calibrate_command(CLI::App& app);
+void add_serve_reward_command(CLI::App& app);
+void add_export_dataset_command(CLI::App& app);
 void add_train_command(CLI::App& app);
 void add_eval_command(CLI::App& app);
 void add_chat_command(CLI::App& app);

@@ -6,18 +6,11 @@
 #include <ATen/Parallel.h>
 
 #include "base/file.h"
-#include "base/utf8.h"
-#include "cli/command.h"
 #include "cli/model_files.h"
+#include "cli/policy_prompt.h"
 
 namespace l2a {
 namespace {
-
-std::string prompt_file(const PolicyOptions& options, Fusion fusion) {
-  if (!options.prompt.empty()) return options.prompt;
-  if (fusion == Fusion::kMicroOnly) return data_path("prompts/policy_micro_only.txt");
-  return data_path("prompts/policy_" + options.reply_format + ".txt");
-}
 
 Transformer load_model(const PolicyOptions& options, const Checkpoint& files) {
   if (options.threads > 0) at::set_num_threads(static_cast<int>(options.threads));
@@ -45,8 +38,8 @@ PolicySetup::PolicySetup(const PolicyOptions& options, Fusion fusion)
 PolicySetup::PolicySetup(const PolicyOptions& options, Fusion fusion, const Checkpoint& files)
     : model_name(name_of(files)),
       format(reply_format_from_name(options.reply_format).value_or_throw()),
-      prompt_name(std::filesystem::path(prompt_file(options, fusion)).filename().string()),
-      prompt(trim(read_file(prompt_file(options, fusion)))),
+      prompt_name(read_policy_prompt(options.prompt, options.reply_format, fusion).name),
+      prompt(read_policy_prompt(options.prompt, options.reply_format, fusion).text),
       tokenizer(load_tokenizer(files)),
       chat(load_chat_template(files, tokenizer, options.chat_template)),
       model(load_model(options, files)),

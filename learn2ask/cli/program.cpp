@@ -26,6 +26,8 @@ std::unique_ptr<CLI::App> make_program() {
   add_chat_command(*app);
   add_model_command(*app);
   add_export_command(*app);
+  add_serve_reward_command(*app);
+  add_export_dataset_command(*app);
   add_demo_command(*app);
   return app;
 }
