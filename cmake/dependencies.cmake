@@ -27,6 +27,9 @@ endif()
 # Arrow's C++ library, which writes Parquet, comes inside PyPI's pyarrow. A build without it says so
 # when it is asked for Parquet.
 file(GLOB ARROW_DIR ${PROJECT_SOURCE_DIR}/.deps/venv/lib/python3*/site-packages/pyarrow)
+if(ARROW_DIR)
+  list(GET ARROW_DIR -1 ARROW_DIR)
+endif()
 file(GLOB ARROW_LIBRARIES ${ARROW_DIR}/libarrow.so.*00 ${ARROW_DIR}/libparquet.so.*00)
 add_library(learn2ask_arrow INTERFACE)
 if(ARROW_LIBRARIES)

@@ -15,29 +15,36 @@ const find = (id) => document.getElementById(id);
 
 // ---- what the browser keeps ----
 
+// What is kept belongs to these items and this file of labels; the name to all of them.
+function storageKey(key) {
+  return key === "name" ? "learn2ask.name" : `learn2ask.${work}.${key}`;
+}
+
 function kept(key, otherwise) {
-  return JSON.parse(localStorage.getItem(`learn2ask.${key}`)) ?? otherwise;
+  return JSON.parse(localStorage.getItem(storageKey(key))) ?? otherwise;
 }
 
 function keep(key, value) {
   try {
-    localStorage.setItem(`learn2ask.${key}`, JSON.stringify(value));
+    localStorage.setItem(storageKey(key), JSON.stringify(value));
   } catch {
     // Full. The page still has it, and asks before it is closed.
   }
 }
 
-// The link brings the token; the address bar and what is copied from it do not keep it.
-function readToken() {
+// The link brings the token, and the name of the work after a colon; the address bar and what is
+// copied from it do not keep them.
+function readLink() {
   const fromLink = location.hash.slice(1);
-  if (fromLink) sessionStorage.setItem("learn2ask.token", fromLink);
+  if (fromLink) sessionStorage.setItem("learn2ask.link", fromLink);
   history.replaceState(null, "", location.pathname);
-  token = sessionStorage.getItem("learn2ask.token") ?? "";
+  [token, work = ""] = (sessionStorage.getItem("learn2ask.link") ?? "").split(":");
 }
 
 // ---- state ----
 
 let token = "";
+let work = ""; // names the items and the file of labels
 let name = "";
 let queue = []; // what was said and is not saved yet, oldest first; of every name
 let sending = false;
@@ -650,7 +657,7 @@ function listen() {
   });
   addEventListener("beforeunload", (event) => queue.length && event.preventDefault());
   addEventListener("hashchange", () => {
-    readToken();
+    readLink();
     if (name) retry();
     else welcome();
   });
@@ -668,7 +675,7 @@ async function welcome() {
   askName();
 }
 
-readToken();
+readLink();
 // One tab at a time, so that what is not saved yet has one owner.
 const waiting = setTimeout(() => {
   notice("Labelling is open in another tab of this browser. Close it to go on here.");

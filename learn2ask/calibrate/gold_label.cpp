@@ -194,12 +194,6 @@ void GoldLabels::put(GoldLabel label) {
   by_item_[label.item].insert_or_assign(label.by, std::move(label));
 }
 
-void GoldLabels::put(const GoldLabels& others) {
-  for (const auto& [item, labels] : others.by_item_) {
-    for (const auto& [by, label] : labels) put(label);
-  }
-}
-
 const GoldLabel* GoldLabels::find(const std::string& item, const std::string& by) const {
   const auto of_item = by_item_.find(item);
   if (of_item == by_item_.end()) return nullptr;
@@ -242,8 +236,7 @@ std::optional<Decision> GoldLabels::decision_of(const std::string& item) const {
   return more_stops > 0 ? Decision::kStop : Decision::kContinue;
 }
 
-GoldLabels read_gold_labels(const std::string& path, const ItemIndex& items) {
-  GoldLabels labels;
+void read_gold_labels(const std::string& path, const ItemIndex& items, GoldLabels& labels) {
   for_each_row(path, kFormat, [&](JsonLine&& line) {
     auto label = gold_label_from_json(line.value, items);
     if (!label) {
@@ -251,11 +244,12 @@ GoldLabels read_gold_labels(const std::string& path, const ItemIndex& items) {
     }
     labels.put(std::move(*label));
   });
-  return labels;
 }
 
 GoldLabelFile::GoldLabelFile(const std::string& path, const ItemIndex& items)
-    : journal_(path, header()), labels_(read_gold_labels(path, items)) {}
+    : journal_(path, header()) {
+  read_gold_labels(path, items, labels_);
+}
 
 void GoldLabelFile::put(GoldLabel label) {
   Json line = to_json(label);

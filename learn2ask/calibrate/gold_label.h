@@ -58,7 +58,6 @@ Json to_json(const GoldLabel& label);
 class GoldLabels {
  public:
   void put(GoldLabel label);
-  void put(const GoldLabels& others);                                           // all of them
   const GoldLabel* find(const std::string& item, const std::string& by) const;  // null: none
   // Of everybody who said something, by name.
   std::vector<const GoldLabel*> of(const std::string& item) const;
@@ -73,8 +72,9 @@ class GoldLabels {
   std::map<std::string, std::map<std::string, GoldLabel>> by_item_;
 };
 
-// `items` holds what is judged. Throws Failure naming the line.
-GoldLabels read_gold_labels(const std::string& path, const ItemIndex& items);
+// Adds the lines of a file, in their order. `items` holds what is judged. Throws Failure naming the
+// line.
+void read_gold_labels(const std::string& path, const ItemIndex& items, GoldLabels& labels);
 
 // A file of labels that grows: each judgement is in it before put() returns. Not thread-safe; one
 // process a file.

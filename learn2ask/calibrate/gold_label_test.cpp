@@ -29,6 +29,29 @@ Result<GoldLabel> label_of(const std::string& line) {
   return gold_label_from_json(parsed(line), item_index());
 }
 
+GoldLabels labels_in(const std::string& path) {
+  GoldLabels labels;
+  read_gold_labels(path, item_index(), labels);
+  return labels;
+}
+
+TEST(GoldLabels, ReadsSeveralFilesOneAfterTheOther) {
+  const TempDir dir;
+  const std::string first = dir / "a.jsonl", second = dir / "b.jsonl";
+  write_file_atomic(first, R"({"item":"g","by":"Ann","grade":1})"
+                           "\n"
+                           R"({"item":"g","by":"Bea","grade":0})"
+                           "\n");
+  write_file_atomic(second, R"({"item":"g","by":"Ann","undone":true})"
+                            "\n"
+                            R"({"item":"g","by":"Bea","grade":0.5})"
+                            "\n");
+  GoldLabels labels;
+  for (const std::string& path : {first, second}) read_gold_labels(path, item_index(), labels);
+  EXPECT_EQ(labels.find("g", "Ann"), nullptr);
+  EXPECT_EQ(labels.grade_of("g"), 0.5);
+}
+
 TEST(GoldLabel, IsTheSameLineAgain) {
   for (const std::string line :
        {R"({"item":"g","by":"Ann","grade":0.5,"note":"of «age»"})",
@@ -171,16 +194,6 @@ TEST(GoldLabels, ForgetWhatWasUndoneAndNothingElse) {
   EXPECT_EQ(labels.find("g", "Ann")->grade, 0.5);
 }
 
-TEST(GoldLabels, TakeOverThoseOfOthers) {
-  GoldLabels labels, others;
-  for (const char* by : {"Ann", "Bea"}) labels.put(graded("g", by, 0));
-  for (const char* by : {"Bea", "Cem"}) others.put(graded("g", by, 1));
-  labels.put(others);
-  EXPECT_EQ(labels.of("g").size(), 3u);
-  EXPECT_EQ(labels.find("g", "Ann")->grade, 0.0);
-  EXPECT_EQ(labels.find("g", "Bea")->grade, 1.0);
-}
-
 TEST(GoldLabels, GiveTheLowerMiddleOfTheGrades) {
   Rng rng(1);
   for (int round = 0; round < 500; ++round) {
@@ -226,10 +239,9 @@ TEST(ReadGoldLabels, NamesTheLineThatIsNone) {
   const std::string path = dir / "labels.jsonl";
   const std::string good = dump_json(to_json(graded("g", "Ann", 1)));
   write_file_atomic(path, good + "\n" + R"({"item":"g","by":"Bea","grade":7})" + "\n");
-  EXPECT_EQ(failure_of([&] { read_gold_labels(path, item_index()); }),
-            path + ":2: 'grade': expected 0, 0.5 or 1");
+  EXPECT_EQ(failure_of([&] { labels_in(path); }), path + ":2: 'grade': expected 0, 0.5 or 1");
   write_file_atomic(path, good + "\n");  // made by hand, without a header
-  EXPECT_EQ(read_gold_labels(path, item_index()).grade_of("g"), 1.0);
+  EXPECT_EQ(labels_in(path).grade_of("g"), 1.0);
 }
 
 TEST(GoldLabelFile, HasEachLabelOnDiskAtOnce) {
@@ -238,11 +250,11 @@ TEST(GoldLabelFile, HasEachLabelOnDiskAtOnce) {
   {
     GoldLabelFile file(path, item_index());
     file.put(graded("g", "Ann", 0.5));
-    EXPECT_EQ(read_gold_labels(path, item_index()).grade_of("g"), 0.5);
+    EXPECT_EQ(labels_in(path).grade_of("g"), 0.5);
     file.put(GoldLabel{.item = "g", .by = "Ann", .undone = true});
-    EXPECT_EQ(read_gold_labels(path, item_index()).find("g", "Ann"), nullptr);
+    EXPECT_EQ(labels_in(path).find("g", "Ann"), nullptr);
     file.put(*label_of(R"({"item":"e","by":"Ann","items":["right",null],"missing":["a cold"]})"));
-    EXPECT_NE(read_gold_labels(path, item_index()).find("e", "Ann"), nullptr);
+    EXPECT_NE(labels_in(path).find("e", "Ann"), nullptr);
   }
   const GoldLabelFile again(path, item_index());
   EXPECT_EQ(again.labels().find("g", "Ann"), nullptr);
@@ -268,7 +280,7 @@ TEST(GoldLabelFile, LosesNothingButTheLineThatAKillTore) {
       ASSERT_EQ(file.labels().of("g").size(), kept) << size;
       file.put(graded("g", "Zoe", 1));
     }
-    ASSERT_EQ(read_gold_labels(cut, item_index()).of("g").size(), kept + 1) << size;
+    ASSERT_EQ(labels_in(cut).of("g").size(), kept + 1) << size;
   }
 }
 

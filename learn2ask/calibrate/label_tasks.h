@@ -21,7 +21,8 @@ namespace l2a {
 // A view of a grade item, as graders take it.
 GradeRequest grade_request(const CalibrationItem& item);
 
-// The prompt of the grader `llm`. Loss: the distance of its verdict from people's; 1 without one.
+// The prompt of the grader `llm`. Loss: the distance of its verdict from people's; 1 where the
+// judge gave none that can be read. run() throws Failure where the judge could not be asked.
 class GradingTask final : public PromptTask {
  public:
   // Takes the grade items that people graded. `judges` must outlive it.
@@ -39,7 +40,8 @@ class GradingTask final : public PromptTask {
   std::vector<double> gold_;
 };
 
-// The prompt of the extractor `llm`. Loss: 1 less the F1 of what it finds for the item's turn.
+// The prompt of the extractor `llm`. Loss: 1 less the F1 of what it finds for the item's turn; 1
+// where nothing came that can be read. run() throws Failure where the model could not be asked.
 class ExtractionTask final : public PromptTask {
  public:
   // Takes the extract items whose claims people judged; where several did, the first by name

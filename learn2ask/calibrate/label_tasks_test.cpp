@@ -24,7 +24,8 @@ std::string with_words(std::string prompt, const std::string& added) {
   return prompt.insert(prompt.find(part) + part.size(), added + " ");
 }
 
-// Says the content that stands in the question, "says 0.5"; where none stands there it is down.
+// Says the content that stands in the question, "says 0.5"; where none stands there, nothing that
+// can be read, and where "is down" stands there it is.
 ScriptedClient obedient_judge() {
   return ScriptedClient([](const ChatRequest& request) -> Result<ChatReply> {
     const std::string& told = request.messages.at(1).content;
@@ -33,7 +34,8 @@ ScriptedClient obedient_judge() {
       return ChatReply{.text = std::string(R"({"reason": "told so", "format": 1, "content": )") +
                                content + "}"};
     }
-    return Error{ErrorCode::kUnavailable, "503: down"};
+    if (told.find("\"is down\"") != told.npos) return Error{ErrorCode::kUnavailable, "503: down"};
+    return ChatReply{.text = "I am sorry"};
   });
 }
 
@@ -77,8 +79,18 @@ TEST(GradingTask, LosesTheDistanceFromPeoplesGradeAndAllWithoutAVerdict) {
   ASSERT_EQ(outcomes.size(), 10u);
   for (size_t i = 0; i < 10; ++i) {
     EXPECT_EQ(outcomes[i].loss, graded_items.losses[in_some_order[i]]) << i;
-    EXPECT_THAT(outcomes[i].said, HasSubstr(i == 0 ? "503: down" : "told so"));
+    EXPECT_THAT(outcomes[i].said, HasSubstr(i == 0 ? "no verdict: " : "told so"));
   }
+}
+
+TEST(GradingTask, TakesNoOutageForAMistakeOfThePrompt) {
+  Graded graded_items;
+  graded_items.items[1].reply = "is down";
+  auto judge = obedient_judge();
+  GradingTask task({&judge}, {}, graded_items.items, graded_items.labels);
+  const std::vector<size_t> all = {0, 1, 2, 3, 4};
+  EXPECT_THAT(failure_of([&] { task.run(shipped("grading/question.en.txt"), all); }),
+              HasSubstr("503: down"));
 }
 
 TEST(GradingTask, HasTheItemsThatPeopleGradedByGrade) {
@@ -194,10 +206,15 @@ struct Extraction {
   std::vector<Session> sessions = {session("a"), session("b")};
 };
 
+TEST(ExtractionTask, TakesNoOutageForAMistakeOfThePrompt) {
+  const std::string down;
+  EXPECT_THAT(failure_of([&] { Extraction({Read("a", 1, {"34"})}, down).outcome(); }),
+              HasSubstr("503: down"));
+}
+
 TEST(ExtractionTask, LosesWhatIsLackingOfF1) {
   const Read two("a", 1, {"34", "No fever"}), one("a", 3, {"No fever"}), none("a", 3, {}),
       stop("a", 5, {});
-  const std::string down;
   const struct {
     Read read;
     std::string text;
@@ -208,20 +225,18 @@ TEST(ExtractionTask, LosesWhatIsLackingOfF1) {
       {two, answers({kAge, kSmoke, kFever}), 1 - 4.0 / 5},  // 2 right, 1 wrong
       {two, answers({kSmoke}), 1},
       {two, answers({}), 1},
-      {two, down, 1},
       {two, "I am sorry", 1},
       {one, answers({kAge, kFever}), 0},  // the age is known by then
       {one, answers({kAge}), 1},
       {none, answers({kAge}), 0},  // nothing found where there is nothing
       {none, answers({kFever}), 1},
-      {none, down, 1},
+      {none, "I am sorry", 1},
       {stop, answers({kAge, kFever}), 0},
   };
   for (const auto& c : cases) {
     EXPECT_NEAR(Extraction({c.read}, c.text).outcome().loss, c.loss, 1e-12)
         << c.read.item.id << ": " << c.text;
   }
-  EXPECT_THAT(Extraction({two}, down).outcome().said, HasSubstr("503: down"));
   EXPECT_EQ(Extraction({two}, answers({kAge, kFever})).outcome().said, R"(["34","No fever"])");
 }
 

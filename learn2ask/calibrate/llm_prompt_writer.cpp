@@ -45,6 +45,7 @@ std::vector<std::string> LlmPromptWriter::rewrite(const std::string& prompt,
                                                   std::span<const Mistake> mistakes, size_t count,
                                                   size_t round) {
   std::vector<std::optional<std::string>> written(count);
+  std::optional<Error> last_error;
   const auto request_of = [&](std::vector<ChatMessage> messages, const char* key, size_t c) {
     return ChatRequest{.messages = std::move(messages),
                        .temperature = options_.temperature,
@@ -60,12 +61,19 @@ std::vector<std::string> LlmPromptWriter::rewrite(const std::string& prompt,
   };
   for (size_t c = 0; c < count; ++c) {
     const auto write = [&, c](Result<std::string> critique) {
-      if (!critique) return;
+      if (!critique) {
+        last_error = critique.error();
+        return;
+      }
       ask_json<std::string>(
           client_,
           request_of(rewrite_.messages({{"prompt", prompt}, {"critique", *critique}}), "prompt", c),
-          rewrite_.correction(), read_prompt, [&written, c](Result<std::string> text) {
-            if (text) written[c] = std::move(*text);
+          rewrite_.correction(), read_prompt, [&, c](Result<std::string> text) {
+            if (text) {
+              written[c] = std::move(*text);
+            } else {
+              last_error = text.error();
+            }
           });
     };
     ask_json<std::string>(
@@ -77,6 +85,14 @@ std::vector<std::string> LlmPromptWriter::rewrite(const std::string& prompt,
         write);
   }
   client_.run();
+  const bool none =
+      std::none_of(written.begin(), written.end(), [](const auto& text) { return !!text; });
+  if (none && last_error) {
+    fail(ErrorCode::kUnavailable,
+         "calibrate: the writer gave none of " + std::to_string(count) +
+             " prompts that can be used, last: " + last_error->message +
+             " (name another writer.model, or run the same command again)");
+  }
 
   std::vector<std::string> prompts;
   for (auto& text : written) {

@@ -48,7 +48,8 @@ class LlmPromptWriter final : public PromptWriter {
   // `client` must outlive it.
   LlmPromptWriter(ChatClient& client, Prompt critique, Prompt rewrite, PromptWriterOptions options,
                   uint64_t seed, Describe describe, Refuse refuse);
-  // A candidate whose text is refused twice, or whose call fails, is left out.
+  // A candidate whose text is refused twice, or whose call fails, is left out. Throws Failure
+  // (kUnavailable) where nothing is left.
   std::vector<std::string> rewrite(const std::string& prompt, std::span<const Mistake> mistakes,
                                    size_t count, size_t round) override;
 

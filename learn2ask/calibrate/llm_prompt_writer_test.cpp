@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/testing.h"
 #include "llm/testing.h"
 
 namespace l2a {
@@ -14,7 +15,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 
 Prompt optimiser(const std::string& step, const std::vector<std::string>& places,
                  const std::string& language = "en") {
@@ -203,7 +203,9 @@ TEST(LlmPromptWriter, FillsInNothingThatStandsInTheData) {
                                          : answer_of("prompt", "bad");
   });
   const std::vector<Mistake> mistake = {{0, {1, "SAID {prompt} {critique} {mistakes}"}}};
-  EXPECT_THAT(writer_of(client).rewrite(old, mistake, 1, 1), IsEmpty());
+  // Nothing is left, which is no answer of "no prompts".
+  EXPECT_THAT(failure_of([&] { writer_of(client).rewrite(old, mistake, 1, 1); }),
+              HasSubstr("none of 1 prompts that can be used, last: it lacks {open}"));
   ASSERT_EQ(client.requests.size(), 3u);
   const std::string &first = told(client.requests[0]), &second = told(client.requests[1]);
   EXPECT_EQ(times_in(first, old), 1u);

@@ -233,10 +233,13 @@ void require_searchable(std::span<const SearchItem> items, const PromptSearchOpt
                " are needed");
   }
   const Split split = split_items(items, options);
-  if (split.held_out.size() < kFewestHeldOut || split.search.empty()) {
-    fail_input("calibrate: " + std::to_string(split.held_out.size()) +
-               " items are held out of the search, and at least " + std::to_string(kFewestHeldOut) +
-               " have to decide: label more, or hold a larger share out");
+  std::set<std::string> deciding;
+  for (const size_t item : split.held_out) deciding.insert(items[item].session);
+  if (deciding.size() < kFewestHeldOut || split.search.empty()) {
+    fail_input("calibrate: the items of " + std::to_string(deciding.size()) +
+               " sessions are held out of the search, and at least " +
+               std::to_string(kFewestHeldOut) +
+               " have to decide: label items of more sessions, or hold a larger share out");
   }
   const size_t least = split.search.size() + 2 * split.held_out.size();
   if (options.max_outcomes < static_cast<int64_t>(least)) {

@@ -99,8 +99,8 @@ struct PromptSearchResult {
   size_t held_out = 0;  // items
 };
 
-// Throws Failure (kInvalidInput) for fewer than 10 items or 5 held out, and for a budget that
-// cannot try one prompt on them: what search_prompt() throws before it asks for anything.
+// Throws Failure (kInvalidInput) for fewer than 10 items or 5 sessions held out, and for a budget
+// that cannot try one prompt on them: what search_prompt() throws before it asks for anything.
 void require_searchable(std::span<const SearchItem> items, const PromptSearchOptions& options);
 
 // Deterministic, as far as task and writer are. Throws what require_searchable() throws.

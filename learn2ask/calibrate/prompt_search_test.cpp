@@ -246,7 +246,7 @@ TEST(SearchPrompt, RefusesTooFewLabelsAndTooSmallABudget) {
   std::vector<SearchItem> distinct;
   for (int i = 0; i < 12; ++i) distinct.push_back({std::to_string(i), std::to_string(i)});
   EXPECT_THAT(failure_of([&] { search_prompt("J", distinct, judge, writer, {}); }),
-              HasSubstr("0 items are held out"));
+              HasSubstr("the items of 0 sessions are held out"));
   PromptSearchOptions options;
   options.max_outcomes = 50;
   EXPECT_THAT(

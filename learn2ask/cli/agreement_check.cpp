@@ -14,6 +14,8 @@ namespace {
 
 constexpr const char* kUnlessTold = "or set reward.min_agreement=-1 to train all the same";
 
+constexpr double kFewestItems = 30;  // that a kappa may rest on
+
 struct Measured {
   double low = 0;
   std::string where;
@@ -31,6 +33,13 @@ std::optional<double> low_in_report(const std::string& path, const std::string& 
     if (get_string(entry, "b").value_or_throw() != grader) continue;
     const auto kappa = entry.find("linear_kappa");
     if (kappa == entry.end() || kappa->is_null()) return std::nullopt;
+    const double count = get_number(*kappa, "count").value_or_throw();
+    if (count < kFewestItems) {
+      fail_input(
+          fmt::format("reward.agreement: {}: kappa of '{}' rests on {:g} items, and at least "
+                      "{:g} are needed: label more, {}",
+                      path, shown(grader, 200), count, kFewestItems, kUnlessTold));
+    }
     return get_number(*kappa, "low").value_or_throw();
   }
   fail_input(

@@ -19,7 +19,7 @@ struct GraderList {
   int64_t repeats = 1;               // how often each grader `llm` is asked
 };
 
-// The graders' names in the order of the list; a progress line for each. Throws Failure: what the
+// A progress line for each grader. Throws Failure: what the
 // factory throws; a name that stands twice.
 VerdictsByGrader ask_graders(GraderFactory& factory, const GraderList& list,
                              std::span<const GradeRequest> requests);

@@ -107,23 +107,27 @@ std::vector<CalibrationItem> items_of_replies(const SampleArguments& arguments,
     }
   }
   const auto format = reply_format_from_name(settings.reply_format).value_or_throw();
-  std::vector<CalibrationItem> items;
+  std::vector<std::pair<Place, std::string>> questions;
   for (const std::string& path : arguments.replies) {
     for_each_row(path, "graded_replies", [&](JsonLine&& line) {
       const auto context = get_string(line.value, "context");
       const auto text = get_string(line.value, "text");
+      const auto truncated = get_bool_or(line.value, "truncated", false);
       if (!context || !text) {
         fail_input(path + ":" + std::to_string(line.number) + ": " +
                    (context ? text : context).error().message);
       }
       const auto place = places.find(*context);
-      const auto action = parse_reply({.text = *text}, format);
+      const auto action =
+          parse_reply({.text = *text, .truncated = truncated && *truncated}, format);
       if (place == places.end() || !action || action->decision == Decision::kStop) return;
-      items.push_back(grade_item(place->second, action->question));
+      questions.emplace_back(place->second, action->question);
     });
   }
-  rng.shuffle(items);
-  items.resize(std::min(items.size(), static_cast<size_t>(settings.pool)));
+  rng.shuffle(questions);
+  questions.resize(std::min(questions.size(), static_cast<size_t>(settings.pool)));
+  std::vector<CalibrationItem> items;
+  for (const auto& [place, question] : questions) items.push_back(grade_item(place, question));
   return items;
 }
 

@@ -1,6 +1,7 @@
 // `learn2ask calibrate ui`: the page to label on.
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 
 #include "base/file.h"
 #include "cli/calibrate_command.h"
@@ -22,18 +23,28 @@ void add_page(HttpServer& server) {
   server.file("/labelling.css", "text/css; charset=utf-8", page("labelling.css"));
 }
 
+// By which the page keeps what is not saved yet: it belongs to these items and this file of labels.
+std::string name_of_work(const UiArguments& arguments) {
+  constexpr size_t kDigits = 8;
+  const std::string file = std::filesystem::absolute(arguments.labels).lexically_normal().string();
+  return sha256_hex(sha256_file(arguments.items) + file).substr(0, kDigits);
+}
+
 void serve_page(const UiArguments& arguments) {
   const auto items = read_calibration_items(arguments.items);
   const ItemIndex index(items);
   GoldLabelFile labels(arguments.labels, index);
   const char* given = std::getenv("LEARN2ASK_TOKEN");
   const std::string token = given != nullptr && *given != '\0' ? given : random_token();
-  HttpServer server({.port = arguments.port, .token = token});
+  HttpServer server(
+      {.port = arguments.port, .token = token, .on_defect = [](const std::string& what) {
+         std::fprintf(stderr, "error: internal: %s\n", what.c_str());
+       }});
   LabellingRoutes routes(items, labels);
   routes.add_to(server);
   add_page(server);
-  std::printf("%zu items; label them at %s/#%s (Ctrl-C ends it)\n", items.size(),
-              server.url().c_str(), token.c_str());
+  std::printf("%zu items; label them at %s/#%s:%s (Ctrl-C ends it)\n", items.size(),
+              server.url().c_str(), token.c_str(), name_of_work(arguments).c_str());
   std::fflush(stdout);
   server.run();
   std::printf("what was said is in %s\n", arguments.labels.c_str());

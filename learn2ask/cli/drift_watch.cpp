@@ -49,7 +49,8 @@ void DriftWatch::read_earlier(const fs::path& path) {
   });
 }
 
-// Those that rightly continue and ask something where something is open.
+// Those that rightly continue and ask something where something is open; unscored ones are not in
+// rollouts.jsonl.
 void DriftWatch::read_new_replies() {
   const fs::path path = run_ / "rollouts.jsonl";
   const auto size = static_cast<std::streamoff>(fs::file_size(path));
@@ -68,10 +69,7 @@ void DriftWatch::read_new_replies() {
         forms_.questions(action->question).empty()) {
       continue;
     }
-    const bool is_scored = row.contains("reward") && row["reward"].is_number();
-    replies_.push_back(
-        {step, *place, action->question,
-         is_scored ? Verdict(get_number(row, "micro").value_or_throw()) : std::nullopt});
+    replies_.push_back({step, *place, action->question, get_number(row, "micro").value_or_throw()});
   }
   read_ = size;
 }

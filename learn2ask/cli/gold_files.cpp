@@ -6,7 +6,7 @@ namespace l2a {
 
 GoldLabels read_gold_files(const std::vector<std::string>& paths, const ItemIndex& items) {
   GoldLabels labels;
-  for (const std::string& path : paths) labels.put(read_gold_labels(path, items));
+  for (const std::string& path : paths) read_gold_labels(path, items, labels);
   return labels;
 }
 

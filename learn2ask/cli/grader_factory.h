@@ -43,6 +43,7 @@ class GraderFactory {
   // other answers. Throws Failure as make() does.
   std::unique_ptr<Grader> make_llm(const std::string& prompt, uint64_t repeat = 0);
   const std::string& llm_prompt() const { return inputs_.grading.prompt; }  // of make("llm")
+  bool llm_asks_match_first() const { return inputs_.grading.prefilter; }
 
   // What the calls of `llm` came to, for people; empty where it was not made.
   std::string costs() const;

@@ -46,7 +46,9 @@ TEST(GraderFactory, TakesThresholdsOfOnesOwn) {
   const std::string file = dir / "thresholds.yaml";
   write_file_atomic(file,
                     "source: a test\nlanguages: [German]\n"
-                    "match: {same: 0.5, near: 0.4}\nwords: {same: 0.3, near: 0.2}\n");
+                    "match: {same: 0.5, near: 0.4}\nwords: {same: 0.3, near: 0.2}\n"
+                    "agreement:\n  match: {kappa: 0.6, low: 0.5, high: 0.7}\n"
+                    "  words: {kappa: 0.5, low: 0.4, high: 0.6}\n");
   GraderFactory factory(shipped_forms(), {.thresholds = file});
   EXPECT_EQ(factory.make("match")->name(), "match (same 0.5, near 0.4, fitted on German)");
   GraderFactory missing(shipped_forms(), {.thresholds = dir / "none"});

@@ -20,7 +20,8 @@ std::unique_ptr<ReplyCache> open_reply_cache(const LlmOptions& options);
 // The prompt `name`: a file, or prompts/FOLDER/STEM.NAME.txt, which ships. Throws Failure.
 std::string prompt_path(const std::string& name, const std::string& folder_and_stem);
 
-// Less those of `llm` that say how an endpoint is asked and not what it answers: a run that paused
+// Less those that decide nothing: who watches the grader that rewards, and those of `llm` that say
+// how an endpoint is asked and not what it answers: a run that paused
 // may go on with another key, more money or fewer calls in flight. So it may with the same model
 // elsewhere, whose answers are asked for anew.
 std::vector<ConfigField> deciding_fields(std::vector<ConfigField> fields);

@@ -52,8 +52,12 @@ std::vector<Outcome> PolicyTask::run(const std::string& prompt, std::span<const 
   const auto results = grade(reward_, requests);
   std::vector<Outcome> outcomes(items.size());
   for (size_t k = 0; k < order.size(); ++k) {
-    const double share = results[k].reward ? *results[k].reward / highest_ : 0;
-    outcomes[order[k]] = {1 - share,
+    if (!results[k].reward) {
+      fail(ErrorCode::kUnavailable, "calibrate: a reply to " + contexts[k].id +
+                                        " could not be graded: " + results[k].note +
+                                        " (run the same command again)");
+    }
+    outcomes[order[k]] = {1 - *results[k].reward / highest_,
                           fmt::format("{} ({})", requests[k].reply.text, results[k].note)};
   }
   return outcomes;

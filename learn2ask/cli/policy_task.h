@@ -13,7 +13,8 @@
 
 namespace l2a {
 
-// Loss: 1 less the share of the highest reward; 1 for an unscored reply. Not thread-safe.
+// Loss: 1 less the share of the highest reward. A reply that cannot be graded is no loss: run()
+// throws Failure (kUnavailable). Not thread-safe.
 class PolicyTask final : public PromptTask {
  public:
   // Draws `contexts` of the labelled turns by `seed`. `policy` and what `reward` refers to must

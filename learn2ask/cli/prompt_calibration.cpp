@@ -253,6 +253,7 @@ void calibrate_prompt(const std::string& what, const PromptCalibrationSettings& 
     check_agreement(settings.reward, reward.grader_name());
     Problem problem = policy_problem(settings, files, policy, reward);
     search(what, problem, settings, models, out);
+    if (!reward.costs().empty()) std::printf("%s\n", reward.costs().c_str());
     return;
   }
   const QuestionForms forms = QuestionForms::load(data_path("prompts/questions"));

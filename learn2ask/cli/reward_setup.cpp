@@ -30,8 +30,10 @@ std::vector<ScoredReply> RewardSetup::score(std::span<const ScoreRequest> reques
 std::unique_ptr<Grader> RewardSetup::make_looker_on(const RewardOptions& options) {
   std::string name = options.looks_on;
   if (name == "none") return nullptr;
-  if (name == "auto") name = options.grader == "match" ? "words" : "match";
-  if (name == options.grader) {
+  const bool match_rewards =
+      options.grader == "match" || (is_llm_ && factory_.llm_asks_match_first());
+  if (name == "auto") name = match_rewards ? "words" : "match";
+  if (name == options.grader || (name == "match" && match_rewards)) {
     fail_input("reward.looks_on: " + name + ": it is the one that rewards");
   }
   return factory_.make(name);

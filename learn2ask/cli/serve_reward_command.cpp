@@ -48,7 +48,10 @@ void serve_rewards(const ServeRewardArguments& arguments, const ServeRewardSetti
                      .port = arguments.port,
                      .token = token == nullptr ? "" : token,
                      .max_body_bytes = static_cast<size_t>(settings.max_body_bytes),
-                     .threads = static_cast<size_t>(settings.threads)});
+                     .threads = static_cast<size_t>(settings.threads),
+                     .on_defect = [](const std::string& what) {
+                       std::fprintf(stderr, "error: internal: %s\n", what.c_str());
+                     }});
   RewardSetup reward(settings.reward,
                      {.llm = settings.llm, .grading = settings.grading, .ledger = arguments.ledger},
                      format);

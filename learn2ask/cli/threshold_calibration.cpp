@@ -1,6 +1,7 @@
 #include "cli/threshold_calibration.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <map>
@@ -61,7 +62,11 @@ struct Fitted {
 // Fits on train, measures on dev, and adds to the report.
 Fitted fit(const char* name, const std::vector<LabelledPair>& train,
            const std::vector<LabelledPair>& dev, std::string& report) {
-  const ThresholdFit fitted = fit_thresholds(train).value_or_throw();
+  ThresholdFit fitted = fit_thresholds(train).value_or_throw();
+  // What is measured is what is written: down, so that the pair at a threshold still reaches it.
+  for (double* threshold : {&fitted.thresholds.same, &fitted.thresholds.near}) {
+    *threshold = std::floor(*threshold * 1000 + 1e-9) / 1000;
+  }
   const ThresholdFit on_dev = fit_thresholds(dev).value_or_throw();
   const auto kappa = pair_kappa(dev, fitted.thresholds);
   if (!kappa) fail_input(std::string("calibrate: ") + name + ": kappa is undefined on dev");

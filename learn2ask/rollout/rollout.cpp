@@ -42,9 +42,12 @@ struct Branch {
   std::vector<int32_t> history;  // context and reply so far; kept for the repetition penalty only
 };
 
-// A sampled byte may end in the middle of a character, or be none.
+// A sampled byte may end in the middle of a character, be none, or be NUL, which no JSON of ours
+// holds.
 std::string repair_utf8(std::string text) {
-  while (const auto bad = find_bad_utf8(text)) text.replace(*bad, 1, "\xEF\xBF\xBD");
+  constexpr const char* kReplacement = "\xEF\xBF\xBD";
+  while (const auto bad = find_bad_utf8(text)) text.replace(*bad, 1, kReplacement);
+  for (size_t at = 0; (at = text.find('\0', at)) != text.npos;) text.replace(at, 1, kReplacement);
   return text;
 }
 

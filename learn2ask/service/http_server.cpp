@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cctype>
 #include <charconv>
 #include <chrono>
 #include <set>
@@ -9,6 +10,7 @@
 
 #include <httplib.h>
 #include <openssl/crypto.h>
+#include <signal.h>
 #include <sys/random.h>
 
 #include "base/interrupt.h"
@@ -19,9 +21,8 @@ namespace {
 
 constexpr auto kLooksForInterrupt = std::chrono::milliseconds(50);
 constexpr size_t kAbsurd = 16;  // times the longest body
-constexpr time_t kReadSeconds = 10, kKeepAliveSeconds = 5;
+constexpr time_t kReadSeconds = 10;
 constexpr int kWaitingConnections = 4096;
-constexpr size_t kRequestsAConnection = 100'000;
 constexpr const char* kRetryAfterSeconds = "5";
 
 bool is_loopback(const std::string& host) {
@@ -30,6 +31,14 @@ bool is_loopback(const std::string& host) {
 
 std::string in_url(const std::string& host) {
   return host.find(':') == host.npos ? host : "[" + host + "]";
+}
+
+// As it may stand in an address.
+bool is_plain(const std::string& token) {
+  return std::all_of(token.begin(), token.end(), [](unsigned char c) {
+    return std::isalnum(c) ||
+           std::string_view("-._~").find(static_cast<char>(c)) != std::string_view::npos;
+  });
 }
 
 // 0 where it claims none that is a number.
@@ -144,10 +153,13 @@ HttpServer::HttpServer(HttpServerOptions options) : impl_(std::make_unique<Impl>
     fail_input("--host " + shown(options.host) +
                ": others could reach it: a token is needed (environment LEARN2ASK_TOKEN)");
   }
+  if (!is_plain(options.token)) {
+    fail_input("LEARN2ASK_TOKEN: expected letters, digits and - . _ ~ alone");
+  }
   httplib::Server& server = impl_->server;
   server.new_task_queue = [threads = options.threads] { return new httplib::ThreadPool(threads); };
-  server.set_keep_alive_max_count(kRequestsAConnection);
-  server.set_keep_alive_timeout(kKeepAliveSeconds);
+  // One request a connection: what a refused one left unread must not be taken for another one.
+  server.set_keep_alive_max_count(1);
   server.set_read_timeout(kReadSeconds);
   server.set_payload_max_length(options.max_body_bytes);
   server.set_tcp_nodelay(true);
@@ -157,10 +169,11 @@ HttpServer::HttpServer(HttpServerOptions options) : impl_(std::make_unique<Impl>
     ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     impl_->listener = socket;
   });
-  server.set_default_headers({{"Content-Security-Policy", "default-src 'self'"},
-                              {"X-Content-Type-Options", "nosniff"},
-                              {"Referrer-Policy", "no-referrer"},
-                              {"Cache-Control", "no-store"}});
+  server.set_default_headers(
+      {{"Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'"},
+       {"X-Content-Type-Options", "nosniff"},
+       {"Referrer-Policy", "no-referrer"},
+       {"Cache-Control", "no-store"}});
   server.set_pre_routing_handler(
       [this](const httplib::Request& request, httplib::Response& response) {
         return impl_->admit(request, response);
@@ -171,12 +184,13 @@ HttpServer::HttpServer(HttpServerOptions options) : impl_(std::make_unique<Impl>
            response);
   });
   server.set_exception_handler(
-      [](const httplib::Request&, httplib::Response& response, std::exception_ptr thrown) {
+      [this](const httplib::Request&, httplib::Response& response, std::exception_ptr thrown) {
         try {
           std::rethrow_exception(thrown);
         } catch (const std::exception& error) {
-          answer(error_response(500, std::string("internal: ") + error.what()), response);
+          impl_->options.on_defect(error.what());
         }
+        answer(error_response(500, "internal error: see what the server says"), response);
       });
   const int port = options.port == 0 ? server.bind_to_any_port(options.host)
                    : server.bind_to_port(options.host, options.port) ? options.port
@@ -244,9 +258,19 @@ void HttpServer::run() {
     while (!over && !impl_->server.is_running()) std::this_thread::sleep_for(kLooksForInterrupt);
     impl_->server.stop();
   });
-  impl_->server.listen_after_bind();
+  // Signals go to `watch`: one that interrupts accept() would close the socket twice.
+  sigset_t ours, before;
+  sigemptyset(&ours);
+  sigaddset(&ours, SIGINT);
+  sigaddset(&ours, SIGTERM);
+  ::pthread_sigmask(SIG_BLOCK, &ours, &before);
+  const bool ended_well = impl_->server.listen_after_bind();
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   over = true;
   watch.join();
+  if (!ended_well && !impl_->stopping && !is_interrupted()) {
+    fail(ErrorCode::kIo, "listen: " + url() + ": no more connections could be accepted");
+  }
 }
 
 void HttpServer::stop() { impl_->stopping = true; }

@@ -5,7 +5,8 @@
 //   another page.
 // - With a token, whatever is no file of a page needs it: "Authorization: Bearer TOKEN", or the
 //   header X-Learn2ask-Token.
-// - Bodies are read up to a limit, whatever their headers claim.
+// - Bodies are read up to a limit, whatever their headers claim; a connection is closed after one
+//   request.
 #pragma once
 
 #include <cstddef>
@@ -27,6 +28,8 @@ struct HttpServerOptions {
   std::string token = {};  // empty: none is asked for
   size_t max_body_bytes = 16 << 20;
   size_t threads = 16;  // connections served at once; others wait
+  // Told what a handler threw that was no Failure; on any thread.
+  std::function<void(const std::string&)> on_defect = [](const std::string&) {};
 };
 
 struct HttpRequest {
@@ -52,7 +55,8 @@ class HttpServer {
   using Handler = std::function<HttpResponse(const HttpRequest&)>;
 
   // Listens. Throws Failure: kIo where the port is taken or the address none of this machine's;
-  // kInvalidInput for an address other than loopback without a token.
+  // kInvalidInput for an address other than loopback without a token, and for a token that cannot
+  // stand in an address.
   explicit HttpServer(HttpServerOptions options);
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
@@ -65,7 +69,8 @@ class HttpServer {
   void file(const std::string& path, std::string content_type, std::string bytes);
 
   std::string url() const;  // "http://127.0.0.1:8100"
-  // Serves until stop(), Ctrl-C or SIGTERM; requests that are being answered are finished.
+  // Serves until stop(), Ctrl-C or SIGTERM; requests that are being answered are finished. Throws
+  // Failure (kIo) where no connection can be accepted any more.
   void run();
   void stop();  // from any thread
 

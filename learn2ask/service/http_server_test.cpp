@@ -99,6 +99,25 @@ TEST(HttpServer, AsksForItsToken) {
   }
 }
 
+// What a refused request leaves unread must not be read as another one, which would be let in.
+TEST(HttpServer, TakesNoBodyForARequest) {
+  Served served;
+  served.begin();
+  const std::string host = "Host: " + served.host() + "\r\n";
+  const std::string inner = "GET /get HTTP/1.1\r\n" + host + "\r\n";
+  const std::string length = "Content-Length: " + std::to_string(inner.size()) + "\r\n\r\n";
+  for (const std::string& outer :
+       {"POST /length HTTP/1.1\r\n" + host + "Origin: http://elsewhere.example\r\n" + length,
+        "POST /length HTTP/1.1\r\nHost: elsewhere.example\r\n" + length,
+        "POST /length HTTP/1.1\r\n" + host + "Content-Length: 9000000\r\n\r\n"}) {
+    Connection connection(served.port());
+    connection.say(outer + inner);
+    const std::string heard = connection.hear();
+    EXPECT_THAT(heard, StartsWith("HTTP/1.1 4"));
+    EXPECT_EQ(heard.find("HTTP/1.1 ", 1), heard.npos) << heard;
+  }
+}
+
 TEST(HttpServer, RefusesALongBody) {
   Served served;
   served.begin();

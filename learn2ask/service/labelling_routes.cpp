@@ -104,7 +104,7 @@ HttpResponse LabellingRoutes::get_items(const HttpRequest& request) {
 
 HttpResponse LabellingRoutes::get_next(const HttpRequest& request) {
   const std::string by = name_param(request);
-  const auto start = static_cast<size_t>(number_param(request, "after") + 1);
+  const size_t start = static_cast<size_t>(number_param(request, "after")) + 1;  // -1: 0
   for (size_t step = 0; step < items_.size(); ++step) {
     const size_t i = (start + step) % items_.size();
     if (!is_done(items_[i], by)) return json_response({{"index", i}});

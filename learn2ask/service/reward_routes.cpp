@@ -2,11 +2,14 @@
 
 #include <algorithm>
 
+#include "base/interrupt.h"
+
 namespace l2a {
 namespace {
 
-constexpr auto kFirstWait = std::chrono::milliseconds(250),
-               kLongestWait = std::chrono::milliseconds(8000);
+constexpr auto kFirstWait = std::chrono::milliseconds(250);
+constexpr auto kLongestWait = std::chrono::milliseconds(8000);
+constexpr auto kLooksForInterrupt = std::chrono::milliseconds(50);
 
 Error stopped() { return {ErrorCode::kUnavailable, "the server is ending"}; }
 
@@ -87,7 +90,12 @@ std::optional<Error> RewardRoutes::score_again(std::span<const ScoreRequest> req
     }
     {
       std::unique_lock lock(mutex_);
-      if (changed_.wait_for(lock, wait, [&] { return stopping_ || failure_; })) return stopped();
+      const auto until = std::chrono::steady_clock::now() + wait;
+      const auto ends = [&] { return stopping_ || failure_ || is_interrupted(); };
+      while (!ends() && std::chrono::steady_clock::now() < until) {
+        changed_.wait_for(lock, kLooksForInterrupt);
+      }
+      if (ends()) return stopped();
     }
     wait = std::min<std::chrono::milliseconds>(2 * wait, kLongestWait);
     auto scored = score(std::move(again), attempt);
@@ -131,6 +139,8 @@ void RewardRoutes::work_on(const std::vector<Job*>& jobs) {
     replies = score_(all, jobs.front()->attempt);
   } catch (const Failure& failure) {
     error = failure.error;
+  } catch (const std::exception& thrown) {
+    error = Error{ErrorCode::kIo, std::string("internal: ") + thrown.what()};
   }
   const std::lock_guard lock(mutex_);
   size_t at = 0;

@@ -37,7 +37,7 @@ class RewardRoutes {
   RewardRoutes(const RewardRoutes&) = delete;
   RewardRoutes& operator=(const RewardRoutes&) = delete;
 
-  // Ends the waiting of requests; after the server has stopped, throws what scoring threw.
+  // After the server has stopped: throws what scoring threw.
   void finish();
 
  private:

@@ -123,7 +123,7 @@ class ProgramTest(unittest.TestCase):
             "train sft of all weights": ["train", "sft", *training, "--set", "finetuning=full",
                                          "--set", "sft.epochs=1", "--set", "sft.checkpoint_every=3",
                                          "--set", "sft.evaluate_every=4"],
-            "train grpo": ["train", "grpo", *training, "--set", "grpo.steps=8",
+            "train grpo": ["train", "grpo", *training, "--set", "grpo.steps=8", "--set", "reward.look_every=1",
                            "--set", "grpo.sessions_per_step=1", "--set", "grpo.group_size=4",
                            "--set", "grpo.max_reply_tokens=16", "--set", "grpo.checkpoint_every=3",
                            "--set", "grpo.evaluate_every=4"],

@@ -86,7 +86,7 @@ class LabellingTest(unittest.TestCase):
         words = ["calibrate", "ui", "items.jsonl", "--labels", self.file.name, "--port", port]
         self.server = start(words, self.folder, env=os.environ | {"LEARN2ASK_TOKEN": TOKEN})
         for line in self.server.stdout:
-            if found := re.search(r"http://127\.0\.0\.1:(\d+)/#(\S+)", line):
+            if found := re.search(r"http://127\.0\.0\.1:(\d+)/#(\w+):\w+", line):
                 self.assertEqual(found[2], TOKEN)
                 self.url, self.port = found[0], int(found[1])
                 return
