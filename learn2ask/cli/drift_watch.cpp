@@ -56,9 +56,9 @@ void DriftWatch::read_new_replies() {
   const auto size = static_cast<std::streamoff>(fs::file_size(path));
   std::ifstream in(path, std::ios::binary);
   in.seekg(read_);
-  JsonlReader reader(in, path.string());
-  while (auto next = reader.next()) {
-    const Json row = std::move(*next).value_or_throw().value;
+  // Lines of our own, with texts that a model wrote: a NUL among them is nothing to stop at.
+  for (std::string line; std::getline(in, line);) {
+    const Json row = parse_json_with_nul(line).value_or_throw();
     const auto step = static_cast<int64_t>(get_number(row, "step").value_or_throw());
     if (step <= done_ || get_bool_or(row, "truncated", false).value_or_throw()) continue;
     const auto place = samples_.find(get_string(row, "context").value_or_throw());

@@ -42,12 +42,9 @@ struct Branch {
   std::vector<int32_t> history;  // context and reply so far; kept for the repetition penalty only
 };
 
-// A sampled byte may end in the middle of a character, be none, or be NUL, which no JSON of ours
-// holds.
+// A sampled byte may end in the middle of a character, or be none.
 std::string repair_utf8(std::string text) {
-  constexpr const char* kReplacement = "\xEF\xBF\xBD";
-  while (const auto bad = find_bad_utf8(text)) text.replace(*bad, 1, kReplacement);
-  for (size_t at = 0; (at = text.find('\0', at)) != text.npos;) text.replace(at, 1, kReplacement);
+  while (const auto bad = find_bad_utf8(text)) text.replace(*bad, 1, "\xEF\xBF\xBD");
   return text;
 }
 

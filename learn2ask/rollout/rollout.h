@@ -26,7 +26,7 @@ struct RolloutSession {
 struct Rollout {
   std::vector<int32_t> ids;      // reply, end-of-turn token included unless truncated
   std::vector<float> log_probs;  // one an id, nats, of the distribution sampled from
-  std::string text;  // without the end-of-turn token; ill-formed UTF-8 and NUL as U+FFFD
+  std::string text;              // without the end-of-turn token; ill-formed UTF-8 as U+FFFD
   bool truncated = false;
 };
 
