@@ -16,6 +16,7 @@ GraderInputs with_thresholds(GraderInputs inputs, const std::string& thresholds)
 RewardSetup::RewardSetup(const RewardOptions& options, GraderInputs inputs, ReplyFormat format)
     : scoring_{.format = format, .fusion = options.fusion_kind(), .compat = options.compat},
       is_llm_(options.grader == "llm"),
+      is_in_process_(!inputs.llm.in_process.empty()),
       forms_(QuestionForms::load(data_path("prompts/questions"))),
       factory_(forms_, with_thresholds(std::move(inputs), options.thresholds)),
       grader_(factory_.make(options.grader)) {}

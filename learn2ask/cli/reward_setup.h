@@ -64,12 +64,14 @@ class RewardSetup {
   const QuestionForms& forms() const { return forms_; }
   std::string grader_name() const { return grader_->name(); }
   std::string costs() const { return factory_.costs(); }  // of a grader that has any
+  // Whether grading is mostly waiting for an endpoint.
+  bool waits_for_endpoint() const { return is_llm_ && !is_in_process_; }
   // The one that looks on while the other rewards; null where none is to.
   std::unique_ptr<Grader> make_looker_on(const RewardOptions& options);
 
  private:
   ScoringOptions scoring_;
-  const bool is_llm_;
+  const bool is_llm_, is_in_process_;
   QuestionForms forms_;
   GraderFactory factory_;
   std::unique_ptr<Grader> grader_;

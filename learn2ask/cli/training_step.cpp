@@ -180,6 +180,7 @@ std::string train_on_rewards(const RewardTrainingSettings<Options>& settings, co
                     std::move(texts));
   TrainerSetup setup =
       step.setup(std::string("train ") + Options::kSection, "reward", reward.forms());
+  setup.grade_while_sampling = reward.waits_for_endpoint();
   const auto looks_on = reward.make_looker_on(settings.reward);
   const SampleIndex samples(step.sessions);
   std::optional<DriftWatch> watch;

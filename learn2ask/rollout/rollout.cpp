@@ -17,6 +17,7 @@ namespace {
 
 // A context, and where its replies go.
 struct Prompt {
+  size_t session = 0, index = 0;  // of the context in its session
   const std::vector<int32_t>& context;
   uint64_t key;
   std::vector<Rollout>& replies;
@@ -29,8 +30,15 @@ struct Prefilled {
   Prompt prompt;
 };
 
+// A context whose replies are being written, and how many of them.
+struct OpenPrompt {
+  Prompt prompt;
+  size_t open = 0;
+};
+
 // A reply that is being written, and where its random numbers come from.
 struct OpenReply {
+  OpenPrompt* of = nullptr;
   Rollout* out = nullptr;
   uint64_t key = 0;
 };
@@ -61,8 +69,11 @@ void check_length(const Transformer& model, size_t context, const DecodingOption
 class ContinuousBatch {
  public:
   ContinuousBatch(const Transformer& model, const TrainedWeights* trained, const ChatTemplate& chat,
-                  const DecodingOptions& options)
-      : batch_(model, trained, options.max_reply_tokens), chat_(chat), options_(options) {}
+                  const DecodingOptions& options, const OnReplies& on_replies)
+      : batch_(model, trained, options.max_reply_tokens),
+        chat_(chat),
+        options_(options),
+        on_replies_(on_replies) {}
 
   size_t replies() const { return replies_; }  // that are being written
   int64_t bytes() const { return batch_.bytes(); }
@@ -70,9 +81,11 @@ class ContinuousBatch {
   // All replies to one context.
   void add(const Prefilled& prefilled) {
     const Prompt& prompt = prefilled.prompt;
+    prompts_.push_back({prompt, prompt.replies.size()});
+    OpenPrompt& open = prompts_.back();
     Branch branch;
     for (size_t g = 0; g < prompt.replies.size(); ++g) {
-      branch.replies.push_back({&prompt.replies[g], reply_key(prompt.key, g)});
+      branch.replies.push_back({&open, &prompt.replies[g], reply_key(prompt.key, g)});
     }
     if (penalises()) branch.history = prompt.context;
     branches_.push_back(std::move(branch));
@@ -123,7 +136,7 @@ class ContinuousBatch {
         const SampledToken& token = sampled[r][i];
         OpenReply& reply = branches_[r].replies[i];
         if (!append(*reply.out, token)) {
-          --replies_;
+          close(*reply.of);
           continue;
         }
         const auto same = std::find(tokens.begin() + first, tokens.end(), token.id);
@@ -139,6 +152,13 @@ class ContinuousBatch {
     }
     branches_ = std::move(branches);
     return {std::move(parents), std::move(tokens)};
+  }
+
+  // One reply less to be written.
+  void close(OpenPrompt& of) {
+    --replies_;
+    if (--of.open > 0 || !on_replies_) return;
+    on_replies_(of.prompt.session, of.prompt.index, of.prompt.replies);
   }
 
   // False when the reply is complete.
@@ -157,8 +177,10 @@ class ContinuousBatch {
   DecodeBatch batch_;
   const ChatTemplate& chat_;
   const DecodingOptions& options_;
-  std::vector<Branch> branches_;  // as the rows of the batch
-  at::Tensor next_rv_;            // logits of the rows that have been fed a token
+  const OnReplies& on_replies_;
+  std::deque<OpenPrompt> prompts_;  // all that were added: their places do not change
+  std::vector<Branch> branches_;    // as the rows of the batch
+  at::Tensor next_rv_;              // logits of the rows that have been fed a token
   size_t replies_ = 0;
 };
 
@@ -190,7 +212,7 @@ class PromptQueue {
       for (const auto& of_context : out_[next_]) replies += of_context.size();
       if (!prompts.empty() && replies > room) break;
       for (size_t c = 0; c < session.contexts.size(); ++c) {
-        prompts.push_back({session.contexts[c], session.keys[c], out_[next_][c]});
+        prompts.push_back({next_, c, session.contexts[c], session.keys[c], out_[next_][c]});
       }
     }
     if (!prompts.empty()) prefill(prompts);
@@ -222,7 +244,7 @@ uint64_t reply_key(uint64_t context_key, uint64_t reply) {
 std::vector<std::vector<std::vector<Rollout>>> sample_rollouts(
     const Transformer& model, const TrainedWeights* trained, const ChatTemplate& chat,
     std::span<const RolloutSession> sessions, const DecodingOptions& options, int64_t max_rows,
-    RolloutCost* cost) {
+    RolloutCost* cost, const OnReplies& on_replies) {
   const at::NoGradGuard no_grad;
   const auto replies = static_cast<size_t>(options.replies);
   Replies out;
@@ -234,7 +256,7 @@ std::vector<std::vector<std::vector<Rollout>>> sample_rollouts(
 
   const auto most = static_cast<size_t>(max_rows);
   PromptQueue queue(model, trained, sessions, out);
-  ContinuousBatch batch(model, trained, chat, options);
+  ContinuousBatch batch(model, trained, chat, options, on_replies);
   RolloutCost spent;
   while (true) {
     if (2 * batch.replies() <= most) queue.refill(most - batch.replies());

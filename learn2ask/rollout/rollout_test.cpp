@@ -1,5 +1,8 @@
 #include "rollout/rollout.h"
 
+#include <algorithm>
+#include <map>
+
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
@@ -86,6 +89,48 @@ TEST(SampleRollouts, AReplyDoesNotDependOnItsBatch) {
       EXPECT_NE(together[s][c][0].ids, together[s][c][1].ids);
     }
   }
+}
+
+TEST(SampleRollouts, TellsOfEachContextOnceItsRepliesAreComplete) {
+  const TinyChat tiny;
+  const auto sessions = sessions_of(tiny);
+  const DecodingOptions options{.temperature = 1, .max_reply_tokens = 20, .replies = 3, .seed = 2};
+  std::map<std::pair<size_t, size_t>, std::vector<std::string>> told;
+  std::vector<size_t> order;  // of sessions
+  const auto on_replies = [&](size_t session, size_t context, const std::vector<Rollout>& replies) {
+    auto& texts = told[{session, context}];
+    EXPECT_TRUE(texts.empty()) << "told twice of " << session << " " << context;
+    for (const Rollout& reply : replies) texts.push_back(reply.text);
+    order.push_back(session);
+  };
+  RolloutCost cost;
+  const auto rollouts =
+      sample_rollouts(tiny.model, nullptr, tiny.chat, sessions, options, 3, &cost, on_replies);
+  size_t contexts = 0;
+  for (size_t s = 0; s < sessions.size(); ++s) {
+    for (size_t c = 0; c < sessions[s].contexts.size(); ++c) {
+      std::vector<std::string> texts;
+      for (const Rollout& reply : rollouts[s][c]) texts.push_back(reply.text);
+      EXPECT_EQ(told.at({s, c}), texts);
+      ++contexts;
+    }
+  }
+  EXPECT_EQ(told.size(), contexts);
+  EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));  // one context at a time: in order
+}
+
+TEST(SampleRollouts, EndsWhenWhoeverIsToldThrows) {
+  const TinyChat tiny;
+  size_t told = 0;
+  const auto on_replies = [&](size_t, size_t, const std::vector<Rollout>&) {
+    ++told;
+    fail(ErrorCode::kUnavailable, "enough");
+  };
+  EXPECT_THROW(sample_rollouts(tiny.model, nullptr, tiny.chat, sessions_of(tiny),
+                               {.temperature = 1, .max_reply_tokens = 20, .replies = 3}, 3, nullptr,
+                               on_replies),
+               Failure);
+  EXPECT_EQ(told, 1u);
 }
 
 TEST(SampleRollouts, RepliesThatAreCompleteMakeRoomForOthers) {

@@ -69,16 +69,26 @@ std::vector<ReplyGroup> make_groups(const SessionPointers& sessions, const Train
 
 RolloutCost sample_groups(std::vector<ReplyGroup>& groups, const TrainerSetup& setup,
                           const TrainedWeights& trained, const DecodingOptions& decoding,
-                          int64_t max_rows) {
+                          int64_t max_rows, const OnGroup& on_group) {
   std::vector<RolloutSession> sessions;
+  std::vector<size_t> first_groups;  // of each session
   for (size_t i = 0; i < groups.size(); ++i) {
-    if (i == 0 || groups[i].session != groups[i - 1].session) sessions.emplace_back();
+    if (i == 0 || groups[i].session != groups[i - 1].session) {
+      sessions.emplace_back();
+      first_groups.push_back(i);
+    }
     sessions.back().contexts.push_back(groups[i].context);
     sessions.back().keys.push_back(stable_hash(sample_id(*groups[i].session, *groups[i].sample)));
   }
+  OnReplies on_replies;
+  if (on_group) {
+    on_replies = [&](size_t session, size_t context, const std::vector<Rollout>& replies) {
+      on_group(first_groups[session] + context, replies);
+    };
+  }
   RolloutCost cost;
   auto rollouts = sample_rollouts(setup.model, &trained, setup.window.chat(), sessions, decoding,
-                                  max_rows, &cost);
+                                  max_rows, &cost, on_replies);
   size_t i = 0;
   for (auto& session : rollouts) {
     for (auto& replies : session) groups[i++].replies = std::move(replies);
@@ -86,11 +96,22 @@ RolloutCost sample_groups(std::vector<ReplyGroup>& groups, const TrainerSetup& s
   return cost;
 }
 
+std::vector<RewardRequest> reward_requests(const ReplyGroup& group,
+                                           const std::vector<Rollout>& replies) {
+  std::vector<RewardRequest> requests;
+  for (const Rollout& reply : replies) {
+    requests.push_back({group.session, group.sample, reply_of(reply)});
+  }
+  return requests;
+}
+
 void grade_groups(std::vector<ReplyGroup>& groups, const RewardFn& reward) {
   std::vector<RewardRequest> requests;
-  for_each_reply(groups, [&](const ReplyGroup& group, size_t g) {
-    requests.push_back({group.session, group.sample, reply_of(group.replies[g])});
-  });
+  for (const ReplyGroup& group : groups) {
+    for (auto& request : reward_requests(group, group.replies)) {
+      requests.push_back(std::move(request));
+    }
+  }
   auto results = grade(reward, requests);
   auto next = results.begin();
   for (ReplyGroup& group : groups) {

@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "base/rng.h"
+#include "train/background_grading.h"
 #include "train/meter.h"
 
 namespace l2a {
@@ -57,6 +58,40 @@ bool has_scored(const std::vector<ReplyGroup>& groups) {
   });
 }
 
+// Samples replies to the groups and has them graded.
+SamplingCost sample_and_grade(std::vector<ReplyGroup>& groups, const TrainerSetup& setup,
+                              const RewardFn& reward, const TrainedWeights& trained,
+                              const DecodingOptions& decoding, int64_t max_rows) {
+  Stopwatch watch(setup.clock);
+  SamplingCost cost;
+  if (setup.grade_while_sampling) {
+    BackgroundGrading grading(reward);
+    const auto on_group = [&](size_t i, const std::vector<Rollout>& replies) {
+      grading.add(i, reward_requests(groups[i], replies));
+    };
+    cost.most_bytes =
+        sample_groups(groups, setup, trained, decoding, max_rows, on_group).most_bytes;
+    cost.sample_seconds = watch.lap();
+    for (auto& [i, results] : grading.finish()) groups[i].results = std::move(results);
+  } else {
+    cost.most_bytes = sample_groups(groups, setup, trained, decoding, max_rows).most_bytes;
+    cost.sample_seconds = watch.lap();
+    grade_groups(groups, reward);
+  }
+  cost.grade_seconds = watch.lap();
+  for (const ReplyGroup& group : groups) {
+    for (const Rollout& reply : group.replies) cost.tokens += reply.ids.size();
+  }
+  return cost;
+}
+
+void add_to(SamplingCost& sum, const SamplingCost& part) {
+  sum.sample_seconds += part.sample_seconds;
+  sum.grade_seconds += part.grade_seconds;
+  sum.tokens += part.tokens;
+  sum.most_bytes = std::max(sum.most_bytes, part.most_bytes);
+}
+
 }  // namespace
 
 SampledSessions sampled_sessions(const TrainerSetup& setup,
@@ -77,9 +112,9 @@ std::function<double()> greedy_reward(const SessionPointers& sessions, const Tra
   if (sessions.empty()) return {};
   return [&sessions, &setup, &reward, &options, seed, &trained] {
     auto groups = make_groups(sessions, setup, options);
-    sample_groups(groups, setup, trained,
-                  {.max_reply_tokens = options.max_reply_tokens, .seed = seed}, options.max_rows);
-    grade_groups(groups, reward);
+    sample_and_grade(groups, setup, reward, trained,
+                     {.max_reply_tokens = options.max_reply_tokens, .seed = seed},
+                     options.max_rows);
     return mean_reward(groups);
   };
 }
@@ -98,24 +133,18 @@ StepGroups collect_groups(const SessionPointers& sessions, uint64_t seed, int64_
     for (size_t i = begin; i < std::min(begin + batch, order.size()); ++i) {
       chosen.push_back(sessions[order[i]]);
     }
-    Stopwatch watch(setup.clock);
     auto groups = make_groups(chosen, setup, options);
-    const auto cost = sample_groups(groups, setup, trained,
-                                    {.temperature = options.temperature,
-                                     .max_reply_tokens = options.max_reply_tokens,
-                                     .replies = options.group_size,
-                                     .seed = seeds.next()},
-                                    options.max_rows);
-    out.cost.sample_seconds += watch.lap();
-    out.cost.most_bytes = std::max(out.cost.most_bytes, cost.most_bytes);
-    grade_groups(groups, reward);
-    out.cost.grade_seconds += watch.lap();
+    add_to(out.cost, sample_and_grade(groups, setup, reward, trained,
+                                      {.temperature = options.temperature,
+                                       .max_reply_tokens = options.max_reply_tokens,
+                                       .replies = options.group_size,
+                                       .seed = seeds.next()},
+                                      options.max_rows));
 
     scored = has_scored(groups);
     for (ReplyGroup& group : groups) {
       group.zero_variance = !has_variance(group, options);
       if (!group.zero_variance) ++varied;
-      for (const Rollout& reply : group.replies) out.cost.tokens += reply.ids.size();
     }
     out.groups.insert(out.groups.end(), std::make_move_iterator(groups.begin()),
                       std::make_move_iterator(groups.end()));

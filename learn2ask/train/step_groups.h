@@ -22,7 +22,8 @@ SampledSessions sampled_sessions(const TrainerSetup& setup,
 
 // What a step's replies cost.
 struct SamplingCost {
-  double sample_seconds = 0, grade_seconds = 0;
+  double sample_seconds = 0;
+  double grade_seconds = 0;  // that went by when all replies were there
   size_t tokens = 0;
   int64_t most_bytes = 0;  // of keys and values, at a time
 };

@@ -66,6 +66,9 @@ struct TrainerSetup {
   std::string base_name;            // of the model; an adapter says what it is of
   std::filesystem::path directory;  // of the run; made if need be
   std::string config_sha256;        // of all that decides the result: a resumed run must match
+  // The reward function waits for somebody else: it is called on a thread of its own while replies
+  // are being sampled (background_grading.h), and not once they all are.
+  bool grade_while_sampling = false;
   TrainerEvents events = {};
   const Clock& clock = Clock::system();
 };
