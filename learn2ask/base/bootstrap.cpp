@@ -22,4 +22,12 @@ Interval interval_95(std::vector<double>& values, double fallback) {
   return {quantile(values, 0.025), quantile(values, 0.975)};
 }
 
+Json to_json(const std::optional<Estimate>& estimate) {
+  if (!estimate) return nullptr;
+  return {{"value", estimate->value},
+          {"low", estimate->low},
+          {"high", estimate->high},
+          {"count", estimate->count}};
+}
+
 }  // namespace l2a

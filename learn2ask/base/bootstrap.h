@@ -2,10 +2,14 @@
 // one session are not independent.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <vector>
 
+#include "base/json.h"
 #include "base/rng.h"
 
 namespace l2a {
@@ -41,5 +45,36 @@ struct Interval {
 // The middle 95% of the values, linear between neighbours; sorts them. `fallback` at both ends when
 // there is none.
 Interval interval_95(std::vector<double>& values, double fallback);
+
+// {"value", "low", "high", "count"}, or null.
+Json to_json(const std::optional<Estimate>& estimate);
+
+// Statistics of the sum of `parts`, one a session, each with its interval over parts drawn anew;
+// nullopt where one is undefined for all of them. `add_to(sum, part)` adds up, from `nothing` on;
+// every statistic sees the same draws. `count` is what the estimates rest on.
+template <class Sum, class Add, size_t N>
+std::array<std::optional<Estimate>, N> estimate_sums(
+    std::span<const Sum> parts, const Sum& nothing, const Add& add_to,
+    const std::array<std::optional<double> (*)(const Sum&), N>& statistics, size_t count,
+    const BootstrapOptions& options) {
+  std::array<std::vector<double>, N> resampled;
+  resample(parts.size(), options, [&](const std::vector<size_t>& drawn) {
+    Sum sum = nothing;
+    for (const size_t index : drawn) add_to(sum, parts[index]);
+    for (size_t s = 0; s < N; ++s) {
+      if (const auto value = statistics[s](sum)) resampled[s].push_back(*value);
+    }
+  });
+  Sum all = nothing;
+  for (const Sum& part : parts) add_to(all, part);
+  std::array<std::optional<Estimate>, N> estimates;
+  for (size_t s = 0; s < N; ++s) {
+    const auto value = statistics[s](all);
+    if (!value) continue;
+    const Interval interval = interval_95(resampled[s], *value);
+    estimates[s] = {*value, interval.low, interval.high, count};
+  }
+  return estimates;
+}
 
 }  // namespace l2a

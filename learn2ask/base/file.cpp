@@ -7,7 +7,6 @@
 
 #include <fcntl.h>
 #include <openssl/evp.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -259,17 +258,5 @@ void make_private_directory(const std::filesystem::path& path) {
   }
   if (::access(path.c_str(), W_OK | X_OK) != 0) fail_errno("write to folder", path);
 }
-
-DirectoryLock::DirectoryLock(const std::filesystem::path& path)
-    : fd_(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
-  if (fd_ < 0) fail_errno("open", path);
-  if (::flock(fd_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
-  ::close(fd_);
-  fail(ErrorCode::kIo, "run directory: " + path.string() +
-                           ": another process is at work there: wait for it, or give another "
-                           "directory");
-}
-
-DirectoryLock::~DirectoryLock() { ::close(fd_); }
 
 }  // namespace l2a

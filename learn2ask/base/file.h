@@ -63,18 +63,4 @@ std::string sha256_file(const std::filesystem::path& path);  // streamed. Throws
 // not a writable directory afterwards.
 void make_private_directory(const std::filesystem::path& path);
 
-// Holds a directory for this process as long as it lives; the system lets go of it when the process
-// dies. Throws Failure (kIo) when another one holds it; holds nothing on a file system without
-// locks.
-class DirectoryLock {
- public:
-  explicit DirectoryLock(const std::filesystem::path& path);
-  ~DirectoryLock();
-  DirectoryLock(const DirectoryLock&) = delete;
-  DirectoryLock& operator=(const DirectoryLock&) = delete;
-
- private:
-  int fd_;
-};
-
 }  // namespace l2a

@@ -1,4 +1,5 @@
-// Holds a file for one process.
+// Holds a file or a folder for one process, as long as the lock lives; the system lets go of it
+// when the process dies. On a file system without locks nothing is held.
 #pragma once
 
 #include <filesystem>
@@ -7,15 +8,25 @@
 
 namespace l2a {
 
-// Holds `path`, which is made when it is not there, for this process as long as it lives; the
-// system lets go of it when the process dies. Throws Failure (kIo) when another one holds it; holds
-// nothing on a file system without locks.
+// A file, which is made when it is not there. Throws Failure (kIo) when another process holds it.
 class FileLock {
  public:
   explicit FileLock(const std::filesystem::path& path);
   ~FileLock();
   FileLock(const FileLock&) = delete;
   FileLock& operator=(const FileLock&) = delete;
+
+ private:
+  int fd_;
+};
+
+// A folder, which is there. Throws Failure (kIo) when another process holds it.
+class DirectoryLock {
+ public:
+  explicit DirectoryLock(const std::filesystem::path& path);
+  ~DirectoryLock();
+  DirectoryLock(const DirectoryLock&) = delete;
+  DirectoryLock& operator=(const DirectoryLock&) = delete;
 
  private:
   int fd_;

@@ -267,21 +267,5 @@ TEST(PrivateDirectory, IsPrivateFromItsFirstNewFolderOnHoweverItIsSpelt) {
   }
 }
 
-TEST(DirectoryLock, IsHeldByOneAtATime) {
-  const TempDir dir;
-  const auto lock = std::make_unique<DirectoryLock>(dir.path());
-  EXPECT_EQ(failure_of([&] { DirectoryLock another(dir.path()); }),
-            "run directory: " + dir.path().string() +
-                ": another process is at work there: wait for it, or give another directory");
-}
-
-TEST(DirectoryLock, IsLetGoOf) {
-  const TempDir dir;
-  {
-    const DirectoryLock lock(dir.path());
-  }
-  const DirectoryLock again(dir.path());
-}
-
 }  // namespace
 }  // namespace l2a

@@ -202,6 +202,18 @@ Result<double> get_number(const Json& object, const std::string& key) {
   return (*found)->get<double>();
 }
 
+Result<const Json*> get_list(const Json& object, const std::string& key) {
+  const auto found = member(object, key);
+  if (found && !(*found)->is_array()) return wrong_type(key, "a list", **found);
+  return found;
+}
+
+Result<const Json*> get_object(const Json& object, const std::string& key) {
+  const auto found = member(object, key);
+  if (found && !(*found)->is_object()) return wrong_type(key, "an object", **found);
+  return found;
+}
+
 Result<bool> get_bool_or(const Json& object, const std::string& key, bool absent) {
   if (absent_in(object, key)) return absent;
   const auto found = member(object, key);

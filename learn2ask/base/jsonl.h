@@ -50,10 +50,10 @@ class JsonlReader {
 struct FileHeader {
   std::string format;  // e.g. "sessions", "labels"
   int version = 1;
-  std::string command;          // as typed, without paths' contents
-  std::string config_sha256;    // of the resolved configuration's text
-  std::string input_sha256;     // of the input file's bytes
-  Json extra = Json::object();  // anything else worth keeping, e.g. prompt hashes
+  std::string command = {};        // as typed, without paths' contents
+  std::string config_sha256 = {};  // of the resolved configuration's text
+  std::string input_sha256 = {};   // of the input file's bytes
+  Json extra = Json::object();     // anything else worth keeping, e.g. prompt hashes
 };
 Json to_json(const FileHeader& header);
 // The header in `line`, or nullopt when it is no header (a user's own file has none).

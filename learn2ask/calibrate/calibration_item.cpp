@@ -13,26 +13,9 @@ namespace {
 constexpr const char* kFormat = "calibration_items";
 constexpr size_t kIdDigits = 12;
 
-Json turns_to_json(const std::vector<Turn>& turns) {
-  Json list = Json::array();
-  for (const Turn& turn : turns) {
-    list.push_back({{"from", turn.role == Role::kUser ? "user" : "expert"}, {"text", turn.text}});
-  }
-  return list;
-}
-
-const Json& list_at(const Json& line, const char* key) {
-  const auto found = line.find(key);
-  if (found == line.end()) fail_input(std::string("'") + key + "': missing");
-  if (!found->is_array()) {
-    fail_input(std::string("'") + key + "': expected a list, got " + type_phrase(*found));
-  }
-  return *found;
-}
-
 std::vector<Turn> turns_at(const Json& line, const char* key) {
   std::vector<Turn> turns;
-  for (const Json& turn : list_at(line, key)) {
+  for (const Json& turn : *get_list(line, key).value_or_throw()) {
     const std::string from = get_string(turn, "from").value_or_throw();
     if (from != "user" && from != "expert") {
       fail_input("'from': expected user or expert, got '" + shown(from) + "'");
@@ -74,7 +57,7 @@ Claim claim_of(const Json& json, const CalibrationItem& item) {
 }
 
 void read_grade(const Json& line, CalibrationItem& item) {
-  for (const Json& open : list_at(line, "open")) {
+  for (const Json& open : *get_list(line, "open").value_or_throw()) {
     Item wanted;
     wanted.question = get_string(open, "question").value_or_throw();
     wanted.fact = get_string(open, "fact").value_or_throw();
@@ -97,9 +80,7 @@ std::optional<Decision> decision_at(const Json& line) {
   const auto found = line.find("decision");
   if (found == line.end() || found->is_null()) return std::nullopt;
   const std::string name = get_string(line, "decision").value_or_throw();
-  for (const Decision decision : {Decision::kContinue, Decision::kStop}) {
-    if (name == decision_name(decision)) return decision;
-  }
+  if (const auto decision = decision_from_name(name)) return *decision;
   fail_input("'decision': expected stop or continue, got '" + shown(name) + "'");
 }
 
@@ -120,7 +101,8 @@ CalibrationItem read_item(const Json& line) {
     item.decision = decision_at(line);
     return item;
   }
-  for (const Json& claim : list_at(line, "items")) item.claims.push_back(claim_of(claim, item));
+  for (const Json& claim : *get_list(line, "items").value_or_throw())
+    item.claims.push_back(claim_of(claim, item));
   return item;
 }
 
@@ -157,6 +139,14 @@ std::string item_id(const CalibrationItem& item) {
   for (const char* other : {"id", "verdicts", "why", "decision"}) judged.erase(other);
   return std::string(1, item_kind_name(item.kind)[0]) + "-" +
          sha256_hex(dump_json(judged)).substr(0, kIdDigits);
+}
+
+Json turns_to_json(std::span<const Turn> turns) {
+  Json list = Json::array();
+  for (const Turn& turn : turns) {
+    list.push_back({{"from", turn.role == Role::kUser ? "user" : "expert"}, {"text", turn.text}});
+  }
+  return list;
 }
 
 Json to_json(const CalibrationItem& item) {

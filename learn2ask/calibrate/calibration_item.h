@@ -15,6 +15,7 @@
 
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -64,6 +65,8 @@ struct CalibrationItem {
 // The same id for the same thing to judge.
 std::string item_id(const CalibrationItem& item);
 
+// [{"from", "text"}...], as items have them.
+Json turns_to_json(std::span<const Turn> turns);
 Json to_json(const CalibrationItem& item);
 Result<CalibrationItem> calibration_item_from_json(const Json& line);
 

@@ -15,13 +15,6 @@ namespace {
 constexpr const char* kFormat = "gold_labels";
 constexpr size_t kLongestNote = 10'000;
 
-FileHeader header() {
-  FileHeader header;
-  header.format = kFormat;
-  header.command = "learn2ask calibrate";
-  return header;
-}
-
 // Where the user says it from the item's turn on, in words that none of `taken` has.
 std::optional<SaidRange> find_said(const CalibrationItem& item, const std::string& quotation,
                                    std::span<const SaidRange> taken) {
@@ -47,9 +40,7 @@ double grade_in(const Json& line) {
 
 Decision decision_in(const Json& line) {
   const std::string name = get_string(line, "decision").value_or_throw();
-  for (const Decision decision : {Decision::kContinue, Decision::kStop}) {
-    if (name == decision_name(decision)) return decision;
-  }
+  if (const auto decision = decision_from_name(name)) return *decision;
   fail_input("'decision': expected stop or continue, got '" + shown(name) + "'");
 }
 
@@ -247,7 +238,7 @@ void read_gold_labels(const std::string& path, const ItemIndex& items, GoldLabel
 }
 
 GoldLabelFile::GoldLabelFile(const std::string& path, const ItemIndex& items)
-    : journal_(path, header()) {
+    : journal_(path, {.format = kFormat, .command = "learn2ask calibrate"}) {
   read_gold_labels(path, items, labels_);
 }
 

@@ -11,14 +11,6 @@
 namespace l2a {
 namespace {
 
-Json turns_of(std::span<const Turn> turns) {
-  Json list = Json::array();
-  for (const Turn& turn : turns) {
-    list.push_back({{"from", turn.role == Role::kUser ? "user" : "expert"}, {"text", turn.text}});
-  }
-  return list;
-}
-
 Json texts_of(const CalibrationItem& item, std::span<const SaidRange> said) {
   Json list = Json::array();
   for (const SaidRange& range : said) {
@@ -86,7 +78,7 @@ std::string GradingTask::describe(const Mistake& mistake) const {
   for (const Item& wanted : item.open) {
     open.push_back({{"question", wanted.question}, {"answer", wanted.fact}});
   }
-  return dump_json({{"conversation", turns_of(item.context)},
+  return dump_json({{"conversation", turns_to_json(item.context)},
                     {"still_found_out", std::move(open)},
                     {"message", item.reply},
                     {"people_say", gold_[mistake.item]},
@@ -179,8 +171,8 @@ std::vector<SearchItem> ExtractionTask::search_items() const {
 
 std::string ExtractionTask::describe(const Mistake& mistake) const {
   const CalibrationItem& item = items_[mistake.item];
-  return dump_json({{"conversation_before", turns_of(item.context)},
-                    {"conversation_after", turns_of(item.future)},
+  return dump_json({{"conversation_before", turns_to_json(item.context)},
+                    {"conversation_after", turns_to_json(item.future)},
                     {"people_say", texts_of(item, truth_[mistake.item])},
                     {"the_model_said", mistake.outcome.said}});
 }

@@ -1,7 +1,7 @@
 #include "calibrate/people_agreement.h"
 
 #include <algorithm>
-#include <functional>
+#include <tuple>
 
 #include "base/error.h"
 #include "calibrate/krippendorff.h"
@@ -12,32 +12,25 @@ namespace {
 template <class Sum>
 using BySession = std::map<std::string, Sum>;  // in one order, whatever the items'
 
-// `statistic` of the sum of all sessions' parts, with its interval over resampled sessions.
-// `Sum` has add(), or add(Sum&, Sum) is there.
+template <class Sum>
+std::vector<Sum> parts_of(const BySession<Sum>& sessions) {
+  std::vector<Sum> parts;
+  for (const auto& [session, part] : sessions) parts.push_back(part);
+  return parts;
+}
+
+// Of one statistic, of sums that can add().
 template <class Sum>
 std::optional<Estimate> estimate(const BySession<Sum>& sessions, const Sum& nothing, size_t count,
                                  const BootstrapOptions& options,
-                                 const std::function<std::optional<double>(const Sum&)>& statistic,
-                                 const std::function<void(Sum&, const Sum&)>& add_to) {
-  std::vector<const Sum*> parts;
-  Sum all = nothing;
-  for (const auto& [session, part] : sessions) {
-    parts.push_back(&part);
-    add_to(all, part);
-  }
-  const auto value = statistic(all);
-  if (!value) return std::nullopt;
-  std::vector<double> values;
-  resample(parts.size(), options, [&](const std::vector<size_t>& drawn) {
-    Sum sum = nothing;
-    for (const size_t index : drawn) add_to(sum, *parts[index]);
-    if (const auto resampled = statistic(sum)) values.push_back(*resampled);
-  });
-  const Interval interval = interval_95(values, *value);
-  return Estimate{*value, interval.low, interval.high, count};
+                                 std::optional<double> (*statistic)(const Sum&)) {
+  const auto parts = parts_of(sessions);
+  return estimate_sums(
+      std::span<const Sum>(parts), nothing, [](Sum& sum, const Sum& part) { sum.add(part); },
+      std::array{statistic}, count, options)[0];
 }
 
-Coincidences coincidences_of(const ConfusionTable& table) {
+std::optional<double> alpha_of(const ConfusionTable& table) {
   Coincidences coincidences(kGrades);
   for (size_t i = 0; i < kGrades; ++i) {
     for (size_t j = 0; j < kGrades; ++j) {
@@ -45,7 +38,7 @@ Coincidences coincidences_of(const ConfusionTable& table) {
       for (size_t n = 0; n < table[i][j]; ++n) coincidences.add_item(pair);
     }
   }
-  return coincidences;
+  return coincidences.ordinal_alpha();
 }
 
 // Over items that it was asked about more than once and answered at least twice.
@@ -116,10 +109,9 @@ void measure_people(AgreementReport& report, std::span<const CalibrationItem> it
     ++count;
     sessions.try_emplace(item.session(), nothing).first->second.add_item(classes);
   }
-  report.people_alpha = estimate<Coincidences>(
-      sessions, nothing, count, options,
-      [](const Coincidences& sum) { return sum.ordinal_alpha(); },
-      [](Coincidences& sum, const Coincidences& part) { sum.add(part); });
+  report.people_alpha =
+      estimate<Coincidences>(sessions, nothing, count, options,
+                             [](const Coincidences& sum) { return sum.ordinal_alpha(); });
 }
 
 void measure_claims(AgreementReport& report, std::span<const CalibrationItem> items,
@@ -140,9 +132,8 @@ void measure_claims(AgreementReport& report, std::span<const CalibrationItem> it
     }
     report.extract_items += judged;
   }
-  report.claims_f1 = estimate<ClaimCounts>(
-      sessions, {}, report.extract_items, options, [](const ClaimCounts& sum) { return sum.f1(); },
-      [](ClaimCounts& sum, const ClaimCounts& part) { sum.add(part); });
+  report.claims_f1 = estimate<ClaimCounts>(sessions, {}, report.extract_items, options,
+                                           [](const ClaimCounts& sum) { return sum.f1(); });
 }
 
 std::optional<double> share(size_t part, size_t whole) {
@@ -159,17 +150,13 @@ JudgeAgreement measure_judges(std::string a, std::string b, std::span<const Verd
   for (const VerdictPair& pair : pairs) {
     ++sessions[pair.session][verdict_class(pair.a)][verdict_class(pair.b)];
   }
-  for (const auto& [session, table] : sessions) add(agreement.table, table);
-  const size_t count = scored_in(agreement.table);
-  const auto of = [&](std::optional<double> (*statistic)(const ConfusionTable&)) {
-    return estimate<ConfusionTable>(
-        sessions, {}, count, options, statistic,
-        [](ConfusionTable& sum, const ConfusionTable& table) { add(sum, table); });
-  };
-  agreement.rate = of(agreement_rate);
-  agreement.linear_kappa = of(linear_kappa);
-  agreement.alpha =
-      of([](const ConfusionTable& table) { return coincidences_of(table).ordinal_alpha(); });
+  const auto tables = parts_of(sessions);
+  for (const ConfusionTable& table : tables) add(agreement.table, table);
+  using Statistic = std::optional<double> (*)(const ConfusionTable&);
+  std::tie(agreement.rate, agreement.linear_kappa, agreement.alpha) =
+      std::tuple_cat(estimate_sums(std::span<const ConfusionTable>(tables), ConfusionTable{}, add,
+                                   std::array<Statistic, 3>{agreement_rate, linear_kappa, alpha_of},
+                                   scored_in(agreement.table), options));
   return agreement;
 }
 

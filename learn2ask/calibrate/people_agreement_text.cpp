@@ -35,13 +35,6 @@ std::string text_of(const JudgeAgreement& agreement) {
   return text;
 }
 
-Json json_of(const std::optional<Estimate>& estimate) {
-  if (!estimate) return nullptr;
-  return {{"value", estimate->value},
-          {"low", estimate->low},
-          {"high", estimate->high},
-          {"count", estimate->count}};
-}
 Json json_of(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
 
 Json json_of(const std::vector<JudgeAgreement>& agreements) {
@@ -89,9 +82,9 @@ std::string to_text(const AgreementReport& report) {
 Json to_json(const JudgeAgreement& agreement) {
   return {{"a", agreement.a},
           {"b", agreement.b},
-          {"linear_kappa", json_of(agreement.linear_kappa)},
-          {"alpha", json_of(agreement.alpha)},
-          {"equal", json_of(agreement.rate)},
+          {"linear_kappa", to_json(agreement.linear_kappa)},
+          {"alpha", to_json(agreement.alpha)},
+          {"equal", to_json(agreement.rate)},
           {"table", agreement.table},
           {"changed", json_of(agreement.changed)},
           {"spread", json_of(agreement.spread)}};
@@ -102,14 +95,14 @@ Json to_json(const AgreementReport& report) {
           {"labelled", report.labelled},
           {"people", report.people},
           {"between_people", json_of(report.between_people)},
-          {"people_alpha", json_of(report.people_alpha)},
+          {"people_alpha", to_json(report.people_alpha)},
           {"graders", json_of(report.graders)},
           {"extraction",
            {{"items", report.extract_items},
             {"right", report.claims.right},
             {"wrong", report.claims.wrong},
             {"missed", report.claims.missed},
-            {"f1", json_of(report.claims_f1)}}},
+            {"f1", to_json(report.claims_f1)}}},
           {"stops", report.stops}};
 }
 

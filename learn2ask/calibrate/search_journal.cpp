@@ -23,26 +23,12 @@ double loss_in(const Json& outcome) {
   return loss;
 }
 
-const Json& list_in(const Json& row, const char* key) {
-  const auto found = row.find(key);
-  if (found == row.end() || !found->is_array()) {
-    fail_input(std::string("'") + key + "': expected a list");
-  }
-  return *found;
-}
-
-FileHeader header_of(const std::string& decisive) {
-  FileHeader header;
-  header.format = kFormat;
-  header.command = "learn2ask calibrate run";
-  header.config_sha256 = decisive;
-  return header;
-}
-
 }  // namespace
 
 SearchJournal::SearchJournal(const std::filesystem::path& path, const std::string& decisive)
-    : journal_(path, header_of(decisive)) {
+    : journal_(
+          path,
+          {.format = kFormat, .command = "learn2ask calibrate run", .config_sha256 = decisive}) {
   const auto header = for_each_row(path, kFormat, [&](JsonLine&& line) {
     try {
       read(line.value);
@@ -59,14 +45,14 @@ SearchJournal::SearchJournal(const std::filesystem::path& path, const std::strin
 void SearchJournal::read(const Json& row) {
   if (row.contains("prompts")) {
     auto& prompts = prompts_[{get_string(row, "of").value_or_throw(), count_in(row, "round")}];
-    for (const Json& prompt : list_in(row, "prompts")) {
+    for (const Json& prompt : *get_list(row, "prompts").value_or_throw()) {
       if (!prompt.is_string()) fail_input("'prompts': expected texts");
       prompts.push_back(prompt.get<std::string>());
     }
     return;
   }
   const std::string prompt = get_string(row, "prompt").value_or_throw();
-  for (const Json& outcome : list_in(row, "outcomes")) {
+  for (const Json& outcome : *get_list(row, "outcomes").value_or_throw()) {
     outcomes_[{prompt, count_in(outcome, "item")}] = {loss_in(outcome),
                                                       get_string(outcome, "said").value_or_throw()};
   }

@@ -1,11 +1,11 @@
 // `learn2ask calibrate ui`: the page to label on.
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 
 #include "base/file.h"
 #include "cli/calibrate_command.h"
 #include "cli/command.h"
+#include "cli/server_options.h"
 #include "service/labelling_routes.h"
 
 namespace l2a {
@@ -34,17 +34,14 @@ void serve_page(const UiArguments& arguments) {
   const auto items = read_calibration_items(arguments.items);
   const ItemIndex index(items);
   GoldLabelFile labels(arguments.labels, index);
-  const char* given = std::getenv("LEARN2ASK_TOKEN");
-  const std::string token = given != nullptr && *given != '\0' ? given : random_token();
-  HttpServer server(
-      {.port = arguments.port, .token = token, .on_defect = [](const std::string& what) {
-         std::fprintf(stderr, "error: internal: %s\n", what.c_str());
-       }});
+  HttpServerOptions options = server_options("127.0.0.1", arguments.port);
+  if (options.token.empty()) options.token = random_token();
+  HttpServer server(options);
   LabellingRoutes routes(items, labels);
   routes.add_to(server);
   add_page(server);
   std::printf("%zu items; label them at %s/#%s:%s (Ctrl-C ends it)\n", items.size(),
-              server.url().c_str(), token.c_str(), name_of_work(arguments).c_str());
+              server.url().c_str(), options.token.c_str(), name_of_work(arguments).c_str());
   std::fflush(stdout);
   server.run();
   std::printf("what was said is in %s\n", arguments.labels.c_str());

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/file_lock.h"
 #include "base/jsonl.h"
 #include "cli/command.h"
 #include "cli/program.h"

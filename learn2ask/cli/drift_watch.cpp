@@ -16,13 +16,6 @@ namespace fs = std::filesystem;
 constexpr const char* kFormat = "drift";
 constexpr size_t kFewestReplies = 100, kFewestSessions = 20;  // that an interval can rest on
 
-FileHeader header() {
-  FileHeader header;
-  header.format = kFormat;
-  header.command = "learn2ask train";
-  return header;
-}
-
 }  // namespace
 
 DriftWatch::DriftWatch(fs::path run, const SampleIndex& samples, const QuestionForms& forms,
@@ -40,12 +33,12 @@ DriftWatch::DriftWatch(fs::path run, const SampleIndex& samples, const QuestionF
 void DriftWatch::read_earlier(const fs::path& path) {
   for_each_row(path, kFormat, [&](JsonLine&& line) {
     done_ = static_cast<int64_t>(get_number(line.value, "step").value_or_throw());
-    const Json& kappa = line.value.at("agreement").at("linear_kappa");
-    if (!at_start_ && get_bool_or(line.value, "enough", false).value_or_throw() &&
-        !kappa.is_null()) {
-      at_start_ = {get_number(kappa, "low").value_or_throw(),
-                   get_number(kappa, "high").value_or_throw()};
-    }
+    if (at_start_ || !get_bool_or(line.value, "enough", false).value_or_throw()) return;
+    const Json& agreement = *get_object(line.value, "agreement").value_or_throw();
+    if (agreement.value("linear_kappa", Json()).is_null()) return;
+    const Json& kappa = *get_object(agreement, "linear_kappa").value_or_throw();
+    at_start_ = {get_number(kappa, "low").value_or_throw(),
+                 get_number(kappa, "high").value_or_throw()};
   });
 }
 
@@ -77,7 +70,8 @@ void DriftWatch::read_new_replies() {
 void DriftWatch::after(int64_t step) {
   if (!journal_) {
     const fs::path path = run_ / "drift.jsonl";
-    journal_ = std::make_unique<HeadedJournal>(path, header());
+    journal_ = std::make_unique<HeadedJournal>(
+        path, FileHeader{.format = kFormat, .command = "learn2ask train"});
     read_earlier(path);
   }
   const int64_t next = (done_ / every_ + 1) * every_;

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/file_lock.h"
 #include "base/interrupt.h"
 #include "base/jsonl.h"
 #include "base/progress.h"
@@ -333,7 +334,7 @@ class EvaluationRun {
         {"labels", files_.labels + " (SHA-256 " + sha256_file(files_.labels).substr(0, 12) + ")"},
         {"sessions", std::to_string(sessions_.size())},
         {"prompt",
-         policy_.prompt_name + " (SHA-256 " + policy_.prompt_hash().second.substr(0, 12) + ")"},
+         policy_.prompt.name + " (SHA-256 " + policy_.prompt_hash().second.substr(0, 12) + ")"},
         {"LibTorch", TORCH_VERSION}};
   }
 

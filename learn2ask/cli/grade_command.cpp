@@ -16,21 +16,16 @@ namespace {
 
 constexpr size_t kTogether = 512;  // replies graded at once
 
-struct GradeSettings {
+struct GradeSettings : RewardSettings {
   std::string reply_format = "plain";
   double max_failure_rate = 0.05;
-  RewardOptions reward;
-  LlmGradingOptions grading;
-  LlmOptions llm;
 
   template <class Visitor>
   void visit(Visitor& v) {
     v.choice("reply_format", reply_format, {"plain", "tuple"}, "the form of the replies");
     v("max_failure_rate", max_failure_rate, Range{0, 1},
       "end past this share of replies that could not be graded");
-    v.group("reward", reward);
-    v.group("grading", grading);
-    v.group("llm", llm);
+    RewardSettings::visit(v);
   }
 };
 
@@ -84,11 +79,7 @@ void grade_file(const GradeArguments& arguments, const GradeSettings& settings) 
   const auto requests = read_requests(arguments.replies, SampleIndex(sessions));
   const auto format = reply_format_from_name(settings.reply_format).value_or_throw();
   RewardSetup reward(
-      settings.reward,
-      {.llm = settings.llm,
-       .grading = settings.grading,
-       .ledger = std::filesystem::path(arguments.out).replace_extension(".ledger.jsonl")},
-      format);
+      settings, std::filesystem::path(arguments.out).replace_extension(".ledger.jsonl"), format);
   const RewardFn grade_replies = reward.reward_fn();
 
   AtomicFile out(arguments.out);

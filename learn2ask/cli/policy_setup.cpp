@@ -7,7 +7,6 @@
 
 #include "base/file.h"
 #include "cli/model_files.h"
-#include "cli/policy_prompt.h"
 
 namespace l2a {
 namespace {
@@ -38,8 +37,7 @@ PolicySetup::PolicySetup(const PolicyOptions& options, Fusion fusion)
 PolicySetup::PolicySetup(const PolicyOptions& options, Fusion fusion, const Checkpoint& files)
     : model_name(name_of(files)),
       format(reply_format_from_name(options.reply_format).value_or_throw()),
-      prompt_name(read_policy_prompt(options.prompt, options.reply_format, fusion).name),
-      prompt(read_policy_prompt(options.prompt, options.reply_format, fusion).text),
+      prompt(read_policy_prompt(options.prompt, options.reply_format, fusion)),
       tokenizer(load_tokenizer(files)),
       chat(load_chat_template(files, tokenizer, options.chat_template)),
       model(load_model(options, files)),
@@ -54,14 +52,14 @@ PolicySetup::PolicySetup(const PolicyOptions& options, Fusion fusion, const Chec
 
 ContextWindow PolicySetup::window() const {
   return {chat,
-          {.system_prompt = prompt,
+          {.system_prompt = prompt.text,
            .max_positions = model.config().max_positions,
            .cut_oldest_turns = cut_oldest_turns_,
            .user_opens = user_opens_}};
 }
 
 std::pair<std::string, std::string> PolicySetup::prompt_hash() const {
-  return {prompt_name, sha256_hex(prompt)};
+  return {prompt.name, sha256_hex(prompt.text)};
 }
 
 std::string PolicySetup::model_sha256() const {

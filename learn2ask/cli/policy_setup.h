@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/config.h"
+#include "cli/policy_prompt.h"
 #include "dialogue/action.h"
 #include "model/transformer.h"
 #include "reward/fusion.h"
@@ -69,7 +70,7 @@ class PolicySetup {
 
   std::string model_name;  // for tables and adapter_config.json
   ReplyFormat format;
-  std::string prompt_name, prompt;  // file name, text
+  PolicyPrompt prompt;
   BpeTokenizer tokenizer;
   ChatTemplate chat;
   Transformer model;

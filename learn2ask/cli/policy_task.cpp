@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/rng.h"
+#include "calibrate/calibration_item.h"
 #include "rollout/model_policy.h"
 
 namespace l2a {
@@ -32,7 +33,7 @@ PolicyTask::PolicyTask(PolicySetup& policy, RewardFn reward, Fusion fusion,
 }
 
 std::vector<Outcome> PolicyTask::run(const std::string& prompt, std::span<const size_t> items) {
-  policy_.prompt = prompt;
+  policy_.prompt.text = prompt;
   ModelPolicy model(policy_.model_name, policy_.model, nullptr, policy_.window());
   std::vector<size_t> order(items.size());  // contexts of one session together
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;
@@ -73,14 +74,9 @@ std::vector<SearchItem> PolicyTask::search_items() const {
 
 std::string PolicyTask::describe(const Mistake& mistake) const {
   const auto& [session, sample] = places_[mistake.item];
-  Json conversation = Json::array();
-  for (const Turn& turn : std::span(session->turns).first(sample->turn)) {
-    conversation.push_back(
-        {{"from", turn.role == Role::kUser ? "user" : "expert"}, {"text", turn.text}});
-  }
   Json wanted = Json::array();
   for (const Item& item : *sample->wanted) wanted.push_back(item.question);
-  return dump_json({{"conversation", std::move(conversation)},
+  return dump_json({{"conversation", turns_to_json(std::span(session->turns).first(sample->turn))},
                     {"right_decision", decision_name(sample->decision->value)},
                     {"the_expert_still_asked", std::move(wanted)},
                     {"the_model_replied", mistake.outcome.said}});

@@ -142,7 +142,7 @@ Problem policy_problem(const PromptCalibrationSettings& settings,
                        const PromptCalibrationFiles& files, PolicySetup& policy,
                        RewardSetup& reward) {
   Problem problem;
-  problem.in_use = policy.prompt;
+  problem.in_use = policy.prompt.text;
   problem.refuse = refuse_blank;
   problem.inputs_sha256 = sha256_file(files.contexts) + policy.model_sha256();
   take_task(problem, std::make_unique<PolicyTask>(
@@ -150,14 +150,6 @@ Problem policy_problem(const PromptCalibrationSettings& settings,
                          read_labels(files.contexts), static_cast<size_t>(settings.contexts),
                          settings.decoding, settings.search.seed));
   return problem;
-}
-
-Json estimate_json(const std::optional<Estimate>& estimate) {
-  if (!estimate) return nullptr;
-  return {{"value", estimate->value},
-          {"low", estimate->low},
-          {"high", estimate->high},
-          {"count", estimate->count}};
 }
 
 Json to_json(const PromptSearchResult& result, const std::string& what) {
@@ -173,7 +165,7 @@ Json to_json(const PromptSearchResult& result, const std::string& what) {
           {"improved", result.improved},
           {"prompt_sha256", sha256_hex(result.prompt)},
           {"best_sha256", sha256_hex(result.best)},
-          {"gain", estimate_json(result.gain)},
+          {"gain", l2a::to_json(result.gain)},
           {"share_without_gain",
            result.share_without_gain ? Json(*result.share_without_gain) : Json(nullptr)},
           {"outcomes", result.outcomes},
@@ -246,10 +238,7 @@ void calibrate_prompt(const std::string& what, const PromptCalibrationSettings& 
   make_private_directory(out);
   if (on_policy) {
     PolicySetup policy(settings.policy, settings.reward.fusion_kind());
-    RewardSetup reward(
-        settings.reward,
-        {.llm = settings.llm, .grading = settings.grading, .ledger = out / "grader.ledger.jsonl"},
-        policy.format);
+    RewardSetup reward(settings, out / "grader.ledger.jsonl", policy.format);
     check_agreement(settings.reward, reward.grader_name());
     Problem problem = policy_problem(settings, files, policy, reward);
     search(what, problem, settings, models, out);

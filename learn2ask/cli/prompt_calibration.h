@@ -16,30 +16,25 @@
 
 namespace l2a {
 
-struct PromptCalibrationSettings {
+struct PromptCalibrationSettings : RewardSettings {
   PromptSearchOptions search;
   PromptWriterOptions writer;
-  LlmGradingOptions grading;
   LabelOptions label;
   LlmExtractionOptions extraction;
   int64_t contexts = 100;
   PolicyOptions policy;
   DecodingOptions decoding;
-  RewardOptions reward;
-  LlmOptions llm;
 
   template <class Visitor>
   void visit(Visitor& v) {
     v.group("search", search);
     v.group("writer", writer);
-    v.group("llm", llm);
-    v.group("grading", grading);
     v.group("label", label);
     v.group("extraction", extraction);
     v("contexts", contexts, Range{10, 1e6}, "policy: contexts to reply in, drawn at random");
     v.group("policy", policy);
     v.group("decoding", decoding);
-    v.group("reward", reward);
+    RewardSettings::visit(v);
   }
 };
 

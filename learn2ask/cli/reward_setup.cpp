@@ -4,22 +4,19 @@
 
 namespace l2a {
 
-namespace {
-
-GraderInputs with_thresholds(GraderInputs inputs, const std::string& thresholds) {
-  inputs.thresholds = thresholds;
-  return inputs;
-}
-
-}  // namespace
-
-RewardSetup::RewardSetup(const RewardOptions& options, GraderInputs inputs, ReplyFormat format)
-    : scoring_{.format = format, .fusion = options.fusion_kind(), .compat = options.compat},
-      is_llm_(options.grader == "llm"),
-      is_in_process_(!inputs.llm.in_process.empty()),
+RewardSetup::RewardSetup(const RewardSettings& settings, const std::filesystem::path& ledger,
+                         ReplyFormat format)
+    : scoring_{.format = format,
+               .fusion = settings.reward.fusion_kind(),
+               .compat = settings.reward.compat},
+      is_llm_(settings.reward.grader == "llm"),
+      is_in_process_(!settings.llm.in_process.empty()),
       forms_(QuestionForms::load(data_path("prompts/questions"))),
-      factory_(forms_, with_thresholds(std::move(inputs), options.thresholds)),
-      grader_(factory_.make(options.grader)) {}
+      factory_(forms_, {.thresholds = settings.reward.thresholds,
+                        .llm = settings.llm,
+                        .grading = settings.grading,
+                        .ledger = ledger}),
+      grader_(factory_.make(settings.reward.grader)) {}
 
 std::vector<ScoredReply> RewardSetup::score(std::span<const ScoreRequest> requests,
                                             uint64_t attempt) {

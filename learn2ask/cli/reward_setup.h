@@ -1,6 +1,7 @@
 // From reward options to the function that a trainer calls.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -49,12 +50,27 @@ struct RewardOptions {
   }
 };
 
+// The settings of every command that rewards replies.
+struct RewardSettings {
+  RewardOptions reward;
+  LlmGradingOptions grading;
+  LlmOptions llm;
+
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v.group("reward", reward);
+    v.group("grading", grading);
+    v.group("llm", llm);
+  }
+};
+
 // Owns what grading needs. Must outlive the function that it gives.
 class RewardSetup {
  public:
-  // `inputs`: what the grader needs besides the options' thresholds. Throws Failure: what
-  // GraderFactory throws.
-  RewardSetup(const RewardOptions& options, GraderInputs inputs, ReplyFormat format);
+  // `ledger`: the journal of the calls of the grader llm. Throws Failure: what GraderFactory
+  // throws.
+  RewardSetup(const RewardSettings& settings, const std::filesystem::path& ledger,
+              ReplyFormat format);
   RewardSetup(const RewardSetup&) = delete;
   RewardSetup& operator=(const RewardSetup&) = delete;
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/config.h"
-#include "base/file.h"
+#include "base/file_lock.h"
 
 namespace l2a {
 

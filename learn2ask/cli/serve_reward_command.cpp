@@ -1,23 +1,20 @@
 // `learn2ask serve-reward`: rewards for trainers of other kinds, over HTTP.
 #include <cstdio>
-#include <cstdlib>
 
 #include "cli/agreement_check.h"
 #include "cli/command.h"
 #include "cli/reward_setup.h"
+#include "cli/server_options.h"
 #include "service/reward_routes.h"
 
 namespace l2a {
 namespace {
 
-struct ServeRewardSettings {
+struct ServeRewardSettings : RewardSettings {
   std::string reply_format = "plain";
   double patience_s = 150;
   int64_t max_body_bytes = 16 << 20;
   int64_t threads = 256;
-  RewardOptions reward;
-  LlmGradingOptions grading;
-  LlmOptions llm;
 
   template <class Visitor>
   void visit(Visitor& v) {
@@ -27,9 +24,7 @@ struct ServeRewardSettings {
       "once, before it is answered 503");
     v("max_body_bytes", max_body_bytes, Range{1024, 1 << 30}, "a request's length");
     v("threads", threads, Range{1, 4096}, "connections served at once");
-    v.group("reward", reward);
-    v.group("grading", grading);
-    v.group("llm", llm);
+    RewardSettings::visit(v);
   }
 };
 
@@ -43,18 +38,11 @@ void serve_rewards(const ServeRewardArguments& arguments, const ServeRewardSetti
   const auto sessions = read_labels(arguments.labels);
   const SampleIndex samples(sessions);
   const auto format = reply_format_from_name(settings.reply_format).value_or_throw();
-  const char* token = std::getenv("LEARN2ASK_TOKEN");
-  HttpServer server({.host = arguments.host,
-                     .port = arguments.port,
-                     .token = token == nullptr ? "" : token,
-                     .max_body_bytes = static_cast<size_t>(settings.max_body_bytes),
-                     .threads = static_cast<size_t>(settings.threads),
-                     .on_defect = [](const std::string& what) {
-                       std::fprintf(stderr, "error: internal: %s\n", what.c_str());
-                     }});
-  RewardSetup reward(settings.reward,
-                     {.llm = settings.llm, .grading = settings.grading, .ledger = arguments.ledger},
-                     format);
+  HttpServerOptions options = server_options(arguments.host, arguments.port);
+  options.max_body_bytes = static_cast<size_t>(settings.max_body_bytes);
+  options.threads = static_cast<size_t>(settings.threads);
+  HttpServer server(options);
+  RewardSetup reward(settings, arguments.ledger, format);
   check_agreement(settings.reward, reward.grader_name());
   {
     RewardRoutes routes(

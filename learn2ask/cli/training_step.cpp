@@ -104,7 +104,7 @@ struct TrainingStep {
         directory(open_run_directory(files.out, fields, with_prompt(std::move(texts)))) {}
 
   Texts with_prompt(Texts texts) const {
-    texts.emplace(policy.prompt_name, policy.prompt);
+    texts.emplace(policy.prompt.name, policy.prompt.text);
     return texts;
   }
 
@@ -169,11 +169,7 @@ std::string train_on_rewards(const RewardTrainingSettings<Options>& settings, co
   if (settings.reward.grader == "llm") {
     texts["grading.txt"] = read_file(prompt_path(settings.grading.prompt, "grading/question"));
   }
-  RewardSetup reward(settings.reward,
-                     {.llm = settings.llm,
-                      .grading = settings.grading,
-                      .ledger = fs::path(files.out) / "ledger.jsonl"},
-                     format);
+  RewardSetup reward(settings, fs::path(files.out) / "ledger.jsonl", format);
   check_agreement(settings.reward, reward.grader_name());
   TrainingStep step(files, settings.policy, settings.reward.fusion_kind(), settings.finetuning,
                     settings.trainer.loop.seed, deciding_fields(list_config(settings)),

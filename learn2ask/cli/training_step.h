@@ -44,21 +44,16 @@ struct SftSettings {
 
 // Of a trainer that learns from graded replies.
 template <class Options>
-struct RewardTrainingSettings {
+struct RewardTrainingSettings : RewardSettings {
   PolicyOptions policy;
   FinetuningOptions finetuning;
-  RewardOptions reward;
-  LlmGradingOptions grading;
-  LlmOptions llm;
   Options trainer;
 
   template <class Visitor>
   void visit(Visitor& v) {
     v.group("policy", policy);
     finetuning.visit(v);
-    v.group("reward", reward);
-    v.group("grading", grading);
-    v.group("llm", llm);
+    RewardSettings::visit(v);
     v.group(Options::kSection, trainer);
   }
 };

@@ -41,6 +41,13 @@ const char* decision_name(Decision decision) {
   return decision == Decision::kContinue ? "continue" : "stop";
 }
 
+std::optional<Decision> decision_from_name(std::string_view name) {
+  for (const Decision decision : {Decision::kContinue, Decision::kStop}) {
+    if (name == decision_name(decision)) return decision;
+  }
+  return std::nullopt;
+}
+
 Result<ReplyFormat> reply_format_from_name(std::string_view name) {
   if (name == "plain") return ReplyFormat::kPlain;
   if (name == "tuple") return ReplyFormat::kTuple;

@@ -7,6 +7,7 @@
 // Only white space around a reply is ignored.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,6 +18,7 @@ namespace l2a {
 
 enum class Decision { kContinue, kStop };
 const char* decision_name(Decision decision);  // "continue", "stop"
+std::optional<Decision> decision_from_name(std::string_view name);
 
 enum class ReplyFormat { kPlain, kTuple };
 Result<ReplyFormat> reply_format_from_name(std::string_view name);  // "plain", "tuple"

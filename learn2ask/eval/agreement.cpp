@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <string_view>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -46,35 +47,18 @@ void add_replies(SessionTables& tables, const Evaluation& a, const Evaluation& b
   }
 }
 
-std::optional<Estimate> estimate(std::optional<double> value, std::vector<double>& resampled,
-                                 size_t count) {
-  if (!value) return std::nullopt;
-  const Interval interval = interval_95(resampled, *value);
-  return Estimate{*value, interval.low, interval.high, count};
-}
-
 void measure_tables(Agreement& agreement, const SessionTables& sessions,
                     const BootstrapOptions& options) {
-  constexpr std::array kStatistics = {agreement_rate, cohen_kappa, linear_kappa};
   std::vector<ConfusionTable> tables;
   for (const auto& [id, table] : sessions) {
     tables.push_back(table);
     add(agreement.table, table);
   }
-  std::array<std::vector<double>, kStatistics.size()> resampled;
-  resample(tables.size(), options, [&](const std::vector<size_t>& drawn) {
-    ConfusionTable sum{};
-    for (const size_t index : drawn) add(sum, tables[index]);
-    for (size_t s = 0; s < kStatistics.size(); ++s) {
-      if (const auto value = kStatistics[s](sum)) resampled[s].push_back(*value);
-    }
-  });
-  const size_t count = scored_in(agreement.table);
-  std::optional<Estimate>* const estimates[] = {&agreement.rate, &agreement.kappa,
-                                                &agreement.linear};
-  for (size_t s = 0; s < kStatistics.size(); ++s) {
-    *estimates[s] = estimate(kStatistics[s](agreement.table), resampled[s], count);
-  }
+  using Statistic = std::optional<double> (*)(const ConfusionTable&);
+  std::tie(agreement.rate, agreement.kappa, agreement.linear) = std::tuple_cat(
+      estimate_sums(std::span<const ConfusionTable>(tables), ConfusionTable{}, add,
+                    std::array<Statistic, 3>{agreement_rate, cohen_kappa, linear_kappa},
+                    scored_in(agreement.table), options));
 }
 
 // One policy under both graders of a pair.

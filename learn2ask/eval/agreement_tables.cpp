@@ -71,14 +71,6 @@ std::string markdown_of(const AgreementGroup& group) {
   return out;
 }
 
-Json estimate_to_json(const std::optional<Estimate>& estimate) {
-  if (!estimate) return nullptr;
-  return {{"value", estimate->value},
-          {"low", estimate->low},
-          {"high", estimate->high},
-          {"count", estimate->count}};
-}
-
 }  // namespace
 
 std::string policies_text(const Agreement& agreement) {
@@ -122,9 +114,9 @@ Json agreements_to_json(std::span<const Agreement> agreements) {
                    {"policies", agreement.policies},
                    {"verdicts", kVerdictClasses},
                    {"rows", table},
-                   {"equal", estimate_to_json(agreement.rate)},
-                   {"kappa", estimate_to_json(agreement.kappa)},
-                   {"linear_kappa", estimate_to_json(agreement.linear)}});
+                   {"equal", to_json(agreement.rate)},
+                   {"kappa", to_json(agreement.kappa)},
+                   {"linear_kappa", to_json(agreement.linear)}});
   }
   return out;
 }

@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 #include "hindsight/question.h"
 #include "hindsight/reply.h"
+#include "hindsight/said_item.h"
 
 namespace l2a {
 namespace {
@@ -137,32 +138,9 @@ struct Fact {
   std::string question_key;          // the question's normalised words
 };
 
-// Byte `at` of a turn's text as (message, byte of its text). The newline that joins two messages
-// belongs to neither and is never asked for.
-struct Place {
-  size_t message = 0, byte = 0;
-};
-Place place_of(const Session& session, const Turn& turn, size_t at) {
-  Place place{turn.first_message, at};
-  while (place.byte > session.messages[place.message].text.size()) {
-    place.byte -= session.messages[place.message].text.size() + 1;
-    ++place.message;
-  }
-  return place;
-}
-
 Item item_of(const Gathering& gathering, const Exchange& exchange) {
-  const Turn& turn = gathering.turns[exchange.answer_turn];
-  const Place begin = place_of(gathering.session, turn, exchange.answer.begin);
-  const Place end = place_of(gathering.session, turn, exchange.answer.end);
-  return {.fact = std::string(slice(turn.text, exchange.answer)),
-          .question = exchange.question,
-          .question_turn = exchange.question_turn,
-          .answer_turn = exchange.answer_turn,
-          .source_message = begin.message,
-          .source_begin = begin.byte,
-          .source_end = end.byte,
-          .source_last_message = end.message};
+  return said_item(gathering.session, gathering.turns, exchange.answer_turn, exchange.answer,
+                   exchange.question, exchange.question_turn);
 }
 
 }  // namespace

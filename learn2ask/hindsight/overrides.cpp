@@ -4,6 +4,7 @@
 #include "base/jsonl.h"
 #include "base/utf8.h"
 #include "hindsight/quotation.h"
+#include "hindsight/said_item.h"
 
 namespace l2a {
 namespace {
@@ -14,9 +15,7 @@ constexpr double kMostTurns = 1e9;
 std::optional<Decision> decision_of(const Json& line) {
   if (!line.contains("decision")) return std::nullopt;
   const std::string name = get_string(line, "decision").value_or_throw();
-  for (const Decision decision : {Decision::kContinue, Decision::kStop}) {
-    if (name == decision_name(decision)) return decision;
-  }
+  if (const auto decision = decision_from_name(name)) return *decision;
   fail_input("'decision': expected continue or stop, got '" + shown(name) + "'");
 }
 
@@ -99,19 +98,9 @@ std::vector<Item> items_of(const Override& correction, const Session& session,
     std::optional<Item> item;
     for (size_t t = turn; t < turns.size() && !item; ++t) {
       if (turns[t].role != Role::kUser) continue;
-      for (size_t i = 0; i < turns[t].message_count && !item; ++i) {
-        const size_t message = turns[t].first_message + i;
-        const std::string& text = session.messages[message].text;
-        const auto said = find_quotation(text, pair.fact);
-        if (!said) continue;
-        item = Item{.fact = text.substr(said->begin, said->end - said->begin),
-                    .question = pair.question,
-                    .question_turn = question_turn(turns, t, pair.question),
-                    .answer_turn = t,
-                    .source_message = message,
-                    .source_begin = said->begin,
-                    .source_end = said->end,
-                    .source_last_message = message};
+      if (const auto said = find_quotation(turns[t].text, pair.fact)) {
+        item = said_item(session, turns, t, *said, pair.question,
+                         question_turn(turns, t, pair.question));
       }
     }
     if (!item) {

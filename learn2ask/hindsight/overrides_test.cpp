@@ -92,6 +92,25 @@ TEST_F(OverridesTest, WantedIsTheWholeTarget) {
             label_by_rules(kLines).samples[1].wanted->size());  // nobody corrected that one
 }
 
+TEST_F(OverridesTest, AFactMayRunOverSeveralMessages) {
+  Overrides overrides = load(
+      R"({"session": "s", "turn": 1, "wanted": [{"question": "Any fever?", "fact": "Since Monday\nI smoke"}]})");
+  RuleExtractor extractor(shipped_forms());
+  Labeller labeller({}, shipped_forms(), extractor, &overrides);
+  const auto session =
+      labeller
+          .label(session_of({"u: I cough.", "a: Any fever?", "u: Yes. Since Monday.",
+                             "u: I smoke, too.", "a: Take this."}))
+          .session.value_or_throw();
+  const auto& wanted = *session.samples[0].wanted;
+  ASSERT_EQ(wanted.size(), 1u);
+  EXPECT_EQ(wanted[0].fact, "Since Monday.\nI smoke");
+  EXPECT_EQ(wanted[0].source_message, 2u);
+  EXPECT_EQ(wanted[0].source_begin, 5u);
+  EXPECT_EQ(wanted[0].source_last_message, 3u);
+  EXPECT_EQ(wanted[0].source_end, 7u);
+}
+
 TEST_F(OverridesTest, InventsNothing) {
   const std::string line =
       R"({"session": "s", "turn": 3, "wanted": [{"question": "How old are you?", "fact": "34"}]})";

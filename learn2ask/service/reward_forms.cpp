@@ -12,19 +12,9 @@ namespace {
 
 using Requests = std::vector<ScoreRequest>;
 
-const Json& list_at(const Json& body, const char* key) {
-  if (!body.is_object()) fail_input("expected an object, got " + type_phrase(body));
-  const auto found = body.find(key);
-  if (found == body.end()) fail_input(std::string("'") + key + "': missing");
-  if (!found->is_array()) {
-    fail_input(std::string("'") + key + "': expected a list, got " + type_phrase(*found));
-  }
-  return *found;
-}
-
 std::vector<std::string> texts_at(const Json& body, const char* key) {
   std::vector<std::string> texts;
-  for (const Json& text : list_at(body, key)) {
+  for (const Json& text : *get_list(body, key).value_or_throw()) {
     if (!text.is_string()) {
       fail_input(
           fmt::format("'{}'[{}]: expected a text, got {}", key, texts.size(), type_phrase(text)));
@@ -105,7 +95,7 @@ Result<Requests> caught(const Read& read) {
 Result<Requests> read_own(const Json& body, const SampleIndex& samples) {
   return caught([&] {
     Requests requests;
-    for (const Json& reply : list_at(body, "replies")) {
+    for (const Json& reply : *get_list(body, "replies").value_or_throw()) {
       const size_t i = requests.size();
       if (!reply.is_object()) {
         fail_input(fmt::format("'replies'[{}]: expected an object, got {}", i, type_phrase(reply)));
@@ -126,7 +116,7 @@ Result<Requests> read_trl(const Json& body, const SampleIndex& samples) {
     require_same_length("samples", ids.size(), "completions", texts.size());
     std::vector<bool> truncated(ids.size());
     if (body.contains("truncated")) {
-      const Json& list = list_at(body, "truncated");
+      const Json& list = *get_list(body, "truncated").value_or_throw();
       require_same_length("samples", ids.size(), "truncated", list.size());
       for (size_t i = 0; i < list.size(); ++i) {
         if (!list[i].is_boolean()) fail_input(fmt::format("'truncated'[{}]: expected a bool", i));
