@@ -16,6 +16,7 @@ void add_calibrate_command(CLI::App& app) {
   add_calibrate_ui(*calibrate);
   add_calibrate_import(*calibrate);
   add_calibrate_export(*calibrate);
+  add_calibrate_overrides(*calibrate);
   add_calibrate_report(*calibrate);
   add_calibrate_run(*calibrate);
 }

@@ -9,6 +9,7 @@ void add_calibrate_sample(CLI::App& calibrate);
 void add_calibrate_ui(CLI::App& calibrate);
 void add_calibrate_import(CLI::App& calibrate);
 void add_calibrate_export(CLI::App& calibrate);
+void add_calibrate_overrides(CLI::App& calibrate);
 void add_calibrate_report(CLI::App& calibrate);
 void add_calibrate_run(CLI::App& calibrate);
 

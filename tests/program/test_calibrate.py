@@ -6,6 +6,7 @@ import itertools
 import json
 import random
 
+from program import run
 from scripted_calibration import CalibrationTest, Model, fair, judged_case, rows_of, verdict
 
 
@@ -90,6 +91,41 @@ class CalibrateTest(CalibrationTest):
             writer = csv.DictWriter(file, rows[0].keys())
             writer.writeheader()
             writer.writerows(rows)
+
+    def test_what_people_say_corrects_labels(self):
+        items, said = self.sample("extract.jsonl", "--what", "extract", "--set", "count=20"), {}
+        gold = []
+        for i, item in enumerate(items):
+            says = [["right", "wrong"][(i + j) % 2] for j in range(len(item["items"]))]
+            told = [turn["text"] for turn in item["future"] if turn["from"] == "user"]
+            # Where all is wrong, the user's last word is what was missing.
+            missing = told[-1:] if told and "right" not in says else []
+            gold.append({"item": item["id"], "items": says, "missing": missing})
+            said[item["context"]] = [claim["fact"] for claim, word in zip(item["items"], says) if word == "right"] + missing
+        stops = [item for item in self.sample("stop.jsonl", "--what", "stop", "--set", "count=9999")
+                 if item["decision"] == "stop" and item["context"] not in said][:3]
+        gold += [{"item": item["id"], "decision": "continue"} for item in stops]
+        both = self.write_rows("items.jsonl", items + stops)
+        self.calibrate("import", self.write_rows("said.jsonl", gold), "--items", both, "--by", "anna",
+                       "--labels", "gold.jsonl")
+        told = self.calibrate("overrides", both, "--labels", "gold.jsonl", "--out", "overrides.jsonl").out
+        self.assertIn(f"{len(items) + len(stops)} turns judged", told)
+        finished = run(["label", self.inputs / "data/train.jsonl", "--overrides", "overrides.jsonl", "--out", "labels.jsonl"],
+                       self.folder)
+        self.assertEqual(finished.code, 0, finished.err)
+        labelled = {f"{row['session_id']}/{sample['turn']}": (row, sample)
+                    for row in rows_of(self.folder / "labels.jsonl") for sample in row["samples"]}
+
+        def words_of(texts):
+            return [" ".join("".join(c if c.isalnum() else " " for c in text.lower()).split()) for text in texts]
+
+        for context, facts in said.items():
+            row, sample = labelled[context]
+            self.assertEqual(words_of(row["items"][i]["fact"] for i in sample["wanted"]), words_of(facts))
+        for item in stops:
+            self.assertEqual(labelled[item["context"]][1]["decision"], "continue")
+        nothing = self.calibrate("overrides", both, "--labels", self.write_rows("none.jsonl", []), "--out", "x", code=1)
+        self.assertIn("nobody has judged", nothing.error())
 
     def test_labels_in_a_spreadsheet(self):
         context = next(context for context, (_, sample) in self.samples.items() if sample["wanted"])
