@@ -81,9 +81,11 @@ Json judgement_of(const std::string& label, const CalibrationItem& item) {
   if (label == "unsure") return {{"unsure", true}};
   if (item.kind == ItemKind::kStop) return {{"decision", label}};
   if (item.kind == ItemKind::kGrade) {
+    std::string number = label;  // as many countries write it: 0,5
+    std::replace(number.begin(), number.end(), ',', '.');
     double grade = 0;
-    const auto [end, error] = std::from_chars(label.data(), label.data() + label.size(), grade);
-    if (error != std::errc() || end != label.data() + label.size()) {
+    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), grade);
+    if (error != std::errc() || end != number.data() + number.size()) {
       fail_input("'label': expected 1, 0.5, 0 or unsure, got '" + shown(label) + "'");
     }
     return {{"grade", grade}};

@@ -1,9 +1,9 @@
 // Gold labels as a spreadsheet (CSV), for people who would rather label there.
 //
 // A row an item: item, kind, context, said later, to judge, by, label, missing, note. What people
-// fill in is the last three: `label` is 1, 0.5, 0 or unsure (grade); stop, continue or unsure
-// (stop); a word right or wrong for each numbered fact (extract), and `missing` has a quotation a
-// line. A text that a spreadsheet would take for a formula has an apostrophe before it.
+// fill in is the last three: `label` is 1, 0.5 (or 0,5), 0 or unsure (grade); stop, continue or
+// unsure (stop); a word right or wrong for each numbered fact (extract), and `missing` has a
+// quotation a line. A text that a spreadsheet would take for a formula has an apostrophe before it.
 #pragma once
 
 #include <istream>

@@ -107,6 +107,15 @@ TEST(GoldSheet, IsReadBackAsItWasWritten) {
   }
 }
 
+TEST(GoldSheet, IsReadAsAnotherCountrysSpreadsheetWritesIt) {
+  for (const char* sheet : {"item;label;by\r\ng;0,5;Ann\r\n", "item\tlabel\tby\r\ng\t0,5\tAnn\r\n",
+                            "item,label,by\r\ng,\"0,5\",Ann\r\n"}) {
+    const auto labels_read = read(sheet, three_items());
+    ASSERT_THAT(labels_read, SizeIs(1)) << sheet;
+    EXPECT_EQ(labels_read[0].grade, 0.5) << sheet;
+  }
+}
+
 TEST(GoldSheet, KeepsANoteThatLooksGuarded) {
   GoldLabels labels;
   GoldLabel label = graded("g", "Ann", 1);
@@ -176,7 +185,7 @@ TEST(GoldSheet, RefusesARowAndNamesItsLine) {
                {"g,nan,,", "'grade'"},
                {"g,perhaps,,", "'label': expected 1, 0.5, 0 or unsure, got 'perhaps'"},
                {"g,1 0,,", "'label': expected 1, 0.5, 0 or unsure, got '1 0'"},
-               {"g,\"0,5\",,", "'label': expected 1, 0.5, 0 or unsure, got '0,5'"},
+               {"g,\"0,5,\",,", "'label': expected 1, 0.5, 0 or unsure, got '0,5,'"},
                {"g,stop,,", "'label'"},
                {"s,later,,", "'decision': expected stop or continue, got 'later'"},
                {"s,1,,", "'decision'"},

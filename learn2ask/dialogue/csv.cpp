@@ -18,6 +18,11 @@ std::optional<std::string> bad_text(const std::vector<std::string>& fields) {
 
 }  // namespace
 
+bool CsvReader::separates(char c) {
+  if (!separator_ && in_first_row_ && (c == ',' || c == ';' || c == '\t')) separator_ = c;
+  return c == separator_;
+}
+
 void CsvReader::refuse(size_t line, const std::string& why) const {
   fail_input(name_ + ":" + std::to_string(line) + ": " + why);
 }
@@ -56,7 +61,7 @@ std::optional<Result<CsvRow>> CsvReader::next() {
       break;
     } else if (c == '\r' && in_.peek() == '\n') {
       continue;
-    } else if (c == ',') {
+    } else if (separates(static_cast<char>(c))) {
       row.fields.emplace_back();
       state = kFieldStart;
     } else if (c == '"' && state == kFieldStart) {
@@ -75,6 +80,7 @@ std::optional<Result<CsvRow>> CsvReader::next() {
                            " MiB (is a quote not closed?)");
     }
   }
+  in_first_row_ = false;
   if (const auto why = bad_text(row.fields)) {
     return Error{ErrorCode::kInvalidInput, name_ + ":" + std::to_string(row.line) + ": " + *why};
   }

@@ -1,5 +1,6 @@
-// CSV as RFC 4180 has it: commas, quoted fields that may hold commas, newlines and doubled
-// quotes, CRLF or LF. Streaming.
+// CSV as RFC 4180 has it: quoted fields that may hold separators, newlines and doubled quotes, CRLF
+// or LF. Streaming. What separates fields is the first comma, semicolon or tab of the first row
+// outside quotes: spreadsheets write what their country uses.
 #pragma once
 
 #include <istream>
@@ -30,10 +31,13 @@ class CsvReader {
 
  private:
   [[noreturn]] void refuse(size_t line, const std::string& why) const;
+  bool separates(char c);
   std::istream& in_;
   std::string name_;
   size_t line_ = 1;  // of the next character
   bool at_start_ = true;
+  bool in_first_row_ = true;
+  std::optional<char> separator_;  // once one was seen
 };
 
 }  // namespace l2a

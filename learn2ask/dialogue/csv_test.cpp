@@ -36,6 +36,13 @@ TEST(CsvReader, ReadsWhatRfc4180Allows) {
   EXPECT_EQ(read_all("it's 5\" wide,x\n"), (Rows{{"it's 5\" wide", "x"}}));
 }
 
+TEST(CsvReader, TakesTheSeparatorOfTheFirstRow) {
+  EXPECT_EQ(read_all("a;b\n1,5;\"x;y\"\n"), (Rows{{"a", "b"}, {"1,5", "x;y"}}));
+  EXPECT_EQ(read_all("a\tb\n1;2,3\t\n"), (Rows{{"a", "b"}, {"1;2,3", ""}}));
+  EXPECT_EQ(read_all("\"a;b\",c;d\n"), (Rows{{"a;b", "c;d"}}));
+  EXPECT_EQ(read_all("text\nyes, it is; so\n"), (Rows{{"text"}, {"yes, it is; so"}}));
+}
+
 TEST(CsvReader, KnowsTheLineWhereARowStarts) {
   std::istringstream in("a\n\"two\nlines\"\n\nb\n");
   CsvReader reader(in, "log.csv");
@@ -63,16 +70,18 @@ TEST(CsvReader, ReadsBackWhatWasWritten) {
   for (int i = 0; i < 5000; ++i) {
     Rows rows;
     std::string text;
+    const char separator = ",;\t"[rng.below(3)];
+    const uint64_t columns = 1 + rng.below(4);
     for (uint64_t r = 1 + rng.below(4); r > 0; --r) {
       std::vector<std::string> row;
-      for (uint64_t f = 1 + rng.below(4); f > 0; --f) {
+      for (uint64_t f = columns; f > 0; --f) {
         std::string field = "x", quoted = "\"x";  // not blank: blank lines are passed over
         for (uint64_t n = rng.below(6); n > 0; --n) {
-          const char c = "ab,\"\r\n "[rng.below(7)];
+          const char c = "ab,;\t\"\r\n "[rng.below(9)];
           field += c;
           quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
         }
-        text += (row.empty() ? "" : ",") + quoted + "\"";
+        text += (row.empty() ? "" : std::string(1, separator)) + quoted + "\"";
         row.push_back(field);
       }
       text += rng.chance(0.5) ? "\n" : "\r\n";
