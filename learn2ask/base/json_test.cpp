@@ -160,6 +160,11 @@ TEST(GetMember, SaysWhichKeyAndWhatItHolds) {
   EXPECT_EQ(get_string(object, "missing").error().message, "'missing': missing");
   EXPECT_EQ(get_string(object, "n").error().message, "'n': expected a string, got a number");
   EXPECT_EQ(get_string_or(object, "z", "").error().message, "'z': expected a string, got null");
+  EXPECT_EQ(**get_list(object, "a"), Json::array());
+  EXPECT_EQ(**get_object(object, "o"), Json::object());
+  EXPECT_EQ(get_list(object, "missing").error().message, "'missing': missing");
+  EXPECT_EQ(get_list(object, "o").error().message, "'o': expected a list, got an object");
+  EXPECT_EQ(get_object(object, "a").error().message, "'a': expected an object, got an array");
   EXPECT_EQ(get_number(object, "a").error().message, "'a': expected a number, got an array");
   EXPECT_EQ(get_bool_or(object, "o", true).error().message,
             "'o': expected true or false, got an object");

@@ -97,6 +97,9 @@ CalibrationItem read_item(const Json& line) {
     return item;
   }
   item.future = turns_at(line, "future");
+  if (!item.future.empty() && item.future.front().role == Role::kUser) {
+    fail_input("'future': begins with the expert's turn, not with the user's");
+  }
   if (item.kind == ItemKind::kStop) {
     item.decision = decision_at(line);
     return item;

@@ -3,106 +3,136 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 
-#include "calibrate/people_agreement.h"
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace l2a {
 namespace {
+
+// What was to be asked, and where the user says it.
+struct Fact {
+  SaidRange said;
+  std::string question, fact;
+
+  friend bool operator==(const Fact&, const Fact&) = default;
+};
 
 const Turn& turn_at(const CalibrationItem& item, size_t turn) {
   return item.future[turn - item.context.size()];
 }
 
-// The question that brought out what is said at `turn`; empty where nobody spoke before it.
+// The question that brought out what is said at `turn`.
 std::string question_before(const CalibrationItem& item, size_t turn, const QuestionForms& forms) {
-  while (turn-- > item.context.size()) {
-    const Turn& said = turn_at(item, turn);
-    if (said.role == Role::kUser) continue;
-    const auto questions = forms.questions(said.text);
-    return questions.empty() ? said.text : questions.back();
+  while (turn_at(item, turn).role == Role::kUser) --turn;  // the future begins with the expert
+  const std::string& said = turn_at(item, turn).text;
+  const auto questions = forms.questions(said);
+  return questions.empty() ? said : questions.back();
+}
+
+std::vector<Fact> facts_of(const GoldLabel& label, const CalibrationItem& item,
+                           const QuestionForms& forms) {
+  std::vector<Fact> facts;
+  for (size_t i = 0; i < item.claims.size(); ++i) {
+    const Claim& claim = item.claims[i];
+    if (*(*label.claims)[i]) facts.push_back({claim.said, claim.question, claim.fact});
   }
-  return {};
+  for (const SaidRange& said : label.missing_said) {
+    const auto& [begin, end] = said.bytes;
+    facts.push_back({said, question_before(item, said.turn, forms),
+                     turn_at(item, said.turn).text.substr(begin, end - begin)});
+  }
+  std::stable_sort(facts.begin(), facts.end(), [](const Fact& a, const Fact& b) {
+    return std::tie(a.said.turn, a.said.bytes.begin) < std::tie(b.said.turn, b.said.bytes.begin);
+  });
+  return facts;
 }
 
-Json wanted_item(const CalibrationItem& item, const SaidRange& said, const QuestionForms& forms) {
-  const auto claim = std::find_if(item.claims.begin(), item.claims.end(),
-                                  [&](const Claim& c) { return c.said == said; });
-  if (claim != item.claims.end()) return {{"question", claim->question}, {"fact", claim->fact}};
-  const auto& [begin, end] = said.bytes;
-  return {{"question", question_before(item, said.turn, forms)},
-          {"fact", turn_at(item, said.turn).text.substr(begin, end - begin)}};
-}
-
-// What all people say who say all; nullopt where they differ or nobody does.
-struct Judgement {
-  std::optional<Json> correction;
-  std::string by;
+// What all who say something say.
+template <class T>
+struct Agreed {
+  std::optional<T> value = {};
   bool disputed = false;
+
+  void add(T said) {
+    disputed = disputed || (value && *value != said);
+    value = std::move(said);
+  }
+  bool holds() const { return value && !disputed; }
 };
 
-void add(Judgement& judgement, Json correction, const std::string& by) {
-  if (judgement.correction && *judgement.correction != correction) judgement.disputed = true;
-  judgement.correction = std::move(correction);
-  judgement.by += (judgement.by.empty() ? "" : ", ") + by;
-}
+struct Correction {
+  std::string session;
+  size_t turn = 0;
+  Agreed<Decision> decision = {};
+  Agreed<std::vector<Fact>> wanted = {};
+  std::set<std::string> by = {};
+};
 
-Judgement judgement_on(const CalibrationItem& item, const GoldLabels& labels,
-                       const QuestionForms& forms) {
-  Judgement judgement;
-  for (const GoldLabel* label : labels.of(item.id)) {
-    if (item.kind == ItemKind::kStop && label->decision) {
-      add(judgement, {{"decision", decision_name(*label->decision)}}, label->by);
+// A turn each, in the order of the items.
+std::vector<Correction> corrections_of(std::span<const CalibrationItem> items,
+                                       const GoldLabels& labels, const QuestionForms& forms) {
+  std::vector<Correction> corrections;
+  std::map<std::string, size_t> places;  // by context
+  for (const CalibrationItem& item : items) {
+    const auto [place, is_new] = places.emplace(item.context_id, corrections.size());
+    if (is_new) corrections.push_back({item.session(), item.context.size()});
+    Correction& correction = corrections[place->second];
+    for (const GoldLabel* label : labels.of(item.id)) {
+      const bool judges_claims = label->claims && label->is_complete();
+      if (!label->decision && !judges_claims) continue;
+      correction.by.insert(label->by);
+      if (label->decision) correction.decision.add(*label->decision);
+      if (judges_claims) correction.wanted.add(facts_of(*label, item, forms));
     }
-    auto said = said_according_to(*label, item);
-    if (!said) continue;
-    std::sort(said->begin(), said->end(), [](const SaidRange& a, const SaidRange& b) {
-      return std::pair(a.turn, a.bytes.begin) < std::pair(b.turn, b.bytes.begin);
-    });
-    Json wanted = Json::array();
-    for (const SaidRange& range : *said) wanted.push_back(wanted_item(item, range, forms));
-    add(judgement, {{"wanted", std::move(wanted)}}, label->by);
   }
-  return judgement;
+  return corrections;
 }
 
-// Labels end at a stop: a correction after it would correct nothing.
-size_t drop_past_stops(std::vector<Json>& lines) {
-  std::map<std::string, size_t> stops;  // by session: the first turn
-  for (const Json& line : lines) {
-    if (line.value("decision", "") != decision_name(Decision::kStop)) continue;
-    const auto turn = line["turn"].get<size_t>();
-    const auto [stop, is_new] = stops.emplace(line["session"].get<std::string>(), turn);
-    stop->second = std::min(stop->second, turn);
+using FirstStops = std::map<std::string, size_t>;  // turn, by session
+FirstStops first_stops(const std::vector<Correction>& corrections) {
+  FirstStops stops;
+  for (const Correction& correction : corrections) {
+    if (!correction.decision.holds() || *correction.decision.value != Decision::kStop) continue;
+    const auto stop = stops.emplace(correction.session, correction.turn).first;
+    stop->second = std::min(stop->second, correction.turn);
   }
-  return std::erase_if(lines, [&](const Json& line) {
-    const auto stop = stops.find(line["session"].get<std::string>());
-    return stop != stops.end() && line["turn"].get<size_t>() > stop->second;
-  });
+  return stops;
 }
 
 }  // namespace
 
 GoldOverrides gold_overrides(std::span<const CalibrationItem> items, const GoldLabels& labels,
                              const QuestionForms& forms) {
+  const auto corrections = corrections_of(items, labels, forms);
+  const FirstStops stops = first_stops(corrections);
   GoldOverrides out;
-  std::map<std::string, size_t> by_turn;  // where each has its line
-  for (const CalibrationItem& item : items) {
-    const Judgement judgement = judgement_on(item, labels, forms);
-    if (judgement.disputed) ++out.disputed;
-    if (judgement.disputed || !judgement.correction) continue;
-    const auto [place, is_new] = by_turn.emplace(item.context_id, out.lines.size());
-    if (is_new) {
-      out.lines.push_back(
-          {{"session", item.session()}, {"turn", item.context.size()}, {"by", judgement.by}});
+  for (const auto& [session, turn, decision, wanted, by] : corrections) {
+    out.disputed += decision.disputed;
+    out.disputed += wanted.disputed;
+    if (!decision.holds() && !wanted.holds()) continue;
+    const auto stop = stops.find(session);
+    if (stop != stops.end() && turn > stop->second) {
+      ++out.past_stop;
+      continue;
     }
-    Json& line = out.lines[place->second];
-    line.update(*judgement.correction);
-    const std::string by = line["by"].get<std::string>();
-    if (by != judgement.by) line["by"] = by + "; " + judgement.by;
+    Json line = {{"session", session}, {"turn", turn}};
+    if (decision.holds()) line["decision"] = decision_name(*decision.value);
+    if (wanted.holds()) {
+      line["wanted"] = Json::array();
+      for (const Fact& fact : *wanted.value) {
+        if (stop != stops.end() && fact.said.turn > stop->second) continue;
+        line["wanted"].push_back(
+            {{"question", fact.question}, {"fact", fact.fact}, {"answer_turn", fact.said.turn}});
+      }
+    }
+    line["by"] = fmt::format("{}", fmt::join(by, ", "));
+    out.lines.push_back(std::move(line));
   }
-  out.past_stop = drop_past_stops(out.lines);
   return out;
 }
 

@@ -15,15 +15,15 @@ namespace l2a {
 
 struct GoldOverrides {
   std::vector<Json> lines;  // a turn each, in the order of the items
-  // Items that are in none of them:
-  size_t disputed = 0;   // people say different things
-  size_t past_stop = 0;  // of turns after one at which people say stop, where labels end
+  size_t disputed = 0;      // decisions and targets left out: people say different things
+  size_t past_stop = 0;     // turns left out: after one at which people stop, where labels end
 };
 
-// Of an extract item all that was still to be asked: the claims that are right and what is missing,
-// in the order in which it was said. What is missing has the expert's last question before it, by
-// `forms`, and where the expert asked nothing all that the expert said there. Of a stop item the
-// decision. Items that nobody has said everything of are left out.
+// Of extract items all that was still to be asked: the claims that are right and what is missing,
+// in the order in which it was said, as far as people do not stop before. What is missing has the
+// expert's last question before it, by `forms`, and where the expert asked nothing all that the
+// expert said there. Of stop items the decision. Items that nobody has said everything of are left
+// out.
 GoldOverrides gold_overrides(std::span<const CalibrationItem> items, const GoldLabels& labels,
                              const QuestionForms& forms);
 

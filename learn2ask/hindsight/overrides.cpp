@@ -19,24 +19,23 @@ std::optional<Decision> decision_of(const Json& line) {
   fail_input("'decision': expected continue or stop, got '" + shown(name) + "'");
 }
 
-std::optional<std::vector<Override::Pair>> wanted_of(const Json& line) {
-  const auto found = line.find("wanted");
-  if (found == line.end()) return std::nullopt;
-  if (!found->is_array()) fail_input("'wanted': expected a list, got " + type_phrase(*found));
-  std::vector<Override::Pair> pairs;
-  for (const Json& pair : *found) {
-    pairs.push_back(
-        {get_string(pair, "question").value_or_throw(), get_string(pair, "fact").value_or_throw()});
-  }
-  return pairs;
-}
-
-size_t turn_of(const Json& line) {
-  const double turn = get_number(line, "turn").value_or_throw();
+size_t turn_of(const Json& line, const char* key) {
+  const double turn = get_number(line, key).value_or_throw();
   if (!(turn >= 0 && turn < kMostTurns) || turn != static_cast<double>(static_cast<size_t>(turn))) {
-    fail_input("'turn': expected the number of a turn");
+    fail_input(std::string("'") + key + "': expected the number of a turn");
   }
   return static_cast<size_t>(turn);
+}
+
+std::optional<std::vector<Override::Pair>> wanted_of(const Json& line) {
+  if (!line.contains("wanted")) return std::nullopt;
+  std::vector<Override::Pair> pairs;
+  for (const Json& pair : *get_list(line, "wanted").value_or_throw()) {
+    pairs.push_back({get_string(pair, "question").value_or_throw(),
+                     get_string(pair, "fact").value_or_throw(), std::nullopt});
+    if (pair.contains("answer_turn")) pairs.back().answer_turn = turn_of(pair, "answer_turn");
+  }
+  return pairs;
 }
 
 // The last turn of the expert before `answer` that contains the question; else the last one.
@@ -58,7 +57,8 @@ Overrides Overrides::load(const std::filesystem::path& path) {
   for_each_row(path, "overrides", [&](JsonLine&& line) {
     const std::string where = path.string() + ":" + std::to_string(line.number);
     try {
-      std::pair key{get_string(line.value, "session").value_or_throw(), turn_of(line.value)};
+      std::pair key{get_string(line.value, "session").value_or_throw(),
+                    turn_of(line.value, "turn")};
       Override correction{decision_of(line.value), wanted_of(line.value), where};
       if (!correction.decision && !correction.wanted) {
         fail_input("neither 'decision' nor 'wanted' is corrected");
@@ -97,7 +97,7 @@ std::vector<Item> items_of(const Override& correction, const Session& session,
   for (const Override::Pair& pair : *correction.wanted) {
     std::optional<Item> item;
     for (size_t t = turn; t < turns.size() && !item; ++t) {
-      if (turns[t].role != Role::kUser) continue;
+      if (turns[t].role != Role::kUser || pair.answer_turn.value_or(t) != t) continue;
       if (const auto said = find_quotation(turns[t].text, pair.fact)) {
         item = said_item(session, turns, t, *said, pair.question,
                          question_turn(turns, t, pair.question));
@@ -105,7 +105,9 @@ std::vector<Item> items_of(const Override& correction, const Session& session,
     }
     if (!item) {
       fail_input("overrides: " + correction.where + ": 'fact': the user does not say '" +
-                 shown(pair.fact) + "' after turn " + std::to_string(turn));
+                 shown(pair.fact) + "' " +
+                 (pair.answer_turn ? "at turn " + std::to_string(*pair.answer_turn)
+                                   : "after turn " + std::to_string(turn)));
     }
     items.push_back(std::move(*item));
   }

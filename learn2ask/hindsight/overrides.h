@@ -7,7 +7,8 @@
 //   {"session": "12", "turn": 5, "wanted": [{"question": "Any fever?", "fact": "no fever"}]}
 //
 // `turn` counts turns as the labels do; `wanted` is the whole I* of the turn, and each fact a
-// quotation of what the user says after it; other keys are left alone.
+// quotation of what the user says after it, in the turn "answer_turn" where the pair has that key;
+// other keys are left alone.
 #pragma once
 
 #include <cstddef>
@@ -28,6 +29,7 @@ namespace l2a {
 struct Override {
   struct Pair {
     std::string question, fact;
+    std::optional<size_t> answer_turn;  // where the fact is said; nullopt: first
   };
   std::optional<Decision> decision;
   std::optional<std::vector<Pair>> wanted;

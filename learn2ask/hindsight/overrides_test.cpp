@@ -111,6 +111,26 @@ TEST_F(OverridesTest, AFactMayRunOverSeveralMessages) {
   EXPECT_EQ(wanted[0].source_end, 7u);
 }
 
+TEST_F(OverridesTest, APairMaySayWhichTurnIsMeant) {
+  const std::vector<std::string> lines = {"u: I cough.",      "a: Any fever?", "u: No.",
+                                          "a: Do you smoke?", "u: No.",        "a: Take this."};
+  const auto answer_turn = [&](const std::string& key) {
+    Overrides overrides = load(
+        R"({"session": "s", "turn": 1, "wanted": [{"question": "Do you smoke?", "fact": "no")" +
+        key + "}]}");
+    RuleExtractor extractor(shipped_forms());
+    Labeller labeller({}, shipped_forms(), extractor, &overrides);
+    const auto session = labeller.label(session_of(lines)).session.value_or_throw();
+    return session.samples[0].wanted->at(0).answer_turn;
+  };
+  EXPECT_EQ(answer_turn(""), 2u);
+  EXPECT_EQ(answer_turn(R"(, "answer_turn": 4)"), 4u);
+  EXPECT_THAT(failure_of([&] { answer_turn(R"(, "answer_turn": 3)"); }), HasSubstr("at turn 3"));
+  EXPECT_THAT(failure_of([&] { answer_turn(R"(, "answer_turn": 0)"); }), HasSubstr("at turn 0"));
+  EXPECT_THAT(failure_of([&] { answer_turn(R"(, "answer_turn": -1)"); }),
+              HasSubstr("'answer_turn'"));
+}
+
 TEST_F(OverridesTest, InventsNothing) {
   const std::string line =
       R"({"session": "s", "turn": 3, "wanted": [{"question": "How old are you?", "fact": "34"}]})";

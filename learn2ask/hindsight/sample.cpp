@@ -55,15 +55,6 @@ Result<size_t> get_index(const Json& object, const std::string& key, size_t end)
   return found->get<size_t>();
 }
 
-Result<const Json*> get_array(const Json& object, const std::string& key) {
-  const auto found = object.find(key);
-  if (found == object.end()) return bad("'" + key + "': missing");
-  if (!found->is_array()) {
-    return bad("'" + key + "': expected an array, got " + std::string(found->type_name()));
-  }
-  return &*found;
-}
-
 // The enumerator whose name stands under `key`.
 template <class T, size_t N>
 Result<T> get_named(const Json& object, const std::string& key, const T (&values)[N],
@@ -144,7 +135,7 @@ Result<Sample> sample_from_json(const Json& line, const LabelledSession& session
   }
   if (!line.contains("wanted")) return bad("'wanted': missing");
   if (line["wanted"].is_null()) return sample;
-  const auto wanted = get_array(line, "wanted");
+  const auto wanted = get_list(line, "wanted");
   if (!wanted) return wanted.error();
   sample.wanted.emplace();
   for (const Json& index : **wanted) {
@@ -159,7 +150,7 @@ Result<Sample> sample_from_json(const Json& line, const LabelledSession& session
 // Calls `read` for each element of the array `key`, stopping at the first error.
 template <class Read>
 std::optional<Error> read_each(const Json& line, const std::string& key, Read read) {
-  const auto array = get_array(line, key);
+  const auto array = get_list(line, key);
   if (!array) return array.error();
   for (size_t i = 0; i < (*array)->size(); ++i) {
     const Json& element = (**array)[i];

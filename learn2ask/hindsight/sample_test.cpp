@@ -65,7 +65,7 @@ TEST(LabelledSession, SaysWhatIsWrongWithALine) {
       {"/censored", "", "'censored': missing"},
       {"/censored", "\"no\"", "'censored': expected true or false, got a string"},
       {"/items", "", "'items': missing"},
-      {"/items", "{}", "'items': expected an array, got object"},
+      {"/items", "{}", "'items': expected a list, got an object"},
       {"/items/0", "7", "'items'[0]: expected an object"},
       {"/items/0/fact", "", "'items'[0]: 'fact': missing"},
       {"/items/0/question", "", "'items'[0]: 'question': missing"},
@@ -94,7 +94,7 @@ TEST(LabelledSession, SaysWhatIsWrongWithALine) {
       {"/samples/0/decision_rule", "null",
        "'samples'[0]: 'decision_rule': expected a string, got null"},
       {"/samples/0/wanted", "", "'samples'[0]: 'wanted': missing"},
-      {"/samples/0/wanted", "\"none\"", "'samples'[0]: 'wanted': expected an array, got string"},
+      {"/samples/0/wanted", "\"none\"", "'samples'[0]: 'wanted': expected a list, got a string"},
       {"/samples/0/wanted/0", "9", "'samples'[0]: 'wanted': no item 9"},
       {"/samples/0/wanted/0", "\"0\"", "'samples'[0]: 'wanted': no item \"0\""},
   };

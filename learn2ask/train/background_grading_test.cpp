@@ -91,8 +91,8 @@ TEST(BackgroundGrading, WhatWaitsIsDroppedWhenNobodyWantsIt) {
   std::promise<void> begun;
   std::atomic<int> asked = 0;
   const RewardFn reward = [&](std::span<const RewardRequest> requests) {
+    if (asked == 0) begun.set_value();
     asked += static_cast<int>(requests.size());
-    begun.set_value();
     std::this_thread::sleep_for(std::chrono::seconds(1));  // the end comes meanwhile
     return reward_low_bytes(requests);
   };

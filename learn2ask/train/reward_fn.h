@@ -28,6 +28,7 @@ struct RewardResult {
   std::string note = {};  // why it is unscored, or what decided
 };
 
+// Called by one thread at a time, which need not be the trainer's (background_grading.h).
 using RewardFn = std::function<std::vector<RewardResult>(std::span<const RewardRequest>)>;
 
 // One result a request. A reward with a part that is no finite number is unscored, and its note

@@ -94,13 +94,14 @@ class CalibrateTest(CalibrationTest):
 
     def test_what_people_say_corrects_labels(self):
         items, said = self.sample("extract.jsonl", "--what", "extract", "--set", "count=20"), {}
-        gold = []
+        gold, asked = [], {}
         for i, item in enumerate(items):
             says = [["right", "wrong"][(i + j) % 2] for j in range(len(item["items"]))]
             told = [turn["text"] for turn in item["future"] if turn["from"] == "user"]
             # Where all is wrong, the user's last word is what was missing.
             missing = told[-1:] if told and "right" not in says else []
             gold.append({"item": item["id"], "items": says, "missing": missing})
+            asked[item["context"]] = [claim["question"] for claim, word in zip(item["items"], says) if word == "right"]
             said[item["context"]] = [claim["fact"] for claim, word in zip(item["items"], says) if word == "right"] + missing
         stops = [item for item in self.sample("stop.jsonl", "--what", "stop", "--set", "count=9999")
                  if item["decision"] == "stop" and item["context"] not in said][:3]
@@ -108,7 +109,8 @@ class CalibrateTest(CalibrationTest):
         both = self.write_rows("items.jsonl", items + stops)
         self.calibrate("import", self.write_rows("said.jsonl", gold), "--items", both, "--by", "anna",
                        "--labels", "gold.jsonl")
-        told = self.calibrate("overrides", both, "--labels", "gold.jsonl", "--out", "overrides.jsonl").out
+        self.sample("all-stops.jsonl", "--what", "stop", "--set", "count=9999")
+        told = self.calibrate("overrides", both, "all-stops.jsonl", "--labels", "gold.jsonl", "--out", "overrides.jsonl").out
         self.assertIn(f"{len(items) + len(stops)} turns judged", told)
         finished = run(["label", self.inputs / "data/train.jsonl", "--overrides", "overrides.jsonl", "--out", "labels.jsonl"],
                        self.folder)
@@ -122,6 +124,8 @@ class CalibrateTest(CalibrationTest):
         for context, facts in said.items():
             row, sample = labelled[context]
             self.assertEqual(words_of(row["items"][i]["fact"] for i in sample["wanted"]), words_of(facts))
+            self.assertEqual([row["items"][i]["question"] for i in sample["wanted"]][:len(asked[context])],
+                             asked[context])
         for item in stops:
             self.assertEqual(labelled[item["context"]][1]["decision"], "continue")
         nothing = self.calibrate("overrides", both, "--labels", self.write_rows("none.jsonl", []), "--out", "x", code=1)
