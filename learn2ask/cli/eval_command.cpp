@@ -47,7 +47,8 @@ void add_eval_command(CLI::App& app) {
   command->add_option("--split", files->split, "the split's name, for the tables")->required();
   command
       ->add_option("--train-labels", files->train_labels,
-                   "training labels: their most frequent question is a constant baseline")
+                   "training labels, of which two baselines are made: their most frequent "
+                   "question, and what the expert did in the nearest context")
       ->type_name("LABELS");
   command
       ->add_option("--sessions", files->grader_inputs.sessions,

@@ -91,7 +91,7 @@ class EvaluationRun {
         sessions_(read_labels(files.labels)),
         forms_(QuestionForms::load(data_path("prompts/questions"))),
         factory_(forms_, grader_inputs()),
-        constants_(make_constants()),
+        baselines_(make_baselines()),
         commands_(read_commands(files.history)) {
     for (const auto& name : files.graders) graders_.push_back(factory_.make(name));
     check_names();
@@ -110,7 +110,7 @@ class EvaluationRun {
                          setup.window());
       evaluate_policy(policy, PolicyRole::kModel, model.content_sha256);
     }
-    for (auto& constant : constants_) evaluate_policy(constant, PolicyRole::kConstant);
+    for (auto& baseline : baselines_) evaluate_policy(*baseline, PolicyRole::kBaseline);
     ExpertPolicy expert(sessions_, policy_.format);
     evaluate_policy(expert, PolicyRole::kExpert);
     for (const auto& evaluation : evaluations_) {
@@ -143,12 +143,17 @@ class EvaluationRun {
     return inputs;
   }
 
-  std::vector<ConstantPolicy> make_constants() const {
-    std::vector<ConstantPolicy> result = {ConstantPolicy::always_stop(policy_.format)};
+  std::vector<std::unique_ptr<Policy>> make_baselines() const {
+    const auto keep = [](auto policy) { return std::make_unique<decltype(policy)>(policy); };
     const auto source = files_.train_labels.empty() ? sessions_ : read_labels(files_.train_labels);
-    result.push_back(
-        ConstantPolicy::always_ask(most_frequent_question(source, forms_), policy_.format));
-    return result;
+    const std::string fixed = most_frequent_question(source, forms_);
+    std::vector<std::unique_ptr<Policy>> baselines;
+    baselines.push_back(keep(ConstantPolicy::always_stop(policy_.format)));
+    baselines.push_back(keep(ConstantPolicy::always_ask(fixed, policy_.format)));
+    if (!files_.train_labels.empty()) {
+      baselines.push_back(std::make_unique<NearestContextPolicy>(source, forms_, policy_.format));
+    }
+    return baselines;
   }
 
   // `content`: what decides the policy's replies besides its name, hashed.
@@ -194,7 +199,7 @@ class EvaluationRun {
   // Every policy has rows of its own: file names must differ, those of the baselines included.
   void check_names() const {
     std::set<std::string> taken = {"expert"};
-    for (const auto& constant : constants_) taken.insert(file_name(constant.name()));
+    for (const auto& baseline : baselines_) taken.insert(file_name(baseline->name()));
     for (const auto& named : files_.policies) {
       if (taken.insert(file_name(named.name)).second) continue;
       fail_input("--policy: '" + named.name +
@@ -350,7 +355,7 @@ class EvaluationRun {
   std::vector<LabelledSession> sessions_;
   QuestionForms forms_;
   GraderFactory factory_;
-  std::vector<ConstantPolicy> constants_;
+  std::vector<std::unique_ptr<Policy>> baselines_;
   std::vector<std::string> commands_;
   std::vector<std::unique_ptr<Grader>> graders_;
   std::vector<LoadedModel> models_;

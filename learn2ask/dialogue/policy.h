@@ -1,5 +1,5 @@
 // What a policy is asked and what it answers. Everything that replies to a context implements
-// Policy: the model, the constant baselines, the logged expert.
+// Policy: the model, the baselines, the logged expert.
 #pragma once
 
 #include <cstdint>

@@ -24,7 +24,7 @@ struct Agreement {
 
 // For each pair of graders, in the order in which they come: all models together, then each model
 // where there are several. Of their replies count those that were up to the graders in WA: rightly
-// continued, asking something, where something was left to ask. Constants and the expert do not
+// continued, asking something, where something was left to ask. Baselines and the expert do not
 // count. Throws Failure (kInvalidInput) when two graders did not grade the same replies of a
 // policy, naming the first.
 std::vector<Agreement> measure_agreement(std::span<const Evaluation> evaluations,

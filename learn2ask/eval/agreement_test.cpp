@@ -72,7 +72,7 @@ TEST(MeasureAgreement, PoolsModelsAndThenShowsEach) {
     all.push_back(evaluation("base", grader, regraded(base, seed)));
     all.push_back(evaluation("SFT", grader, regraded(sft, seed)));
     all.push_back(
-        evaluation("always stop", grader, regraded(constant, seed), PolicyRole::kConstant));
+        evaluation("always stop", grader, regraded(constant, seed), PolicyRole::kBaseline));
   }
   const auto agreements = measure_agreement(all);
   ASSERT_EQ(agreements.size(), 9u);  // x y, x z, y z: together, base, SFT

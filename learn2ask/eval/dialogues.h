@@ -27,7 +27,7 @@ struct DialogueSample {
 
 // At most `count` contexts, at most one a session, chosen by `seed`: two to go on at (with
 // something open) for each one to stop at, as far as there are such. Only contexts that every
-// evaluation answered; evaluations of constants and of the expert are passed over.
+// evaluation answered; evaluations of baselines and of the expert are passed over.
 std::vector<DialogueSample> sample_dialogues(std::span<const LabelledSession> sessions,
                                              std::span<const Evaluation> evaluations, size_t count,
                                              uint64_t seed);

@@ -39,7 +39,7 @@ Evaluation answers_of(const std::string& policy, PolicyRole role,
 TEST(SampleDialogues, TakeTwoTurnsToGoOnAtForEachToStopAtAndOneASession) {
   const auto sessions = some_sessions(20);
   const Evaluation evaluations[] = {answers_of("base", PolicyRole::kModel, sessions),
-                                    answers_of("always stop", PolicyRole::kConstant, {}),
+                                    answers_of("always stop", PolicyRole::kBaseline, {}),
                                     answers_of("GRPO", PolicyRole::kModel, sessions)};
   const auto dialogues = sample_dialogues(sessions, evaluations, 9, 1);
   ASSERT_EQ(dialogues.size(), 9u);

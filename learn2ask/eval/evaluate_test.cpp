@@ -54,6 +54,29 @@ double metric(const Evaluation& evaluation, Metric which) {
   return measure(evaluation.rows)[static_cast<size_t>(which)].value().value;
 }
 
+TEST(NearestContextPolicy, DoesWhatTheExpertOfTheNearestOtherSessionDid) {
+  const auto training = two_sessions();
+  const auto format = ReplyFormat::kPlain;
+  NearestContextPolicy policy(training, forms(), format);
+  const auto reply_to = [&](const std::string& id, const std::vector<Turn>& turns) {
+    const Context context{id, turns};
+    return policy.reply({&context, 1}, {.replies = 2})[0];
+  };
+  const Turn cough{.role = Role::kUser, .text = "I have a cough."};
+  const auto replies = reply_to("new/1", {cough});
+  ASSERT_EQ(replies.size(), 2u);
+  EXPECT_EQ(replies[0].text, "How old are you?");
+  EXPECT_EQ(replies[1].text, "How old are you?");
+  // All of b but its advice: nearest is where b stops.
+  EXPECT_EQ(reply_to("new/5", {training[1].turns.begin(), training[1].turns.begin() + 5})[0].text,
+            "<stop />");
+  // Asked about b itself, a answers: nearest is its one context with an age in it.
+  EXPECT_EQ(reply_to("b/3", {training[1].turns.begin(), training[1].turns.begin() + 3})[0].text,
+            "<stop />");
+  EXPECT_EQ(reply_to("a/1", {{.role = Role::kUser, .text = "Hm."}})[0].text, "How old are you?");
+  EXPECT_THROW(NearestContextPolicy({}, forms(), format), Failure);
+}
+
 TEST(Evaluate, AlwaysStopIsRightAtStopsAndNowhereElse) {
   const auto sessions = two_sessions();
   auto policy = ConstantPolicy::always_stop(ReplyFormat::kPlain);

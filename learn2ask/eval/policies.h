@@ -1,4 +1,4 @@
-// Policies that need no model: the constants every table is held against, and the logged
+// Policies that need no model: the baselines every table is held against, and the logged
 // expert. None of them looks at the decoding options except the number of replies.
 #pragma once
 
@@ -11,6 +11,7 @@
 #include "dialogue/policy.h"
 #include "hindsight/question.h"
 #include "hindsight/sample.h"
+#include "reward/word_index.h"
 
 namespace l2a {
 
@@ -29,6 +30,33 @@ class ConstantPolicy : public Policy {
   ConstantPolicy(std::string name, std::string text)
       : name_(std::move(name)), text_(std::move(text)) {}
   std::string name_, text_;
+};
+
+// Does what an expert did in the nearest context of the training sessions, by its words
+// (reward/word_index.h): what could be had without learning anything. Of the training sessions only
+// turns at which the expert asks or stops are looked at, and none of the session that is asked
+// about.
+class NearestContextPolicy : public Policy {
+ public:
+  // `forms` must outlive it. Throws Failure (kInvalidInput) when no expert asks or stops.
+  NearestContextPolicy(std::span<const LabelledSession> training, const QuestionForms& forms,
+                       ReplyFormat format);
+
+  std::string name() const override { return "nearest context"; }
+  // To a context that shares no word with any, what was done in the first of another session.
+  // Throws Failure (kInvalidInput) where there is no other one.
+  std::vector<std::vector<Reply>> reply(std::span<const Context> contexts,
+                                        const DecodingOptions& options) override;
+
+ private:
+  struct Answered {
+    std::vector<std::string> sessions, contexts, replies;  // one a turn
+  };
+  static Answered answered_in(std::span<const LabelledSession> training, ReplyFormat format);
+  NearestContextPolicy(Answered answered, const QuestionForms& forms);
+
+  std::vector<std::string> sessions_, replies_;
+  WordIndex index_;
 };
 
 // What the expert really said, and <stop /> where the log says that the gathering was over.

@@ -38,7 +38,7 @@ Evaluation fake_evaluation(const std::string& policy, PolicyRole role, double de
     for (size_t t = 0; t < 7; ++t) {
       const Decision truth = t == 6 ? Decision::kStop : Decision::kContinue;
       const bool right = rng.chance(decides);
-      const bool ask = role == PolicyRole::kConstant ? policy == "fixed question"
+      const bool ask = role == PolicyRole::kBaseline ? policy == "fixed question"
                                                      : (truth == Decision::kContinue) == right;
       const double micro = rng.chance(asks) ? 1 : 0.5 * static_cast<double>(rng.below(2));
       evaluation.rows.push_back(testing::make_row("s" + std::to_string(s), 2 * t + 1, truth,
@@ -110,8 +110,8 @@ Report fake_report() {
   Report report;
   report.title = "Pharmacy desk: what to ask next, and when to stop";
   report.journey = {"base", "SFT", "GRPO"};
-  const Evaluation all[] = {fake_evaluation("always stop", PolicyRole::kConstant, 0, 0),
-                            fake_evaluation("fixed question", PolicyRole::kConstant, 0.86, 0.18),
+  const Evaluation all[] = {fake_evaluation("always stop", PolicyRole::kBaseline, 0, 0),
+                            fake_evaluation("fixed question", PolicyRole::kBaseline, 0.86, 0.18),
                             fake_evaluation("base", PolicyRole::kModel, 0.47, 0.12),
                             fake_evaluation("SFT", PolicyRole::kModel, 0.88, 0.55),
                             fake_evaluation("GRPO", PolicyRole::kModel, 0.95, 0.74),
@@ -255,6 +255,15 @@ TEST(CspHash, IsTheDigestInBase64) {
   // printf 'alert(1)' | openssl dgst -sha256 -binary | base64
   EXPECT_EQ(csp_hash("alert(1)"), "sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI=");
   EXPECT_EQ(csp_hash(""), "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
+}
+
+// A row's class is the role of its policy: the sheet has a rule for each but the models.
+TEST(Report, StylesBaselinesAndTheExpert) {
+  const std::string sheet = read_file(L2A_SOURCE_DIR "/web/report.css");
+  for (const PolicyRole role : {PolicyRole::kBaseline, PolicyRole::kExpert}) {
+    EXPECT_THAT(sheet, HasSubstr(std::string("tr.") + policy_role_name(role) + " "))
+        << static_cast<int>(role);
+  }
 }
 
 }  // namespace

@@ -87,7 +87,7 @@ EvaluationFacts read_facts(const Fields& fields) {
   EvaluationFacts facts;
   facts.policy = fields.text("policy");
   facts.role = fields.named<PolicyRole>("role", {{"model", PolicyRole::kModel},
-                                                 {"constant", PolicyRole::kConstant},
+                                                 {"baseline", PolicyRole::kBaseline},
                                                  {"expert", PolicyRole::kExpert}});
   facts.grader = fields.text("grader");
   facts.split = fields.text("split");
@@ -119,8 +119,8 @@ const char* policy_role_name(PolicyRole role) {
   switch (role) {
     case PolicyRole::kModel:
       return "model";
-    case PolicyRole::kConstant:
-      return "constant";
+    case PolicyRole::kBaseline:
+      return "baseline";
     case PolicyRole::kExpert:
       return "expert";
   }

@@ -16,8 +16,8 @@
 namespace l2a {
 
 // How a policy stands in a table: only trained (or trainable) models compete for "best".
-enum class PolicyRole { kModel, kConstant, kExpert };
-const char* policy_role_name(PolicyRole role);  // "model", "constant", "expert"
+enum class PolicyRole { kModel, kBaseline, kExpert };
+const char* policy_role_name(PolicyRole role);  // "model", "baseline", "expert"
 
 // What a number is worthless without.
 struct EvaluationFacts {

@@ -32,7 +32,7 @@ struct TableGroup {
   std::vector<std::string> notes;  // what must stand under the table to read it rightly
 
   // Whether the row's value, as printed, is the best of the group's models and some model's is
-  // worse. Constants and the expert are no competitors.
+  // worse. Baselines and the expert are no competitors.
   bool is_best(const Summary& row, Metric metric) const;
 };
 std::vector<TableGroup> group_summaries(std::span<const Summary> summaries);

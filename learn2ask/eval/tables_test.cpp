@@ -29,7 +29,7 @@ Summary summary(const std::string& policy, PolicyRole role, double value) {
 
 std::vector<Summary> some_summaries() {
   auto rows = std::vector{
-      summary("always stop", PolicyRole::kConstant, 0.9), summary("base", PolicyRole::kModel, 0.2),
+      summary("always stop", PolicyRole::kBaseline, 0.9), summary("base", PolicyRole::kModel, 0.2),
       summary("GRPO", PolicyRole::kModel, 0.7), summary("expert", PolicyRole::kExpert, 1)};
   rows[1].facts.prompts = rows[2].facts.prompts = {{"policy.txt", "0123456789abcdef"}};
   rows[2].facts.prompts.emplace_back("other.txt", "fedcba9876543210");

@@ -2,11 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
-#include <set>
 
 #include "base/utf8.h"
-#include "hindsight/reply.h"
 #include "reward/verdict.h"
 
 namespace l2a {
@@ -33,49 +30,22 @@ bool has_labels(const Session& session) {
   });
 }
 
+std::vector<std::string> texts_of(const std::vector<LabelledQuestion>& questions) {
+  std::vector<std::string> texts;
+  for (const LabelledQuestion& question : questions) texts.push_back(question.question);
+  return texts;
+}
+
 }  // namespace
 
 QuestionBank::QuestionBank(std::vector<LabelledQuestion> questions, const QuestionForms& forms)
-    : forms_(forms), questions_(std::move(questions)) {
-  std::unordered_map<std::string, size_t> documents;
-  for (const LabelledQuestion& q : questions_) {
-    const auto content = content_words(q.question, forms_);
-    for (const auto& word : std::set(content.begin(), content.end())) ++documents[word];
-  }
-  const auto total = static_cast<double>(questions_.size());
-  for (const auto& [word, count] : documents) {
-    idf_[word] = 1 + std::log(total / static_cast<double>(count));
-  }
-  rarest_idf_ = 1 + std::log(std::max(total, 1.0));
-  for (const LabelledQuestion& q : questions_) vectors_.push_back(vector_of(q.question));
-}
-
-QuestionBank::Vector QuestionBank::vector_of(const std::string& text) const {
-  Vector vector;
-  for (const std::string& word : content_words(text, forms_)) {
-    const auto known = idf_.find(word);
-    vector[word] += known == idf_.end() ? rarest_idf_ : known->second;
-  }
-  double square = 0;
-  for (const auto& [word, weight] : vector) square += weight * weight;
-  for (auto& [word, weight] : vector) weight /= std::sqrt(square);
-  return vector;
-}
+    : questions_(std::move(questions)), index_(texts_of(questions_), forms) {}
 
 QuestionBank::Match QuestionBank::nearest(const std::string& text,
                                           const std::string& session_id) const {
-  const Vector asked = vector_of(text);
-  Match best;
-  for (size_t i = 0; i < questions_.size(); ++i) {
-    if (questions_[i].session_id == session_id) continue;
-    double cosine = 0;
-    for (const auto& [word, weight] : asked) {
-      const auto shared = vectors_[i].find(word);
-      if (shared != vectors_[i].end()) cosine += weight * shared->second;
-    }
-    if (cosine > best.cosine) best = {cosine, &questions_[i]};
-  }
-  return best;
+  const auto of_another = [&](size_t i) { return questions_[i].session_id != session_id; };
+  const auto found = index_.nearest(text, of_another);
+  return found ? Match{found->cosine, &questions_[found->text]} : Match{};
 }
 
 LabelGrader::LabelGrader(const std::vector<Session>& bank, const std::vector<Session>& graded,

@@ -9,7 +9,6 @@
 // Several questions count as in verdict.h. It shares no model and no threshold with `match`.
 #pragma once
 
-#include <map>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -17,10 +16,11 @@
 #include "hindsight/question.h"
 #include "reward/grader.h"
 #include "reward/labelled_questions.h"
+#include "reward/word_index.h"
 
 namespace l2a {
 
-// Questions of one group as sparse TF-IDF vectors of unit length.
+// Questions of one group.
 class QuestionBank {
  public:
   QuestionBank(std::vector<LabelledQuestion> questions, const QuestionForms& forms);
@@ -30,17 +30,11 @@ class QuestionBank {
     const LabelledQuestion* question = nullptr;
   };
   // The nearest question of another session than `session_id`; nullptr when none shares a word.
-  // Words that no question of the bank has count as its rarest ones.
   Match nearest(const std::string& text, const std::string& session_id) const;
 
  private:
-  using Vector = std::map<std::string, double>;
-  Vector vector_of(const std::string& text) const;
-  const QuestionForms& forms_;
   std::vector<LabelledQuestion> questions_;
-  std::unordered_map<std::string, double> idf_;
-  double rarest_idf_ = 1;
-  std::vector<Vector> vectors_;
+  WordIndex index_;
 };
 
 // Not thread-safe.
