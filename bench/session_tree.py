@@ -83,22 +83,25 @@ def run_naive(job):
     model = peft.PeftModel.from_pretrained(bfloat16_model(job["model"]), job["adapter"], is_trainable=True)
     model.train()
     rows = [json.loads(line) for line in open(job["rows"])]
+    share = job["share"]
+    tokens = sum(len(row["context"]) + len(row["reply"]) for row in rows)
     naive_pass(model, rows[:2], 1)
     if job["micro_batch"] is None:
         some = random.Random(1).sample(rows, PROBE_ROWS)
         seconds = {}
-        for micro_batch in (1, 2, 4, 8, 16):
+        for micro_batch in job["probe"]:
             start = time.perf_counter()
             naive_pass(model, some, micro_batch)
             seconds[micro_batch] = time.perf_counter() - start
         return report(micro_batch=min(seconds, key=seconds.get), probe_seconds=seconds)
     model.zero_grad()
     start = time.perf_counter()
-    loss = naive_pass(model, rows, job["micro_batch"])
-    seconds = time.perf_counter() - start
+    loss = naive_pass(model, rows[::share], job["micro_batch"])
+    computed = sum(len(row["context"]) + len(row["reply"]) for row in rows[::share])
+    seconds = (time.perf_counter() - start) * tokens / computed
     norm = sum(p.grad.double().square().sum() for p in model.parameters() if p.grad is not None) ** 0.5
-    report(seconds=seconds, tokens=sum(len(row["context"]) + len(row["reply"]) for row in rows), loss=loss,
-           gradient_norm=norm.item())
+    whole = {"loss": loss, "gradient_norm": norm.item()} if share == 1 else {}
+    report(seconds=seconds, tokens=tokens, **whole)
 
 
 def run_trl(job):
@@ -173,7 +176,7 @@ class Bench:
         said = [m["content"] for line in self.options.sessions.read_text().splitlines()
                 for m in json.loads(line)["messages"] if m["role"] == "assistant"]
         rng = random.Random(1)
-        contexts = self.ours("contexts", self.labels, self.options.count)
+        contexts = self.ours("contexts", self.labels, self.options.count, *self.options.prompt)
         texts = [" ".join(rng.choices(said, k=5)) for _ in range(REPLIES * len(contexts))]
         ids = [json.loads(line)[:rng.randint(19, 37)] for line in self.program(
             "model", "tokenize", text="".join(json.dumps(text) + "\n" for text in texts)).splitlines()]
@@ -186,18 +189,22 @@ class Bench:
                 file.write(json.dumps(row) + "\n")
 
     def updates(self):
-        for sharing, name in (("tree", "session tree"), ("prompt", "a tree for each prompt"), ("rows", "rows alone")):
+        names = {"tree": "session tree", "prompt": "a tree for each prompt", "rows": "rows alone"}
+        for sharing, name in names.items():
+            if sharing != "tree" and sharing not in self.options.sharing:
+                continue
             yield f"learn2ask, {name}", lambda s=sharing: self.ours(
-                "update", self.rows, self.adapter, s, self.options.threads)[0]
+                "update", self.rows, self.adapter, s, self.options.threads, *self.options.budget)[0]
         if self.options.peers:
-            yield "Hugging Face + PEFT, rows", self.naive
+            share = self.options.peer_share
+            yield "Hugging Face + PEFT, rows" + (f", 1 of {share}" if share > 1 else ""), self.naive
 
     def naive(self):
         if self.micro_batch is None:
-            probe = self.peer("naive", rows=str(self.rows), micro_batch=None)
+            probe = self.peer("naive", rows=str(self.rows), micro_batch=None, share=1, probe=self.options.probe)
             self.micro_batch = probe["micro_batch"]
             print(f"micro-batch of {self.micro_batch} rows: {probe['probe_seconds']}", file=sys.stderr, flush=True)
-        return self.peer("naive", rows=str(self.rows), micro_batch=self.micro_batch)
+        return self.peer("naive", rows=str(self.rows), micro_batch=self.micro_batch, share=self.options.peer_share)
 
     def steps(self):
         for generation, name in (("exact", "learn2ask"), ("int8", "learn2ask, replies in eight bits")):
@@ -222,15 +229,16 @@ class Bench:
 
     def compare_updates(self):
         measured = self.measure(self.updates())
-        first, _, _, tree = next(iter(measured.values()))
+        first, _, _, tree = next(iter(measured.values()))  # the session tree
         print(f"\nupdate: {tree['targets']} tokens of replies; limit of the session tree {tree['limit_seconds']:.1f} s "
               f"({tree['limit_gigaflops']:.0f} GF/s): it runs at {100 * tree['limit_seconds'] / first:.0f}%")
         print(f"{'':36}{'tokens':>9} {'seconds':>8} {'spread':>15} {'tree is':>8} {'FLOPs':>7} {'memory':>9} {'loss':>9} "
               f"{'|gradient|':>10}")
         for name, (median, low, high, last) in measured.items():
             flops = f"{last['flops'] / tree['flops']:6.1f}x" if "flops" in last else ""
+            sums = f"{last['loss']:9.5f} {last['gradient_norm']:10.5f}" if "loss" in last else ""
             print(f"{name:36}{last['tokens']:9} {median:8.1f} {f'{low:.1f} to {high:.1f}':>15} {median / first:7.1f}x "
-                  f"{flops:>7} {last['peak_mib']:5.0f} MiB {last['loss']:9.5f} {last['gradient_norm']:10.5f}")
+                  f"{flops:>7} {last['peak_mib']:5.0f} MiB {sums}")
 
     def measure_sizes(self):
         print(f"\na tree of\n{'tokens':>8} {'targets':>8} {'seconds':>8} {'tokens/s':>9} {'of the limit':>13} {'memory':>9}")
@@ -264,6 +272,16 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", nargs="+", choices=["sizes", "steps", "updates"],
                         default=["sizes", "steps", "updates"])
+    parser.add_argument("--prompt", type=lambda p: [pathlib.Path(p).resolve()], default=[],
+                        help="a file of the system prompt of the update's contexts; else the shipped one")
+    parser.add_argument("--sharing", nargs="*", choices=["prompt", "rows"], default=["prompt", "rows"],
+                        help="how this program computes the update besides the session tree")
+    parser.add_argument("--budget", type=lambda n: [int(n)], default=[], metavar="TOKENS",
+                        help="tokens that a tree of the update may have; else what training has")
+    parser.add_argument("--peer-share", type=int, default=1, metavar="N",
+                        help="the update's peer computes every Nth row; its seconds are scaled by tokens")
+    parser.add_argument("--probe", nargs="+", type=int, default=[1, 2, 4, 8, 16], metavar="ROWS",
+                        help="micro-batches of which the update's peer takes the fastest")
     parser.add_argument("--no-peers", dest="peers", action="store_false", help="this program only")
     parser.add_argument("--job", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()

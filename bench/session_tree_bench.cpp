@@ -1,12 +1,14 @@
 // What the session tree saves: seconds of an update's forward and backward pass, and of a whole
 // GRPO step. session_tree.py runs it beside Hugging Face and TRL.
 //
-// usage: session_tree_bench contexts LABELS.jsonl SESSIONS
-//          prints the contexts of the first sessions' expert turns, a line of JSON each
-//        session_tree_bench update ROWS.jsonl ADAPTER tree|prompt|rows THREADS
+// usage: session_tree_bench contexts LABELS.jsonl SESSIONS [PROMPT]
+//          prints the contexts of the first sessions' expert turns, a line of JSON each; PROMPT: a
+//          file of the system prompt
+//        session_tree_bench update ROWS.jsonl ADAPTER tree|prompt|rows THREADS [TOKENS]
 //          one pass to warm up, one that is measured, over rows of {"group", "context",
 //          "reply", "weight"}: minus the weighted sum of the replies' log-probabilities. Computed
-//          together are a session's rows as far as the budget goes, those of a context, or one.
+//          together are a session's rows as far as the budget of TOKENS goes, those of a context,
+//          or one
 //        session_tree_bench size TOKENS ADAPTER THREADS
 //          the same of one tree of about TOKENS: a transcript that grows by 50 a turn, 8 replies of
 //          29 at each
@@ -44,8 +46,6 @@
 namespace l2a {
 namespace {
 
-constexpr int64_t kTokenBudget = LoopOptions().token_budget;
-
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -72,8 +72,10 @@ std::vector<LabelledSession> first_sessions(const char* labels, const char* coun
   return sessions;
 }
 
-int print_contexts(char** argv) {
-  const PolicySetup policy({}, Fusion::kProduct);
+int print_contexts(int argc, char** argv) {
+  PolicyOptions options;
+  if (argc == 5) options.prompt = argv[4];
+  const PolicySetup policy(options, Fusion::kProduct);
   const auto sessions = first_sessions(argv[2], argv[3]);
   const TrainerSetup setup = trainer_setup(policy);
   for (size_t s = 0; s < sessions.size(); ++s) {
@@ -103,8 +105,8 @@ Rows read_rows(const char* path) {
   return out;
 }
 
-std::vector<std::vector<size_t>> plan(const Rows& rows, std::string_view sharing) {
-  if (sharing == "tree") return plan_trees(rows.rows, kTokenBudget).trees;
+std::vector<std::vector<size_t>> plan(const Rows& rows, std::string_view sharing, int64_t budget) {
+  if (sharing == "tree") return plan_trees(rows.rows, budget).trees;
   std::vector<std::vector<size_t>> out;
   for (size_t r = 0; r < rows.rows.size(); ++r) {
     const bool joins = sharing == "prompt" && r > 0 && rows.rows[r].group == rows.rows[r - 1].group;
@@ -158,7 +160,7 @@ void add_limit(const GemmLimit& limit, Json& out) {
   out["limit_gigaflops"] = limit.gigaflops();
 }
 
-int update(char** argv) {
+int update(int argc, char** argv) {
   const std::string_view sharing = argv[4];
   if (sharing != "tree" && sharing != "prompt" && sharing != "rows") {
     fail_input("session_tree_bench: expected tree, prompt or rows");
@@ -168,8 +170,9 @@ int update(char** argv) {
   const LoraAdapter adapter = LoraAdapter::load(argv[3], policy.model.config());
   const Rows rows = read_rows(argv[2]);
   const bool tree = sharing == "tree";
+  const int64_t budget = argc == 7 ? std::atoll(argv[6]) : LoopOptions().token_budget;
   GemmLimit limit(tree ? GemmLimit::Timing::kEachShape : GemmLimit::Timing::kNone);
-  Json out = measure_update(policy.model, adapter, rows, plan(rows, sharing), limit);
+  Json out = measure_update(policy.model, adapter, rows, plan(rows, sharing, budget), limit);
   if (tree) add_limit(limit, out);
   print(out);
   return 0;
@@ -260,14 +263,14 @@ int step(char** argv) {
 
 int run(int argc, char** argv) {
   const std::string_view what = argc > 1 ? argv[1] : "";
-  if (what == "contexts" && argc == 4) return print_contexts(argv);
-  if (what == "update" && argc == 6) return update(argv);
+  if (what == "contexts" && (argc == 4 || argc == 5)) return print_contexts(argc, argv);
+  if (what == "update" && (argc == 6 || argc == 7)) return update(argc, argv);
   if (what == "size" && argc == 5) return size(argv);
   if (what == "step" && argc == 8) return step(argv);
   std::fprintf(
       stderr,
-      "usage: session_tree_bench contexts LABELS.jsonl SESSIONS\n"
-      "       session_tree_bench update ROWS.jsonl ADAPTER tree|prompt|rows THREADS\n"
+      "usage: session_tree_bench contexts LABELS.jsonl SESSIONS [PROMPT]\n"
+      "       session_tree_bench update ROWS.jsonl ADAPTER tree|prompt|rows THREADS [TOKENS]\n"
       "       session_tree_bench size TOKENS ADAPTER THREADS\n"
       "       session_tree_bench step LABELS.jsonl SESSIONS ADAPTER TOKENS THREADS exact|int8\n");
   return 2;
