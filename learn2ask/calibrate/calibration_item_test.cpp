@@ -95,6 +95,7 @@ TEST(CalibrationItem, RefusesWhatIsNoneAndNamesTheKey) {
       {kExtractLine, R"({"items": null})", "items"},
       {kExtractLine, R"({"items": [{"turn": 2, "begin": 0, "end": 6, "fact": "f"}]})", "question"},
       {kStopLine, R"({"future": 1})", "future"},
+      {kStopLine, R"({"future": [{"from": "user", "text": "x"}]})", "future"},
       {kStopLine, R"({"decision": "wait"})", "decision"},
       {kStopLine, R"({"decision": true})", "decision"},
   };

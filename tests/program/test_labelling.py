@@ -301,10 +301,11 @@ class LabellingTest(unittest.TestCase):
         evil = "<img src=x onerror=\"window.ran = 1\"><script>window.ran = 1</script><b>bold</b>"
         items = [{"question": evil, "fact": evil}]
         said = turns([("user", evil), ("expert", evil)])
-        claims = [items[0] | {"turn": len(said), "begin": 0, "end": len(evil)}]
+        future = turns([("expert", evil), ("user", evil)])
+        claims = [items[0] | {"turn": len(said) + 1, "begin": 0, "end": len(evil)}]
         self.serve([grade_item(1, evil) | {"turns": said, "open": items},
-                    extract_item(2, claims) | {"turns": said, "future": said},
-                    stop_item(3) | {"turns": said, "future": said}])
+                    extract_item(2, claims) | {"turns": said, "future": future},
+                    stop_item(3) | {"turns": said, "future": future}])
         page = self.visit("<img src=x onerror='ran=1'>")
         for number in (1, 2, 3):
             self.at(page, number)
