@@ -3,33 +3,36 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 
 #include "base/error.h"
 
 namespace l2a {
 
-// A file, which is made when it is not there. Throws Failure (kIo) when another process holds it.
-class FileLock {
+class PathLock {
  public:
-  explicit FileLock(const std::filesystem::path& path);
-  ~FileLock();
-  FileLock(const FileLock&) = delete;
-  FileLock& operator=(const FileLock&) = delete;
+  PathLock(const PathLock&) = delete;
+  PathLock& operator=(const PathLock&) = delete;
+
+ protected:
+  // `flags` as open() takes them; `taken`: the error when another process holds it.
+  PathLock(const std::filesystem::path& path, int flags, const std::string& taken);
+  ~PathLock();
 
  private:
   int fd_;
 };
 
+// A file, which is made when it is not there. Throws Failure (kIo) when another process holds it.
+class FileLock : public PathLock {
+ public:
+  explicit FileLock(const std::filesystem::path& path);
+};
+
 // A folder, which is there. Throws Failure (kIo) when another process holds it.
-class DirectoryLock {
+class DirectoryLock : public PathLock {
  public:
   explicit DirectoryLock(const std::filesystem::path& path);
-  ~DirectoryLock();
-  DirectoryLock(const DirectoryLock&) = delete;
-  DirectoryLock& operator=(const DirectoryLock&) = delete;
-
- private:
-  int fd_;
 };
 
 }  // namespace l2a

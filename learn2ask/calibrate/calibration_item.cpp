@@ -104,8 +104,9 @@ CalibrationItem read_item(const Json& line) {
     item.decision = decision_at(line);
     return item;
   }
-  for (const Json& claim : *get_list(line, "items").value_or_throw())
+  for (const Json& claim : *get_list(line, "items").value_or_throw()) {
     item.claims.push_back(claim_of(claim, item));
+  }
   return item;
 }
 

@@ -19,8 +19,8 @@ struct GraderList {
   int64_t repeats = 1;               // how often each grader `llm` is asked
 };
 
-// A progress line for each grader. Throws Failure: what the
-// factory throws; a name that stands twice.
+// A progress line for each grader. Throws Failure: what the factory throws; a name that stands
+// twice.
 VerdictsByGrader ask_graders(GraderFactory& factory, const GraderList& list,
                              std::span<const GradeRequest> requests);
 

@@ -137,6 +137,31 @@ TEST_F(DriftWatchTest, SaysNothingOfTooFewReplies) {
   for (const Json& line : lines()) EXPECT_EQ(line["enough"], false);
 }
 
+TEST_F(DriftWatchTest, NamesTheLineThatSomebodyEdited) {
+  {
+    auto watching = watch();
+    for (int64_t step = 1; step <= 2; ++step) {
+      train(step, 0.8);
+      watching.after(step);
+    }
+  }
+  const std::string untouched = bytes();
+  const struct {
+    const char *from, *to, *why;
+  } edits[] = {{R"("step":1)", R"("step":"1")", "2: 'step': expected a number"},
+               {R"("agreement")", R"("agreed")", "2: 'agreement': missing"},
+               {R"("linear_kappa":{)", R"("linear_kappa":3,"x":{)",
+                "2: 'linear_kappa': expected an object"}};
+  for (const auto& edit : edits) {
+    std::string edited = untouched;
+    edited.replace(edited.find(edit.from), std::string(edit.from).size(), edit.to);
+    std::ofstream(run_ / "drift.jsonl", std::ios::binary) << edited;
+    auto watching = watch();
+    EXPECT_THAT(failure_of([&] { watching.after(3); }),
+                HasSubstr("drift.jsonl:" + std::string(edit.why)));
+  }
+}
+
 TEST_F(DriftWatchTest, GoesOnWhereItWasKilled) {
   auto untouched = watch(2);
   for (int64_t step = 1; step <= 9; ++step) {

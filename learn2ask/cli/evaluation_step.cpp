@@ -144,12 +144,12 @@ class EvaluationRun {
   }
 
   std::vector<std::unique_ptr<Policy>> make_baselines() const {
-    const auto keep = [](auto policy) { return std::make_unique<decltype(policy)>(policy); };
     const auto source = files_.train_labels.empty() ? sessions_ : read_labels(files_.train_labels);
-    const std::string fixed = most_frequent_question(source, forms_);
     std::vector<std::unique_ptr<Policy>> baselines;
-    baselines.push_back(keep(ConstantPolicy::always_stop(policy_.format)));
-    baselines.push_back(keep(ConstantPolicy::always_ask(fixed, policy_.format)));
+    baselines.push_back(
+        std::make_unique<ConstantPolicy>(ConstantPolicy::always_stop(policy_.format)));
+    baselines.push_back(std::make_unique<ConstantPolicy>(
+        ConstantPolicy::always_ask(most_frequent_question(source, forms_), policy_.format)));
     if (!files_.train_labels.empty()) {
       baselines.push_back(std::make_unique<NearestContextPolicy>(source, forms_, policy_.format));
     }

@@ -21,9 +21,9 @@ std::unique_ptr<ReplyCache> open_reply_cache(const LlmOptions& options);
 std::string prompt_path(const std::string& name, const std::string& folder_and_stem);
 
 // Less those that decide nothing: who watches the grader that rewards, and those of `llm` that say
-// how an endpoint is asked and not what it answers: a run that paused
-// may go on with another key, more money or fewer calls in flight. So it may with the same model
-// elsewhere, whose answers are asked for anew.
+// how an endpoint is asked and not what it answers: a run that paused may go on with another key,
+// more money or fewer calls in flight. So it may with the same model elsewhere, whose answers are
+// asked for anew.
 std::vector<ConfigField> deciding_fields(std::vector<ConfigField> fields);
 
 // Owns clients, one a model, and what they share.

@@ -37,12 +37,10 @@ struct RewardOptions {
     v("compat", compat, "score as the published code does: any <stop /> in a reply is a stop");
     v("agreement", agreement,
       "agreement.json of `calibrate report`: how far the grader agrees with people; empty, for "
-      "match "
-      "and words: what their thresholds say");
+      "match and words: what their thresholds say");
     v("min_agreement", min_agreement, Range{-1, 1},
       "no grader rewards training whose kappa with people (lower end, linear weights) is below; "
-      "-1: "
-      "any may");
+      "-1: any may");
     v.choice("looks_on", looks_on, {"auto", "match", "words", "none"},
              "a grader that does not reward and is asked all the same, so that drift.jsonl shows "
              "whether the two go on agreeing; auto: words where match rewards, else match");

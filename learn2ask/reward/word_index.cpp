@@ -1,6 +1,5 @@
 #include "reward/word_index.h"
 
-#include <algorithm>
 #include <cmath>
 #include <set>
 
@@ -18,16 +17,17 @@ double idf(size_t texts, size_t with_word) {
 WordIndex::WordIndex(std::span<const std::string> texts, const QuestionForms& forms)
     : forms_(forms), texts_(texts.size()) {
   std::vector<std::vector<size_t>> contents;  // words of each text
+  std::vector<size_t> counts;                 // of texts with each word
   for (const std::string& text : texts) {
     auto& content = contents.emplace_back();
     for (std::string& word : content_words(text, forms)) {
-      const auto [known, is_new] = words_by_name_.emplace(std::move(word), words_.size());
-      if (is_new) words_.emplace_back();
+      const auto [known, is_new] = words_by_name_.emplace(std::move(word), counts.size());
+      if (is_new) counts.push_back(0);
       content.push_back(known->second);
     }
-    for (const size_t word : std::set(content.begin(), content.end())) ++words_[word].texts;
+    for (const size_t word : std::set(content.begin(), content.end())) ++counts[word];
   }
-  for (Word& word : words_) word.idf = idf(texts_, word.texts);
+  for (const size_t count : counts) words_.push_back({.idf = idf(texts_, count)});
   for (size_t i = 0; i < contents.size(); ++i) add_text(contents[i], i);
 }
 

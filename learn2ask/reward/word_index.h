@@ -34,7 +34,6 @@ class WordIndex {
 
  private:
   struct Word {
-    size_t texts = 0;  // with the word
     double idf = 0;
     std::vector<std::pair<size_t, double>> in = {};  // texts, and its weight there
   };

@@ -1,7 +1,7 @@
 #include "train/background_grading.h"
 
 #include <chrono>
-#include <iterator>
+#include <utility>
 
 namespace l2a {
 
@@ -12,17 +12,18 @@ BackgroundGrading::~BackgroundGrading() {
   if (!work_.valid()) return;
   {
     const std::lock_guard lock(mutex_);
-    waiting_.clear();
+    waiting_ = {};
   }
   close();
   work_.wait();
 }
 
-void BackgroundGrading::add(size_t group, std::vector<RewardRequest> requests) {
+void BackgroundGrading::add(size_t group, RewardRequests requests) {
   if (work_.wait_for(std::chrono::seconds(0)) == std::future_status::ready) work_.get();
   {
     const std::lock_guard lock(mutex_);
-    waiting_.push_back({group, std::move(requests)});
+    waiting_.groups.push_back(group);
+    waiting_.requests.push_back(std::move(requests));
   }
   changed_.notify_one();
 }
@@ -43,28 +44,17 @@ void BackgroundGrading::close() {
 
 void BackgroundGrading::work() {
   while (true) {
-    std::vector<Waiting> batch;
+    Batch batch;
     {
       std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] { return closed_ || !waiting_.empty(); });
-      if (waiting_.empty()) return;
-      batch.swap(waiting_);
+      changed_.wait(lock, [this] { return closed_ || !waiting_.groups.empty(); });
+      if (waiting_.groups.empty()) return;
+      batch = std::exchange(waiting_, {});
     }
-    grade_batch(batch);
-  }
-}
-
-void BackgroundGrading::grade_batch(const std::vector<Waiting>& batch) {
-  std::vector<RewardRequest> requests;
-  for (const Waiting& group : batch) {
-    requests.insert(requests.end(), group.requests.begin(), group.requests.end());
-  }
-  auto results = grade(reward_, requests);
-  auto next = std::make_move_iterator(results.begin());
-  for (const Waiting& group : batch) {
-    const auto end = next + static_cast<std::ptrdiff_t>(group.requests.size());
-    results_.emplace_back(group.group, std::vector<RewardResult>(next, end));
-    next = end;
+    auto results = grade_lists(reward_, batch.requests);
+    for (size_t i = 0; i < results.size(); ++i) {
+      results_.emplace_back(batch.groups[i], std::move(results[i]));
+    }
   }
 }
 

@@ -29,7 +29,7 @@ class BackgroundGrading {
 
   // Requests of the group `group`, a number of the caller's. Throws what the grader has thrown,
   // also of an earlier batch: no more need be sampled for it.
-  void add(size_t group, std::vector<RewardRequest> requests);
+  void add(size_t group, RewardRequests requests);
 
   // Waits for all. (group, a result a request), in the order in which they were added. Throws what
   // the grader has thrown.
@@ -37,18 +37,17 @@ class BackgroundGrading {
   Results finish();
 
  private:
-  struct Waiting {
-    size_t group;
-    std::vector<RewardRequest> requests;
+  struct Batch {  // one of each a group
+    std::vector<size_t> groups;
+    std::vector<RewardRequests> requests;
   };
   void work();  // ends once it is closed and nothing waits, or by what the grader throws
-  void grade_batch(const std::vector<Waiting>& batch);
   void close();
 
   const RewardFn& reward_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<Waiting> waiting_;
+  Batch waiting_;
   Results results_;
   bool closed_ = false;     // nothing more will be added
   std::future<void> work_;  // last: it uses all of the above

@@ -1,7 +1,6 @@
 #include "train/reply_group.h"
 
 #include <algorithm>
-#include <iterator>
 
 #include <fmt/format.h>
 
@@ -96,9 +95,8 @@ RolloutCost sample_groups(std::vector<ReplyGroup>& groups, const TrainerSetup& s
   return cost;
 }
 
-std::vector<RewardRequest> reward_requests(const ReplyGroup& group,
-                                           const std::vector<Rollout>& replies) {
-  std::vector<RewardRequest> requests;
+RewardRequests reward_requests(const ReplyGroup& group, const std::vector<Rollout>& replies) {
+  RewardRequests requests;
   for (const Rollout& reply : replies) {
     requests.push_back({group.session, group.sample, reply_of(reply)});
   }
@@ -106,19 +104,10 @@ std::vector<RewardRequest> reward_requests(const ReplyGroup& group,
 }
 
 void grade_groups(std::vector<ReplyGroup>& groups, const RewardFn& reward) {
-  std::vector<RewardRequest> requests;
-  for (const ReplyGroup& group : groups) {
-    for (auto& request : reward_requests(group, group.replies)) {
-      requests.push_back(std::move(request));
-    }
-  }
-  auto results = grade(reward, requests);
-  auto next = results.begin();
-  for (ReplyGroup& group : groups) {
-    const auto end = next + static_cast<std::ptrdiff_t>(group.replies.size());
-    group.results.assign(std::make_move_iterator(next), std::make_move_iterator(end));
-    next = end;
-  }
+  std::vector<RewardRequests> requests;
+  for (const ReplyGroup& group : groups) requests.push_back(reward_requests(group, group.replies));
+  auto results = grade_lists(reward, requests);
+  for (size_t i = 0; i < groups.size(); ++i) groups[i].results = std::move(results[i]);
 }
 
 bool counts(const ReplyGroup& group, size_t reply, const ReplyOptions& options) {

@@ -52,16 +52,16 @@ TrainingRow training_row(const ReplyGroup& group, const std::vector<int32_t>& re
 std::vector<ReplyGroup> make_groups(const SessionPointers& sessions, const TrainerSetup& setup,
                                     const ReplyOptions& options);
 
-// Samples the replies. Reply g of a context depends on (decoding.seed, context, g) only. `on_group`
-// is told of a group (its index) whose replies are complete, while others are still being sampled.
+// Told of a group (its index) whose replies are complete, while others are still being sampled.
 using OnGroup = std::function<void(size_t, const std::vector<Rollout>&)>;
+
+// Samples the replies. Reply g of a context depends on (decoding.seed, context, g) only.
 RolloutCost sample_groups(std::vector<ReplyGroup>& groups, const TrainerSetup& setup,
                           const TrainedWeights& trained, const DecodingOptions& decoding,
                           int64_t max_rows, const OnGroup& on_group = {});
 
 // What the grader is asked about the group's replies, which need not be in it yet.
-std::vector<RewardRequest> reward_requests(const ReplyGroup& group,
-                                           const std::vector<Rollout>& replies);
+RewardRequests reward_requests(const ReplyGroup& group, const std::vector<Rollout>& replies);
 void grade_groups(std::vector<ReplyGroup>& groups, const RewardFn& reward);
 
 // Whether replies that count earned different rewards.

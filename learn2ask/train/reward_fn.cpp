@@ -1,6 +1,7 @@
 #include "train/reward_fn.h"
 
 #include <cmath>
+#include <iterator>
 
 #include "base/error.h"
 
@@ -19,6 +20,21 @@ std::vector<RewardResult> grade(const RewardFn& reward, std::span<const RewardRe
     }
   }
   return results;
+}
+
+std::vector<std::vector<RewardResult>> grade_lists(const RewardFn& reward,
+                                                   std::span<const RewardRequests> lists) {
+  RewardRequests all;
+  for (const RewardRequests& list : lists) all.insert(all.end(), list.begin(), list.end());
+  auto results = grade(reward, all);
+  std::vector<std::vector<RewardResult>> graded;
+  auto next = std::make_move_iterator(results.begin());
+  for (const RewardRequests& list : lists) {
+    const auto end = next + static_cast<std::ptrdiff_t>(list.size());
+    graded.emplace_back(next, end);
+    next = end;
+  }
+  return graded;
 }
 
 }  // namespace l2a

@@ -35,4 +35,9 @@ using RewardFn = std::function<std::vector<RewardResult>(std::span<const RewardR
 // says so.
 std::vector<RewardResult> grade(const RewardFn& reward, std::span<const RewardRequest> requests);
 
+// The same of several lists in one call of `reward`: their results, list by list.
+using RewardRequests = std::vector<RewardRequest>;
+std::vector<std::vector<RewardResult>> grade_lists(const RewardFn& reward,
+                                                   std::span<const RewardRequests> lists);
+
 }  // namespace l2a
