@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/rng.h"
+#include "calibrate/prompt_changes.h"
 #include "llm/json_answer.h"
 
 namespace l2a {
@@ -98,6 +99,13 @@ std::vector<std::string> LlmPromptWriter::rewrite(const std::string& prompt,
   for (auto& text : written) {
     if (text && *text != prompt) prompts.push_back(std::move(*text));
   }
+  return prompts;
+}
+
+std::vector<std::string> LlmPromptWriter::take_back_one(const std::string& prompt,
+                                                        const std::string& in_use) const {
+  auto prompts = take_back_one_change(prompt, in_use);
+  std::erase_if(prompts, [this](const std::string& text) { return refuse_(text).has_value(); });
   return prompts;
 }
 

@@ -52,6 +52,9 @@ class LlmPromptWriter final : public PromptWriter {
   // (kUnavailable) where nothing is left.
   std::vector<std::string> rewrite(const std::string& prompt, std::span<const Mistake> mistakes,
                                    size_t count, size_t round) override;
+  // Sentence by sentence (calibrate/prompt_changes.h). Asks nobody.
+  std::vector<std::string> take_back_one(const std::string& prompt,
+                                         const std::string& in_use) const override;
 
  private:
   std::string some_of(std::span<const Mistake> mistakes, size_t round, size_t candidate) const;

@@ -189,6 +189,16 @@ TEST(LlmPromptWriter, AsksTheSameForTheSameSeedWhateverWasAskedBefore) {
   EXPECT_NE(asked_in({2}, 1), asked_in({3}, 1));
 }
 
+TEST(LlmPromptWriter, TakesBackNothingThatIsNeededAndAsksNobody) {
+  ScriptedClient client([](const ChatRequest&) { return is_down(); });
+  EXPECT_THAT(writer_of(client).take_back_one("Old. New. Newer.", "Old."),
+              ElementsAre("Old. Newer.", "Old. New."));
+  EXPECT_THAT(writer_of(client).take_back_one("Good. New.", "This is bad."), ElementsAre());
+  EXPECT_THAT(writer_of(client).take_back_one("Good. Old. New.", "This is bad. Old."),
+              ElementsAre("Good. Old."));
+  EXPECT_TRUE(client.requests.empty());
+}
+
 size_t times_in(const std::string& text, const std::string& part) {
   size_t times = 0;
   for (size_t at = text.find(part); at != text.npos; at = text.find(part, at + 1)) ++times;

@@ -1,6 +1,7 @@
 #include "calibrate/prompt_search.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <set>
@@ -9,8 +10,8 @@ namespace l2a {
 namespace {
 
 constexpr size_t kFewestItems = 10, kFewestHeldOut = 5;
-constexpr double kLuck = 0.05;     // of a winner that is none
-constexpr size_t kFirstItems = 8;  // of the race; then twice as many each time
+constexpr size_t kFirstItems = 8;   // of the race; then twice as many each time
+constexpr double kRounding = 1e-9;  // of a mean loss
 
 struct Split {
   std::vector<size_t> search, held_out;
@@ -42,80 +43,100 @@ Split split_items(std::span<const SearchItem> items, const PromptSearchOptions& 
 }
 
 // A prompt with what came of it so far.
-struct Racer {
+struct Trial {
   std::string prompt;
-  std::map<size_t, Outcome> outcomes;
+  size_t round;
+  std::map<size_t, Outcome> outcomes = {};
 };
 
 class Search {
  public:
-  Search(std::span<const SearchItem> items, PromptTask& task, PromptWriter& writer,
-         const PromptSearchOptions& options)
+  Search(const std::string& in_use, std::span<const SearchItem> items, PromptTask& task,
+         PromptWriter& writer, const PromptSearchOptions& options)
       : items_(items),
         task_(task),
         writer_(writer),
         options_(options),
         split_(split_items(items, options)) {
     left_ = static_cast<size_t>(options_.max_outcomes) - 2 * split_.held_out.size();
+    trial_of(in_use, 0);
   }
 
-  PromptSearchResult run(const std::string& in_use) {
-    Racer best{in_use, {}};
+  PromptSearchResult run() {
+    size_t best = kInUse;
     extend(best, split_.search);
-    keep(best, 0);
-    std::set<std::string> tried = {in_use};
     for (size_t round = 1; round <= static_cast<size_t>(options_.rounds); ++round) {
       const auto mistakes = mistakes_of(best);
       if (mistakes.empty()) break;
-      std::vector<Racer> racers;
-      for (std::string& prompt : writer_.rewrite(best.prompt, mistakes,
-                                                 static_cast<size_t>(options_.candidates), round)) {
-        if (tried.insert(prompt).second) racers.push_back({std::move(prompt), {}});
-      }
-      race(racers, best, round);
+      const size_t winner = race(propose(best, mistakes, round), best);
+      if (winner != best) best = take_back(winner, round);
       if (left_ < kFirstItems) break;
     }
-    return decide(in_use, best);
+    return decide(best);
   }
 
  private:
+  static constexpr size_t kInUse = 0;  // its trial
+
+  // Its trial, which is new if it was never tried.
+  size_t trial_of(const std::string& prompt, size_t round) {
+    const auto [known, is_new] = trial_of_prompt_.emplace(prompt, trials_.size());
+    if (is_new) trials_.push_back({prompt, round});
+    return known->second;
+  }
+
   // Tries it on those of `items` that it has not been tried on.
-  void extend(Racer& racer, std::span<const size_t> items) {
+  void extend(size_t trial, std::span<const size_t> items) {
+    auto& known = trials_[trial].outcomes;
     std::vector<size_t> missing;
     for (const size_t item : items) {
-      if (!racer.outcomes.contains(item)) missing.push_back(item);
+      if (!known.contains(item)) missing.push_back(item);
     }
     if (missing.empty()) return;
-    auto outcomes = task_.run(racer.prompt, missing);
+    auto outcomes = task_.run(trials_[trial].prompt, missing);
     check(outcomes.size() == missing.size(), "PromptTask: an outcome for each item");
-    for (size_t i = 0; i < missing.size(); ++i) {
-      racer.outcomes[missing[i]] = std::move(outcomes[i]);
-    }
+    for (size_t i = 0; i < missing.size(); ++i) known[missing[i]] = std::move(outcomes[i]);
     asked_ += missing.size();
     left_ -= std::min(left_, missing.size());
   }
 
-  static double loss(const Racer& racer, std::span<const size_t> items) {
+  double loss(size_t trial, std::span<const size_t> items) const {
     double sum = 0;
-    for (const size_t item : items) sum += racer.outcomes.at(item).loss;
+    for (const size_t item : items) sum += trials_[trial].outcomes.at(item).loss;
     return sum / static_cast<double>(items.size());
   }
 
-  std::vector<Mistake> mistakes_of(const Racer& racer) const {
+  bool is_better(size_t trial, size_t than, std::span<const size_t> items) const {
+    return loss(trial, items) < loss(than, items) - kRounding;
+  }
+
+  std::vector<Mistake> mistakes_of(size_t trial) const {
     std::vector<Mistake> mistakes;
     for (const size_t item : split_.search) {
-      const Outcome& outcome = racer.outcomes.at(item);
+      const Outcome& outcome = trials_[trial].outcomes.at(item);
       if (outcome.loss > 0) mistakes.push_back({item, outcome});
     }
     return mistakes;
   }
 
+  // Trials of what was never tried before.
+  std::vector<size_t> propose(size_t best, std::span<const Mistake> mistakes, size_t round) {
+    const auto prompts = writer_.rewrite(trials_[best].prompt, mistakes,
+                                         static_cast<size_t>(options_.candidates), round);
+    std::vector<size_t> racers;
+    for (const std::string& prompt : prompts) {
+      const size_t tried = trials_.size();
+      if (trial_of(prompt, round) == tried) racers.push_back(tried);
+    }
+    return racers;
+  }
+
   // Items in the order of the race: in turn one that `best` gets wrong and one that it gets right,
   // as long as there are both. What mends nothing drops out first, and what breaks others next.
-  std::vector<size_t> race_order(const Racer& best) const {
+  std::vector<size_t> race_order(size_t best) const {
     std::vector<size_t> wrong, right, order;
     for (const size_t item : split_.search) {
-      (best.outcomes.at(item).loss > 0 ? wrong : right).push_back(item);
+      (trials_[best].outcomes.at(item).loss > 0 ? wrong : right).push_back(item);
     }
     for (size_t i = 0; i < std::max(wrong.size(), right.size()); ++i) {
       if (i < wrong.size()) order.push_back(wrong[i]);
@@ -124,94 +145,98 @@ class Search {
     return order;
   }
 
-  void race(std::vector<Racer>& racers, Racer& best, size_t round) {
+  // The racer that is better than `best` on the whole search part, and than the others; else
+  // `best`.
+  size_t race(std::vector<size_t> racers, size_t best) {
     const auto order = race_order(best);
     for (size_t items = std::min(kFirstItems, order.size());;
          items = std::min(2 * items, order.size())) {
       const auto some = std::span(order).first(items);
-      const double to_beat = loss(best, some);
       std::vector<std::pair<double, size_t>> nearer;  // loss, racer
-      for (size_t r = 0; r < racers.size(); ++r) {
-        if (left_ < items) {  // it gets no further
-          keep(racers[r], round);
-          continue;
-        }
-        extend(racers[r], some);
-        const double its_loss = loss(racers[r], some);
-        if (its_loss < to_beat) nearer.emplace_back(its_loss, r);
-        if (items == order.size() || its_loss >= to_beat) keep(racers[r], round);
+      for (const size_t racer : racers) {
+        if (left_ < items) break;
+        extend(racer, some);
+        if (is_better(racer, best, some)) nearer.emplace_back(loss(racer, some), racer);
       }
+      if (nearer.empty()) return best;
       std::sort(nearer.begin(), nearer.end());
-      if (items == order.size()) {
-        if (!nearer.empty()) best = std::move(racers[nearer.front().second]);
-        return;
-      }
-      if (nearer.empty()) return;
-      const size_t stay = (nearer.size() + 1) / 2;
-      std::vector<Racer> staying;
-      for (size_t i = 0; i < nearer.size(); ++i) {
-        Racer& racer = racers[nearer[i].second];
-        if (i < stay) {
-          staying.push_back(std::move(racer));
-        } else {
-          keep(racer, round);
-        }
-      }
-      racers = std::move(staying);
+      if (items == order.size()) return nearer.front().second;
+      nearer.resize((nearer.size() + 1) / 2);
+      racers.clear();
+      for (const auto& [its_loss, racer] : nearer) racers.push_back(racer);
     }
   }
 
-  void keep(const Racer& racer, size_t round) {
-    if (racer.outcomes.empty()) return;
-    std::vector<size_t> items;
-    for (const auto& [item, outcome] : racer.outcomes) items.push_back(item);
-    trials_.push_back({racer.prompt, round, items.size(), loss(racer, items)});
+  // The trial less changes to the prompt in use until the search part misses each that is left.
+  size_t take_back(size_t trial, size_t round) {
+    std::set<size_t> seen = {trial};
+    for (size_t at = 0, missed = 0;;) {
+      const auto prompts = writer_.take_back_one(trials_[trial].prompt, trials_[kInUse].prompt);
+      if (missed >= prompts.size() || left_ < split_.search.size()) return trial;
+      at %= prompts.size();
+      const size_t without = trial_of(prompts[at], round);
+      extend(without, split_.search);
+      if (!seen.insert(without).second || is_better(trial, without, split_.search)) {
+        ++at;
+        ++missed;
+      } else {
+        trial = without;
+        missed = 0;
+      }
+    }
   }
 
-  PromptSearchResult decide(const std::string& in_use, const Racer& best) {
-    PromptSearchResult result{.prompt = in_use, .best = best.prompt, .trials = std::move(trials_)};
-    if (best.prompt != in_use) test_on_held_out(in_use, result);
+  PromptSearchResult decide(size_t best) {
+    const std::string& in_use = trials_[kInUse].prompt;
+    PromptSearchResult result{.prompt = in_use, .best = trials_[best].prompt};
+    if (best != kInUse) {
+      result.gain = gain_on_held_out(best);
+      result.improved = result.gain->low > 0;
+      if (result.improved) result.prompt = result.best;
+    }
+    result.trials = trials_on_search_part();
     result.outcomes = asked_;
     result.held_out = split_.held_out.size();
     return result;
   }
 
-  void test_on_held_out(const std::string& in_use, PromptSearchResult& result) {
-    Racer before{in_use, {}}, after{result.best, {}};
-    extend(before, split_.held_out);
-    extend(after, split_.held_out);
+  Estimate gain_on_held_out(size_t best) {
+    for (const size_t trial : {kInUse, best}) extend(trial, split_.held_out);
     struct Gains {
       double sum = 0;
       size_t items = 0;
     };
+    const auto add = [](Gains& sum, const Gains& part) {
+      sum.sum += part.sum;
+      sum.items += part.items;
+    };
     std::map<std::string, Gains> by_session;
-    Gains all;
     for (const size_t item : split_.held_out) {
-      const double gain = before.outcomes.at(item).loss - after.outcomes.at(item).loss;
-      for (Gains* gains : {&by_session[items_[item].session], &all}) {
-        gains->sum += gain;
-        ++gains->items;
-      }
+      add(by_session[items_[item].session],
+          {trials_[kInUse].outcomes.at(item).loss - trials_[best].outcomes.at(item).loss, 1});
     }
     std::vector<Gains> sessions;
     for (const auto& [session, gains] : by_session) sessions.push_back(gains);
-    std::vector<double> means;
-    resample(sessions.size(), {.seed = options_.seed}, [&](const std::vector<size_t>& drawn) {
-      Gains sum;
-      for (const size_t index : drawn) {
-        sum.sum += sessions[index].sum;
-        sum.items += sessions[index].items;
+    const auto mean = [](const Gains& gains) -> std::optional<double> {
+      return gains.sum / static_cast<double>(gains.items);
+    };
+    return *estimate_sums(std::span<const Gains>(sessions), Gains{}, add, std::array{+mean},
+                          split_.held_out.size(), {.seed = options_.seed})[0];
+  }
+
+  // Less those for which nothing was left to try them with.
+  std::vector<PromptTrial> trials_on_search_part() const {
+    std::vector<PromptTrial> trials;
+    for (size_t trial = 0; trial < trials_.size(); ++trial) {
+      std::vector<size_t> items;
+      for (const size_t item : split_.search) {
+        if (trials_[trial].outcomes.contains(item)) items.push_back(item);
       }
-      means.push_back(sum.sum / static_cast<double>(sum.items));
-    });
-    const auto without =
-        std::count_if(means.begin(), means.end(), [](double gain) { return !(gain > 0); });
-    result.share_without_gain = static_cast<double>(without) / static_cast<double>(means.size());
-    const double mean = all.sum / static_cast<double>(all.items);
-    const Interval interval = interval_95(means, mean);
-    result.gain = {mean, interval.low, interval.high, all.items};
-    result.improved = *result.share_without_gain < kLuck;
-    if (result.improved) result.prompt = result.best;
+      if (items.empty()) continue;
+      trials.push_back(
+          {trials_[trial].prompt, trials_[trial].round, items.size(), loss(trial, items)});
+    }
+    return trials;
   }
 
   std::span<const SearchItem> items_;
@@ -221,7 +246,8 @@ class Search {
   const Split split_;
   size_t left_ = 0;  // outcomes that the search may still ask for
   size_t asked_ = 0;
-  std::vector<PromptTrial> trials_;
+  std::vector<Trial> trials_;
+  std::map<std::string, size_t> trial_of_prompt_;
 };
 
 }  // namespace
@@ -252,7 +278,7 @@ PromptSearchResult search_prompt(const std::string& in_use, std::span<const Sear
                                  PromptTask& task, PromptWriter& writer,
                                  const PromptSearchOptions& options) {
   require_searchable(items, options);
-  return Search(items, task, writer, options).run(in_use);
+  return Search(in_use, items, task, writer, options).run();
 }
 
 }  // namespace l2a

@@ -4,9 +4,11 @@
 // The items are split in two, by session and class by class. On the one part the search goes on in
 // rounds: a writer is shown what the best prompt so far does badly and proposes others; these race
 // against the best one (successive halving), first on a few items, half of which it does badly, and
-// only those that do better go on to more items. The other part is never seen by the search: the
-// winner takes the place of the prompt in use only if it is better there in 95% of the resamples of
-// the paired differences. So of 20 searches that found nothing but luck, one changes the prompt.
+// only those that do better go on to more items. Of the winner of a race every change to the prompt
+// in use is taken back that these items do not miss: what came along with what helps may harm where
+// none of them shows it. The other part is never seen by the search: what comes out takes the place
+// of the prompt in use only if it is better there, by a gain whose 95% interval (paired bootstrap)
+// lies above 0.
 //
 // Sources: arXiv 2510.25441 names the step and does not publish it; racing: Jamieson and Talwalkar,
 // AISTATS 2016 (successive halving); the critique-then-rewrite writer: arXiv 2305.03495.
@@ -57,6 +59,10 @@ class PromptWriter {
   virtual std::vector<std::string> rewrite(const std::string& prompt,
                                            std::span<const Mistake> mistakes, size_t count,
                                            size_t round) = 0;
+  // `prompt` with one of its changes to `in_use` taken back, for each that can be: the first of
+  // them, the second, and so on. Empty where there is none.
+  virtual std::vector<std::string> take_back_one(const std::string& prompt,
+                                                 const std::string& in_use) const = 0;
 };
 
 struct PromptSearchOptions {
@@ -89,11 +95,10 @@ struct PromptTrial {
 struct PromptSearchResult {
   bool improved = false;
   std::string prompt;  // to be used: the winner if it improved, else the one in use
-  std::string best;    // the winner on the search part, whatever became of it
-  // Loss of the prompt in use less the winner's, on the items that the search never saw; and the
-  // share of the resamples in which that is not above 0. Without a winner there is neither.
+  std::string best;    // what came out of the search part, whatever became of it
+  // Loss of the prompt in use less that of `best`, on the items that the search never saw. None
+  // where `best` is the one in use.
   std::optional<Estimate> gain = {};
-  std::optional<double> share_without_gain = {};
   std::vector<PromptTrial> trials = {};
   size_t outcomes = 0;  // asked for in all
   size_t held_out = 0;  // items

@@ -57,6 +57,10 @@ class RecordedWriter final : public PromptWriter {
       : writer_(writer), journal_(journal) {}
   std::vector<std::string> rewrite(const std::string& prompt, std::span<const Mistake> mistakes,
                                    size_t count, size_t round) override;
+  std::vector<std::string> take_back_one(const std::string& prompt,
+                                         const std::string& in_use) const override {
+    return writer_.take_back_one(prompt, in_use);
+  }
 
  private:
   PromptWriter& writer_;

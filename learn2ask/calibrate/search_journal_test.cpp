@@ -14,6 +14,7 @@ namespace l2a {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
 
 constexpr size_t kForever = std::numeric_limits<size_t>::max();
 
@@ -52,7 +53,7 @@ class LetterTask final : public PromptTask {
   Calls& calls_;
 };
 
-// Adds letters, drawn by the round and by all that it is shown.
+// Adds two letters, drawn by the round and by all that it is shown.
 class LetterWriter final : public PromptWriter {
  public:
   explicit LetterWriter(Calls& calls) : calls_(calls) {}
@@ -67,7 +68,16 @@ class LetterWriter final : public PromptWriter {
     Rng rng = Rng::stream(stable_hash(seen), "letters", round);
     std::vector<std::string> prompts;
     for (size_t i = 0; i < count; ++i) {
-      prompts.push_back(prompt + static_cast<char>('a' + rng.below(4)));
+      prompts.push_back(prompt);
+      for (int n = 0; n < 2; ++n) prompts.back() += static_cast<char>('a' + rng.below(5));
+    }
+    return prompts;
+  }
+  std::vector<std::string> take_back_one(const std::string& prompt,
+                                         const std::string& in_use) const override {
+    std::vector<std::string> prompts;
+    for (size_t i = in_use.size(); i < prompt.size(); ++i) {
+      prompts.push_back(prompt.substr(0, i) + prompt.substr(i + 1));
     }
     return prompts;
   }
@@ -86,7 +96,6 @@ Json json_of(const PromptSearchResult& result) {
   json["best"] = result.best;
   json["improved"] = result.improved;
   if (result.gain) json["gain"] = {result.gain->value, result.gain->low, result.gain->high};
-  if (result.share_without_gain) json["share"] = *result.share_without_gain;
   json["counts"] = {result.outcomes, result.held_out};
   json["trials"] = std::move(trials);
   return json;
@@ -98,7 +107,7 @@ std::string search(PromptTask& task, PromptWriter& writer) {
   PromptSearchOptions options;
   options.rounds = 5;
   options.candidates = 4;
-  return dump_json(json_of(search_prompt("!", items, task, writer, options)));
+  return dump_json(json_of(search_prompt("!d", items, task, writer, options)));
 }
 
 std::string search_without_journal(Calls& calls) {
@@ -120,6 +129,8 @@ TEST(SearchJournal, LetsAnInterruptedSearchGoOnAndAsksForNothingTwice) {
   Calls uninterrupted;
   const std::string result = search_without_journal(uninterrupted);
   EXPECT_THAT(result, HasSubstr("\"improved\":true"));
+  // What the one in use has stays, and of what was added only what is missed.
+  EXPECT_THAT(get_string(*parse_json(result), "prompt").value_or_throw(), MatchesRegex("!d[abc]+"));
   EXPECT_GE(uninterrupted.rewritten.size(), 2u);
   const TempDir dir;
   size_t interrupted = 0;

@@ -25,6 +25,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kLongestPrompt = 64 << 10;
+// Counted up when searches ask otherwise: a journal is good for one that asks the same.
+constexpr const char* kSearchVersion = "2";
 
 const std::string& needed(const std::string& file, const char* flag, const std::string& what) {
   if (file.empty()) fail_input("calibrate run --what " + what + ": needs " + flag);
@@ -166,8 +168,6 @@ Json to_json(const PromptSearchResult& result, const std::string& what) {
           {"prompt_sha256", sha256_hex(result.prompt)},
           {"best_sha256", sha256_hex(result.best)},
           {"gain", l2a::to_json(result.gain)},
-          {"share_without_gain",
-           result.share_without_gain ? Json(*result.share_without_gain) : Json(nullptr)},
           {"outcomes", result.outcomes},
           {"held_out", result.held_out},
           {"trials", std::move(trials)}};
@@ -183,8 +183,8 @@ std::string to_text(const PromptSearchResult& result, const fs::path& out) {
   }
   text += fmt::format(
       "the best one against the one in use, on the items held out: loss lower by {:.3f} "
-      "[{:.3f}, {:.3f}], not lower in {:.1f}% of resamples\n",
-      result.gain->value, result.gain->low, result.gain->high, 100 * *result.share_without_gain);
+      "[{:.3f}, {:.3f}]\n",
+      result.gain->value, result.gain->low, result.gain->high);
   return text + (result.improved
                      ? "it is better: " + (out / "prompt.txt").string() +
                            " (read it before you use it: a model wrote it from your data)\n"
@@ -204,7 +204,7 @@ void search(const std::string& what, Problem& problem, const PromptCalibrationSe
                          problem.describe, problem.refuse);
   SearchJournal journal(
       out / "search.jsonl",
-      sha256_hex(what + config_to_yaml(deciding_fields(list_config(settings))) +
+      sha256_hex(kSearchVersion + what + config_to_yaml(deciding_fields(list_config(settings))) +
                  problem.inputs_sha256 + problem.in_use + critique.sha256() + rewrite.sha256()));
   Progress progress("calibrate " + what, std::nullopt, "items");
   RecordedTask task(*problem.task, journal, [&](size_t items) {

@@ -70,12 +70,13 @@ def given_prompt(messages):
 
 
 def write(messages, seed):
-    """Of four candidates: one without a place, one at first without, one good at once, and one that mends nothing."""
+    """Of four candidates: one without a place, one at first without, one that says too much, and one that mends nothing."""
     prompt = given_prompt(messages)
     if seed % 4 == 0 or (seed % 4 == 1 and len(messages) == 2):
         return {"prompt": prompt.replace("{open}", "what is open")}
     phrase = {1: PHRASES[0], 2: PHRASES[1], 3: f"Variant {seed}."}[seed % 4]
-    return {"prompt": prompt if phrase in prompt else told(prompt, phrase)}
+    needless = " Mind the commas." if seed % 4 == 2 else ""
+    return {"prompt": prompt if phrase in prompt else told(prompt, phrase + needless)}
 
 
 def words(text):
