@@ -41,10 +41,11 @@ FailureClass class_of(ErrorCode code) {
   return code == ErrorCode::kUnsupported ? FailureClass::kPause : FailureClass::kRetry;
 }
 
-std::string remedy_for(const std::optional<int>& status) {
-  if (status == 401 || status == 403)
+std::string remedy_for(const std::optional<int>& status, bool quota) {
+  if (quota || status == 402) return "fill the account up";
+  if (status == 401 || status == 403) {
     return "put a key that it accepts into llm.key_env or llm.key_file";
-  if (status == 402 || status == 429 || status == 200) return "fill the account up";
+  }
   return "see to the endpoint";
 }
 
@@ -66,6 +67,7 @@ struct HttpChatClient::Ended {
   Result<ChatReply> reply;
   FailureClass failure = FailureClass::kRetry;  // where there is no reply
   std::optional<int> status = {};
+  bool quota = false;  // is used up, it says
   double retry_after_s = 0;
   bool may_have_cost = false;  // though there is no reply
   double seconds = 0;
@@ -251,7 +253,9 @@ HttpChatClient::Ended HttpChatClient::judge(EndedTransfer transfer) {
   // Before it is cut short: what is left of a key is a key, too.
   const std::string body = transfers_->without_key(response.body);
   std::string why = error_text(body);
-  ended.failure = classify(response.status, why, options_.quota_phrases);
+  const std::string all = all_error_texts(body);
+  ended.quota = names_quota(all, options_.quota_phrases);
+  ended.failure = classify(response.status, all, options_.quota_phrases);
   if (response.status == 200) {
     const auto again = read_reply(body);
     if (!again) why = again.error().message;
@@ -303,7 +307,7 @@ void HttpChatClient::settle(Ended ended, Time now) {
   }
   last_failure_ = ended.reply.error().message;
   if (ended.failure == FailureClass::kPause) {
-    pause(last_failure_ + ": " + remedy_for(ended.status));
+    pause(last_failure_ + ": " + remedy_for(ended.status, ended.quota));
   }
   const Seconds asked_to_wait(ended.retry_after_s);
   if (asked_to_wait.count() > options_.max_outage_s) {

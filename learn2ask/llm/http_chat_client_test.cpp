@@ -294,6 +294,25 @@ TEST_F(Client, SendsNoMoreThanTheRateAllows) {
   EXPECT_GE(took.count(), (30 - 21) / 10.0);  // two seconds' worth and one call may go at once
 }
 
+TEST_F(Client, AsksForNoMoreTokensThanTheRateAllows) {
+  ScriptedEndpoint endpoint(echo);
+  LlmOptions options = options_for(endpoint.url());
+  constexpr int64_t kAnswer = 10'000;  // next to which the prompts are nothing
+  options.tokens_per_minute = 600 * kAnswer;
+  auto client = make(options);
+  Answers answers(30);
+  for (size_t i = 0; i < 30; ++i) {
+    ChatRequest request = question(numbered(i));
+    request.max_tokens = kAnswer;
+    client.submit(request, answers.put(i));
+  }
+  const auto start = std::chrono::steady_clock::now();
+  client.run();
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  expect_echoes(answers);
+  EXPECT_GE(took.count(), (30 - 21) / 10.0);
+}
+
 TEST_F(Client, ReplaysWhatWasRecordedAndSendsNothing) {
   std::string url;
   {

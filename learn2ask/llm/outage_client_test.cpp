@@ -160,7 +160,8 @@ TEST_F(Client, PausesWhereItWouldHaveToWaitLongerThanAnOutageMayLast) {
 struct PauseCase {
   const char* name;
   int status;
-  const char* body;
+  std::string body;
+  const char* remedy;
 };
 class Pausing : public Client, public testing::WithParamInterface<PauseCase> {};
 
@@ -182,6 +183,7 @@ TEST_P(Pausing, KeepsWhatCameAndGoesOnFromThere) {
     submit_numbered(client, answers);
     const std::string why = pause_of(client);
     EXPECT_THAT(why, HasSubstr(std::to_string(GetParam().status)));
+    EXPECT_THAT(why, HasSubstr(GetParam().remedy));
     EXPECT_THAT(why, HasSubstr("run the same command again"));
     for (size_t i = 0; i < 100; ++i) {
       if (answers.times[i] == 0) continue;
@@ -200,11 +202,22 @@ TEST_P(Pausing, KeepsWhatCameAndGoesOnFromThere) {
 
 INSTANTIATE_TEST_SUITE_P(
     Endpoints, Pausing,
-    testing::Values(PauseCase{"key_expired", 401, R"({"error": {"message": "Incorrect API key"}})"},
-                    PauseCase{"no_money", 402, R"({"error": {"message": "Payment required"}})"},
-                    PauseCase{"forbidden", 403, "no"},
-                    PauseCase{"quota_as_429", 429, R"({"error": {"code": "insufficient_quota"}})"},
-                    PauseCase{"quota_as_200", 200, "Your credit balance is too low to go on"}),
+    testing::Values(
+        PauseCase{"key_expired", 401, R"({"error": {"message": "Incorrect API key"}})",
+                  "put a key"},
+        PauseCase{"no_money", 402, R"({"error": {"message": "Payment required"}})", "fill the"},
+        PauseCase{"forbidden", 403, "no", "put a key"},
+        PauseCase{"quota_as_429", 429, R"({"error": {"code": "insufficient_quota"}})", "fill the"},
+        PauseCase{"quota_as_type", 400,
+                  R"({"error": {"message": "Try later", "type": "insufficient_quota"}})",
+                  "fill the"},
+        PauseCase{"quota_as_403", 403, R"({"error": "no", "reason": "Insufficient Balance"})",
+                  "fill the"},
+        PauseCase{
+            "quota_after_much_else", 500,
+            R"({"error": {"message": ")" + std::string(500, 'x') + R"( insufficient balance"}})",
+            "fill the"},
+        PauseCase{"quota_as_200", 200, "Your credit balance is too low to go on", "fill the"}),
     [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace

@@ -16,11 +16,14 @@ bool contains_folded(std::string_view text, std::string_view phrase) {
 
 }  // namespace
 
+bool names_quota(std::string_view error, const std::vector<std::string>& quota_phrases) {
+  return std::any_of(quota_phrases.begin(), quota_phrases.end(),
+                     [&](const std::string& phrase) { return contains_folded(error, phrase); });
+}
+
 FailureClass classify(int status, std::string_view error,
                       const std::vector<std::string>& quota_phrases) {
-  const bool quota =
-      std::any_of(quota_phrases.begin(), quota_phrases.end(),
-                  [&](const std::string& phrase) { return contains_folded(error, phrase); });
+  const bool quota = names_quota(error, quota_phrases);
   if (quota || status == 401 || status == 402 || status == 403) return FailureClass::kPause;
   if (status == 429) return FailureClass::kBusy;
   // 200 without a reply in it: an error text, or an answer that was cut.

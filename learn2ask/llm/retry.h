@@ -18,8 +18,11 @@ enum class FailureClass {
   kPause,   // no call will go well until a person does something: the run pauses
 };
 
-// Of an answer with another status than 200, or of one with 200 that is no reply. Any whose error
-// text (wire.h) contains one of `quota_phrases` pauses the run; so do 401, 402 and 403.
+// An account is empty, or what it may use is used up: the error contains one of the phrases.
+bool names_quota(std::string_view error, const std::vector<std::string>& quota_phrases);
+
+// Of an answer with another status than 200, or of one with 200 that is no reply. One that names a
+// quota pauses the run, whatever its status; so do 401, 402 and 403.
 FailureClass classify(int status, std::string_view error,
                       const std::vector<std::string>& quota_phrases);
 

@@ -1,5 +1,8 @@
 #include "llm/wire.h"
 
+#include <algorithm>
+#include <array>
+
 #include "base/utf8.h"
 
 namespace l2a {
@@ -27,6 +30,24 @@ std::optional<TokenUsage> usage_of(const Json& answer) {
   const auto completion = count_in(*usage, "completion_tokens");
   if (!prompt || !completion) return std::nullopt;
   return TokenUsage{*prompt, *completion};
+}
+
+// Where errors and cut replies quote conversations.
+bool quotes_data(const std::string& key) {
+  constexpr std::array kKeys = {"input", "messages", "prompt", "content", "choices", "body"};
+  return std::find(kKeys.begin(), kKeys.end(), key) != kKeys.end();
+}
+
+void add_texts(const Json& value, std::string& texts) {
+  if (value.is_string()) texts += value.get_ref<const std::string&>() + "\n";
+  if (value.is_array()) {
+    for (const Json& element : value) add_texts(element, texts);
+  }
+  if (value.is_object()) {
+    for (const auto& [key, inner] : value.items()) {
+      if (!quotes_data(key)) add_texts(inner, texts);
+    }
+  }
 }
 
 }  // namespace
@@ -83,6 +104,14 @@ std::string error_text(std::string_view body) {
     }
   }
   return body.empty() ? "an empty answer" : shown(body, kQuotedBytes);
+}
+
+std::string all_error_texts(std::string_view body) {
+  const auto parsed = parse_json(body);
+  if (!parsed) return body.starts_with('{') ? "" : std::string(body);
+  std::string texts;
+  add_texts(*parsed, texts);
+  return texts;
 }
 
 }  // namespace l2a

@@ -21,4 +21,8 @@ Result<ChatReply> read_reply(std::string_view body);
 // has them; else the start of the body.
 std::string error_text(std::string_view body);
 
+// All that an error's body says, of whatever form and length, less what it repeats of the request
+// or of a reply: those speak of anything. Empty for JSON that was cut.
+std::string all_error_texts(std::string_view body);
+
 }  // namespace l2a

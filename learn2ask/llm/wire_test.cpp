@@ -300,5 +300,26 @@ TEST(ErrorText, IsOneShortLineThatMayBeShown) {
   EXPECT_THAT(error_text("a\nb \x1b[31m \xff"), StartsWith("a b "));
 }
 
+TEST(AllErrorTexts, AreThoseOfAnyFormAndLength) {
+  const std::string filler(1000, 'x');
+  for (const std::string& body : std::vector<std::string>{
+           "Sorry: no quota", R"({"error": {"message": "Try later", "type": "no quota"}})",
+           R"({"error": "no quota"})", R"({"base_resp": {"status_msg": "no quota"}})",
+           R"({"errors": [{"code": 1, "detail": "no quota"}]})",
+           R"({"error": {"message": ")" + filler + R"( no quota"}})", filler + "no quota"}) {
+    EXPECT_THAT(all_error_texts(body), HasSubstr("no quota")) << body;
+  }
+}
+
+TEST(AllErrorTexts, AreNoneOfTheConversation) {
+  for (const char* body :
+       {R"({"detail": [{"msg": "too long", "input": {"messages": [{"content": "no quota"}]}}]})",
+        R"({"choices": [{"message": {"content": "no quota"}}]})",
+        R"({"choices": [{"message": {"content": "no quota)",
+        R"({"error": {"message": "bad request", "prompt": "no quota"}})"}) {
+    EXPECT_THAT(all_error_texts(body), ::testing::Not(HasSubstr("no quota"))) << body;
+  }
+}
+
 }  // namespace
 }  // namespace l2a
