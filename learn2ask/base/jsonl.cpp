@@ -131,7 +131,13 @@ std::optional<FileHeader> for_each_row(const std::filesystem::path& path, const 
       header = read_header(value.value, format, reader.name() + ":" + std::to_string(value.number));
       if (header) continue;
     }
-    row(std::move(value));
+    const size_t number = value.number;
+    try {
+      row(std::move(value));
+    } catch (const Failure& failure) {
+      fail(failure.error.code,
+           reader.name() + ":" + std::to_string(number) + ": " + failure.error.message);
+    }
   }
   return header;
 }

@@ -61,8 +61,8 @@ Json to_json(const FileHeader& header);
 std::optional<FileHeader> read_header(const Json& line, const std::string& format,
                                       const std::string& where);
 
-// Calls `row` for each line of a derived or user-made JSONL file after its header (if any).
-// Throws Failure at the first line that can't be read.
+// Calls `row` for each line of a derived or user-made JSONL file after its header (if any). Throws
+// Failure ("FILE:LINE: why") at the first line that can't be read or for which `row` throws one.
 std::optional<FileHeader> for_each_row(const std::filesystem::path& path, const std::string& format,
                                        const std::function<void(JsonLine&&)>& row);
 

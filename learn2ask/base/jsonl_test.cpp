@@ -147,5 +147,21 @@ TEST(ForEachRow, PassesTheHeaderOverAndStopsAtTheFirstBadLine) {
   EXPECT_EQ(numbers, std::vector<size_t>{1});
 }
 
+TEST(ForEachRow, NamesTheLineThatItsUserRefuses) {
+  const TempDir dir;
+  const auto path = dir / "rows.jsonl";
+  write_file_atomic(path, "{\"a\": 1}\n\n{\"a\": 2}\n");
+  size_t rows = 0;
+  try {
+    for_each_row(path, "rows", [&](JsonLine&&) {
+      if (++rows == 2) fail(ErrorCode::kUnavailable, "no");
+    });
+    FAIL();
+  } catch (const Failure& failure) {
+    EXPECT_EQ(failure.error.message, path.string() + ":3: no");
+    EXPECT_EQ(failure.error.code, ErrorCode::kUnavailable);
+  }
+}
+
 }  // namespace
 }  // namespace l2a

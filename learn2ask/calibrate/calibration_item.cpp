@@ -203,13 +203,9 @@ std::vector<CalibrationItem> read_calibration_items(const std::string& path) {
   std::vector<CalibrationItem> items;
   std::set<std::string> ids;
   for_each_row(path, kFormat, [&](JsonLine&& line) {
-    const std::string where = path + ":" + std::to_string(line.number) + ": ";
-    auto item = calibration_item_from_json(line.value);
-    if (!item) fail_input(where + item.error().message);
-    if (!ids.insert(item->id).second) {
-      fail_input(where + "'id': '" + shown(item->id) + "' stands twice");
-    }
-    items.push_back(std::move(*item));
+    items.push_back(calibration_item_from_json(line.value).value_or_throw());
+    const std::string& id = items.back().id;
+    if (!ids.insert(id).second) fail_input("'id': '" + shown(id) + "' stands twice");
   });
   if (items.empty()) fail_input(path + ": no calibration item in it");
   return items;

@@ -229,11 +229,7 @@ std::optional<Decision> GoldLabels::decision_of(const std::string& item) const {
 
 void read_gold_labels(const std::string& path, const ItemIndex& items, GoldLabels& labels) {
   for_each_row(path, kFormat, [&](JsonLine&& line) {
-    auto label = gold_label_from_json(line.value, items);
-    if (!label) {
-      fail_input(path + ":" + std::to_string(line.number) + ": " + label.error().message);
-    }
-    labels.put(std::move(*label));
+    labels.put(gold_label_from_json(line.value, items).value_or_throw());
   });
 }
 

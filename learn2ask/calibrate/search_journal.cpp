@@ -29,13 +29,7 @@ SearchJournal::SearchJournal(const std::filesystem::path& path, const std::strin
     : journal_(
           path,
           {.format = kFormat, .command = "learn2ask calibrate run", .config_sha256 = decisive}) {
-  const auto header = for_each_row(path, kFormat, [&](JsonLine&& line) {
-    try {
-      read(line.value);
-    } catch (const Failure& failure) {
-      fail_input(path.string() + ":" + std::to_string(line.number) + ": " + failure.what());
-    }
-  });
+  const auto header = for_each_row(path, kFormat, [&](JsonLine&& line) { read(line.value); });
   if (!header || header->config_sha256 != decisive) {
     fail_input(path.string() +
                ": of a search with other settings, items or labels: give another --out");

@@ -110,16 +110,11 @@ std::vector<CalibrationItem> items_of_replies(const SampleArguments& arguments,
   std::vector<std::pair<Place, std::string>> questions;
   for (const std::string& path : arguments.replies) {
     for_each_row(path, "graded_replies", [&](JsonLine&& line) {
-      const auto context = get_string(line.value, "context");
-      const auto text = get_string(line.value, "text");
-      const auto truncated = get_bool_or(line.value, "truncated", false);
-      if (!context || !text) {
-        fail_input(path + ":" + std::to_string(line.number) + ": " +
-                   (context ? text : context).error().message);
-      }
-      const auto place = places.find(*context);
+      const auto place = places.find(get_string(line.value, "context").value_or_throw());
       const auto action =
-          parse_reply({.text = *text, .truncated = truncated && *truncated}, format);
+          parse_reply({.text = get_string(line.value, "text").value_or_throw(),
+                       .truncated = get_bool_or(line.value, "truncated", false).value_or_throw()},
+                      format);
       if (place == places.end() || !action || action->decision == Decision::kStop) return;
       questions.emplace_back(place->second, action->question);
     });

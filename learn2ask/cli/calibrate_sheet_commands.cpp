@@ -40,11 +40,7 @@ std::vector<GoldLabel> read_any(const ImportArguments& arguments, const ItemInde
   std::vector<GoldLabel> labels;
   for_each_row(arguments.file, "gold_labels", [&](JsonLine&& line) {
     if (!line.value.contains("by")) line.value["by"] = arguments.by;
-    auto label = gold_label_from_json(line.value, items);
-    if (!label) {
-      fail_input(arguments.file + ":" + std::to_string(line.number) + ": " + label.error().message);
-    }
-    labels.push_back(std::move(*label));
+    labels.push_back(gold_label_from_json(line.value, items).value_or_throw());
   });
   return labels;
 }

@@ -32,22 +32,14 @@ DriftWatch::DriftWatch(fs::path run, const SampleIndex& samples, const QuestionF
 
 void DriftWatch::read_earlier(const fs::path& path) {
   for_each_row(path, kFormat, [&](JsonLine&& line) {
-    try {
-      read_look(line.value);
-    } catch (const Failure& failure) {
-      fail_input(path.string() + ":" + std::to_string(line.number) + ": " + failure.what());
-    }
+    done_ = static_cast<int64_t>(get_number(line.value, "step").value_or_throw());
+    if (at_start_ || !get_bool_or(line.value, "enough", false).value_or_throw()) return;
+    const Json& agreement = *get_object(line.value, "agreement").value_or_throw();
+    if (agreement.value("linear_kappa", Json()).is_null()) return;
+    const Json& kappa = *get_object(agreement, "linear_kappa").value_or_throw();
+    at_start_ = {get_number(kappa, "low").value_or_throw(),
+                 get_number(kappa, "high").value_or_throw()};
   });
-}
-
-void DriftWatch::read_look(const Json& row) {
-  done_ = static_cast<int64_t>(get_number(row, "step").value_or_throw());
-  if (at_start_ || !get_bool_or(row, "enough", false).value_or_throw()) return;
-  const Json& agreement = *get_object(row, "agreement").value_or_throw();
-  if (agreement.value("linear_kappa", Json()).is_null()) return;
-  const Json& kappa = *get_object(agreement, "linear_kappa").value_or_throw();
-  at_start_ = {get_number(kappa, "low").value_or_throw(),
-               get_number(kappa, "high").value_or_throw()};
 }
 
 // Those that rightly continue and ask something where something is open; unscored ones are not in

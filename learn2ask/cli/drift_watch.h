@@ -44,7 +44,6 @@ class DriftWatch {
     Verdict rewarded;  // by the grader that rewards
   };
   void read_earlier(const std::filesystem::path& path);
-  void read_look(const Json& row);
   void read_new_replies();
   void look(int64_t step);
 

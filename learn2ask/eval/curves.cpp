@@ -42,11 +42,8 @@ struct Row {
 std::vector<Row> read_rows(const std::filesystem::path& path) {
   std::vector<Row> rows;
   for_each_row(path, "metrics", [&](JsonLine&& line) {
-    const auto step = get_number(line.value, "step");
-    if (!step) {
-      fail_input(fmt::format("{}:{}: {}", path.string(), line.number, step.error().message));
-    }
-    rows.push_back({*step, std::move(line.value)});
+    const double step = get_number(line.value, "step").value_or_throw();
+    rows.push_back({step, std::move(line.value)});
   });
   return rows;
 }

@@ -22,23 +22,22 @@ Contents read_contents(const std::filesystem::path& path) {
   Contents contents;
   std::vector<ScoredRow> rows;
   size_t sessions = 0;
-  const auto end_batch = [&](const Json& done, const std::string& where) {
+  const auto end_batch = [&](const Json& done) {
     if (!done.is_number_unsigned() || done.get<size_t>() <= sessions) {
-      fail_input(where + ": '" + kBatchEnd + "': expected a growing count (remove the file)");
+      fail_input(fmt::format("'{}': expected a growing count (remove the file)", kBatchEnd));
     }
     contents.batches.push_back({done.get<size_t>() - sessions, {std::move(rows)}});
     sessions = done;
     rows.clear();
   };
   contents.header = for_each_row(path, kFormat, [&](JsonLine&& line) {
-    const std::string where = fmt::format("{}:{}", path.string(), line.number);
     if (line.value.contains(kBatchEnd)) {
-      end_batch(line.value[kBatchEnd], where);
+      end_batch(line.value[kBatchEnd]);
       contents.lines = line.number;
       return;
     }
     auto row = scored_row_from_json(line.value);
-    if (!row) fail_input(where + ": " + row.error().message + " (remove the file)");
+    if (!row) fail_input(row.error().message + " (remove the file)");
     rows.push_back(std::move(*row));
   });
   if (contents.header) contents.lines = std::max<size_t>(contents.lines, 1);

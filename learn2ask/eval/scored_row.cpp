@@ -203,9 +203,7 @@ void write_scored_rows(const std::filesystem::path& path, const Evaluation& eval
 Evaluation read_scored_rows(const std::filesystem::path& path) {
   Evaluation evaluation;
   const auto header = for_each_row(path, kFormat, [&](JsonLine&& line) {
-    auto row = scored_row_from_json(line.value);
-    if (!row) fail_input(fmt::format("{}:{}: {}", path.string(), line.number, row.error().message));
-    evaluation.rows.push_back(std::move(*row));
+    evaluation.rows.push_back(scored_row_from_json(line.value).value_or_throw());
   });
   if (!header || !header->extra.contains("evaluation") ||
       !header->extra["evaluation"].is_object()) {

@@ -55,19 +55,14 @@ Overrides Overrides::load(const std::filesystem::path& path) {
   Overrides overrides;
   overrides.sha256_ = sha256_file(path);
   for_each_row(path, "overrides", [&](JsonLine&& line) {
-    const std::string where = path.string() + ":" + std::to_string(line.number);
-    try {
-      std::pair key{get_string(line.value, "session").value_or_throw(),
-                    turn_of(line.value, "turn")};
-      Override correction{decision_of(line.value), wanted_of(line.value), where};
-      if (!correction.decision && !correction.wanted) {
-        fail_input("neither 'decision' nor 'wanted' is corrected");
-      }
-      if (!overrides.by_turn_.emplace(std::move(key), Kept{std::move(correction)}).second) {
-        fail_input("this turn is corrected twice");
-      }
-    } catch (const Failure& failure) {
-      fail_input("overrides: " + where + ": " + failure.what());
+    std::pair key{get_string(line.value, "session").value_or_throw(), turn_of(line.value, "turn")};
+    Override correction{decision_of(line.value), wanted_of(line.value),
+                        path.string() + ":" + std::to_string(line.number)};
+    if (!correction.decision && !correction.wanted) {
+      fail_input("neither 'decision' nor 'wanted' is corrected");
+    }
+    if (!overrides.by_turn_.emplace(std::move(key), Kept{std::move(correction)}).second) {
+      fail_input("this turn is corrected twice");
     }
   });
   return overrides;
@@ -85,8 +80,8 @@ void Overrides::mark_used(const std::string& session, size_t turn) {
 void Overrides::refuse_unused() const {
   for (const auto& [key, kept] : by_turn_) {
     if (kept.used) continue;
-    fail_input("overrides: " + kept.correction.where + ": no expert turn " + shown(key.first) +
-               "/" + std::to_string(key.second) + " is labelled: its session is not there, or " +
+    fail_input(kept.correction.where + ": no expert turn " + shown(key.first) + "/" +
+               std::to_string(key.second) + " is labelled: its session is not there, or " +
                "stops before it");
   }
 }
@@ -104,8 +99,7 @@ std::vector<Item> items_of(const Override& correction, const Session& session,
       }
     }
     if (!item) {
-      fail_input("overrides: " + correction.where + ": 'fact': the user does not say '" +
-                 shown(pair.fact) + "' " +
+      fail_input(correction.where + ": 'fact': the user does not say '" + shown(pair.fact) + "' " +
                  (pair.answer_turn ? "at turn " + std::to_string(*pair.answer_turn)
                                    : "after turn " + std::to_string(turn)));
     }

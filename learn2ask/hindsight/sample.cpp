@@ -246,11 +246,7 @@ Result<LabelledSession> labelled_session_from_json(const Json& line) {
 std::vector<LabelledSession> read_labels(const std::string& path) {
   std::vector<LabelledSession> sessions;
   for_each_row(path, "labels", [&](JsonLine&& line) {
-    auto session = labelled_session_from_json(line.value);
-    if (!session) {
-      fail_input(path + ":" + std::to_string(line.number) + ": " + session.error().message);
-    }
-    sessions.push_back(std::move(*session));
+    sessions.push_back(labelled_session_from_json(line.value).value_or_throw());
   });
   return sessions;
 }

@@ -54,19 +54,15 @@ void Ledger::read_back(const std::filesystem::path& path) {
   std::map<std::pair<std::string, int64_t>, double> in_flight;  // what was reserved
   for_each_row(path, "ledger", [&](JsonLine&& line) {
     const Json& row = line.value;
-    try {
-      const std::pair call{get_string(row, "call").value_or_throw(), whole_number(row, "try")};
-      const std::string event = get_string(row, "event").value_or_throw();
-      if (event != "sent" && event != "done") fail_input("'event': expected sent or done");
-      if (event == "sent") {
-        ++totals_.sent;
-        in_flight[call] = get_number(row, "reserved").value_or_throw();
-      } else {
-        count(end_of(row));
-        in_flight.erase(call);
-      }
-    } catch (const Failure& e) {
-      fail_input("ledger: " + path.string() + ":" + std::to_string(line.number) + ": " + e.what());
+    const std::pair call{get_string(row, "call").value_or_throw(), whole_number(row, "try")};
+    const std::string event = get_string(row, "event").value_or_throw();
+    if (event != "sent" && event != "done") fail_input("'event': expected sent or done");
+    if (event == "sent") {
+      ++totals_.sent;
+      in_flight[call] = get_number(row, "reserved").value_or_throw();
+    } else {
+      count(end_of(row));
+      in_flight.erase(call);
     }
   });
   for (const auto& [call, reserved] : in_flight) {
