@@ -333,7 +333,7 @@ class EvaluationRun {
   }
 
   std::vector<std::pair<std::string, std::string>> facts() const {
-    return {
+    std::vector<std::pair<std::string, std::string>> facts = {
         {"made", utc_timestamp()},
         {"model", policy_.model_name},
         {"labels", files_.labels + " (SHA-256 " + sha256_file(files_.labels).substr(0, 12) + ")"},
@@ -341,6 +341,10 @@ class EvaluationRun {
         {"prompt",
          policy_.prompt.name + " (SHA-256 " + policy_.prompt_hash().second.substr(0, 12) + ")"},
         {"LibTorch", TORCH_VERSION}};
+    if (const std::string costs = factory_.costs(); !costs.empty()) {
+      facts.emplace_back("calls", costs);
+    }
+    return facts;
   }
 
   struct Neighbours {

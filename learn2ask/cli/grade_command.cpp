@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "base/failure_log.h"
 #include "base/file.h"
 #include "base/interrupt.h"
 #include "base/jsonl.h"
@@ -24,13 +25,14 @@ struct GradeSettings : RewardSettings {
   void visit(Visitor& v) {
     v.choice("reply_format", reply_format, {"plain", "tuple"}, "the form of the replies");
     v("max_failure_rate", max_failure_rate, Range{0, 1},
-      "end past this share of replies that could not be graded");
+      "end past this share of replies that could not be graded, of all or of the last 200");
     RewardSettings::visit(v);
   }
 };
 
 struct GradeArguments {
   std::string labels, replies, out;
+  bool dry_run = false;
 };
 
 // One line of the replies: {"context": "<session>/<turn>", "text": ..., "truncated"?: bool}.
@@ -64,24 +66,34 @@ Json graded_row(const RewardRequest& request, const RewardResult& result) {
 std::vector<RewardRequest> read_requests(const std::string& path, const SampleIndex& samples) {
   std::vector<RewardRequest> requests;
   for_each_row(path, "graded_replies", [&](JsonLine&& line) {
-    auto request = request_of(line.value, samples);
-    if (!request) {
-      fail_input(path + ":" + std::to_string(line.number) + ": " + request.error().message);
-    }
-    requests.push_back(std::move(*request));
+    requests.push_back(request_of(line.value, samples).value_or_throw());
   });
   if (requests.empty()) fail_input("grade: " + path + ": no reply in it");
   return requests;
+}
+
+// The calls that grading would make.
+void count_calls(std::span<const RewardRequest> requests, const GradeSettings& settings,
+                 ReplyFormat format) {
+  if (settings.reward.grader != "llm" || !settings.llm.in_process.empty()) {
+    std::printf("0 calls: nothing is sent to an endpoint\n");
+    return;
+  }
+  RewardSetup reward(settings, "", format, Calls::kCount);
+  grade(reward.reward_fn(), requests);
+  std::printf("%s\n", reward.costs().c_str());
 }
 
 void grade_file(const GradeArguments& arguments, const GradeSettings& settings) {
   const auto sessions = read_labels(arguments.labels);
   const auto requests = read_requests(arguments.replies, SampleIndex(sessions));
   const auto format = reply_format_from_name(settings.reply_format).value_or_throw();
+  if (arguments.dry_run) return count_calls(requests, settings, format);
   RewardSetup reward(
       settings, std::filesystem::path(arguments.out).replace_extension(".ledger.jsonl"), format);
   const RewardFn grade_replies = reward.reward_fn();
 
+  FailureLog failures(failures_path(arguments.out), "grade", "replies", settings.max_failure_rate);
   AtomicFile out(arguments.out);
   out.write_line(dump_json(to_json(FileHeader{
       .format = "graded_replies",
@@ -90,29 +102,27 @@ void grade_file(const GradeArguments& arguments, const GradeSettings& settings) 
       .input_sha256 = sha256_file(arguments.replies),
       .extra = {{"grader", reward.grader_name()}}})));
   Progress progress("grade", requests.size(), "replies");
-  size_t unscored = 0;
   double sum = 0;
   for (size_t at = 0; at < requests.size(); at += kTogether) {
     throw_if_interrupted();
     const auto some = std::span(requests).subspan(at, std::min(kTogether, requests.size() - at));
     const auto results = grade(grade_replies, some);
     for (size_t i = 0; i < some.size(); ++i) {
-      unscored += !results[i].reward;
       sum += results[i].reward.value_or(0);
       out.write_line(dump_json(graded_row(some[i], results[i])));
+      if (!results[i].reward) {
+        failures.add(sample_id(*some[i].session, *some[i].sample), results[i].note);
+      }
+      failures.end_one(!results[i].reward);
     }
     progress.advance(some.size());
   }
   progress.finish();
-  const size_t scored = requests.size() - unscored;
-  if (static_cast<double>(unscored) >
-      settings.max_failure_rate * static_cast<double>(requests.size())) {
-    fail_input("grade: " + std::to_string(unscored) + " of " + std::to_string(requests.size()) +
-               " replies could not be graded, more than max_failure_rate: nothing is written");
-  }
+  failures.finish();
   out.commit();
+  const size_t scored = requests.size() - failures.failed();
   std::printf("%zu replies graded by %s, %zu unscored", requests.size(),
-              reward.grader_name().c_str(), unscored);
+              reward.grader_name().c_str(), failures.failed());
   if (scored > 0) std::printf("; mean reward %.3f", sum / static_cast<double>(scored));
   std::printf("\nwritten to %s\n", arguments.out.c_str());
   if (!reward.costs().empty()) std::printf("%s\n", reward.costs().c_str());
@@ -133,6 +143,8 @@ void add_grade_command(CLI::App& app) {
   command->add_option("--out", arguments->out, "graded replies to write")
       ->required()
       ->type_name("FILE");
+  command->add_flag("--dry-run", arguments->dry_run,
+                    "only count the calls of a language model, and what they would cost");
   auto settings = Settings::add<GradeSettings>(*command);
   command->callback([=] { grade_file(*arguments, settings->read<GradeSettings>()); });
 }

@@ -47,7 +47,7 @@ std::unique_ptr<Grader> GraderFactory::make_llm(const std::string& prompt, uint6
   if (!llm_) {
     llm_ = std::make_unique<LlmSetup>(inputs_.llm, grading.models,
                                       "the questions to grade with their conversations and answers",
-                                      inputs_.ledger);
+                                      inputs_.ledger, inputs_.calls);
   }
   auto judges = std::make_unique<LlmGrader>(llm_->clients(), told, grading, repeat);
   if (!grading.prefilter) return judges;

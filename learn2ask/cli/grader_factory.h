@@ -24,6 +24,7 @@ struct GraderInputs {
   LlmOptions llm{};  // llm: the endpoint
   LlmGradingOptions grading{};
   std::string ledger{};  // llm: the journal of its calls
+  Calls calls = Calls::kMake;
 
   std::string thresholds_file() const;
 };

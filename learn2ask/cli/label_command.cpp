@@ -3,13 +3,13 @@
 #include <filesystem>
 #include <optional>
 
+#include "base/failure_log.h"
 #include "base/progress.h"
 #include "cli/command.h"
 #include "cli/llm_setup.h"
 #include "dialogue/session_file.h"
 #include "hindsight/label_file.h"
 #include "hindsight/llm_extractor.h"
-#include "llm/counting_client.h"
 
 namespace l2a {
 namespace {
@@ -77,17 +77,14 @@ LabelSummary label_by_model(const LabelArguments& arguments, const LabelSettings
 // The calls that labelling would make.
 void count_calls(const LabelArguments& arguments, const LabelSettings& settings,
                  const QuestionForms& forms) {
-  // A count makes no file.
-  const bool kept = std::filesystem::exists(settings.llm.cache);
-  const auto cache = kept ? open_reply_cache(settings.llm) : nullptr;
-  CountingClient client(settings.llm, cache.get());
-  LlmExtractor extractor(client, extraction_prompt(settings.extraction), forms,
+  LlmSetup llm(settings.llm, {}, "", "", Calls::kCount);
+  LlmExtractor extractor(*llm.clients()[0], extraction_prompt(settings.extraction), forms,
                          settings.extraction);
   std::optional<Overrides> overrides = load_overrides(arguments);
   Labeller labeller(settings.label, forms, extractor, overrides ? &*overrides : nullptr);
   const auto sessions = read_sessions(arguments.sessions);
   labeller.label(sessions);
-  std::printf("%s\n", to_text(client.estimate()).c_str());
+  std::printf("%s\n", llm.totals().c_str());
 }
 
 void label(const LabelArguments& arguments, const LabelSettings& settings) {

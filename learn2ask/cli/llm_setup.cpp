@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "cli/model_chat_client.h"
 #include "llm/http_chat_client.h"
+#include "llm/spending.h"
 
 namespace l2a {
 
@@ -30,7 +31,7 @@ std::vector<ConfigField> deciding_fields(std::vector<ConfigField> fields) {
 }
 
 LlmSetup::LlmSetup(const LlmOptions& options, std::vector<std::string> models,
-                   const std::string& sent, const std::filesystem::path& ledger) {
+                   const std::string& sent, const std::filesystem::path& ledger, Calls calls) {
   const bool in_process = !options.in_process.empty();
   if (in_process && !models.empty()) {
     fail_input("grading.models: not with llm.in_process, which is one model");
@@ -39,6 +40,16 @@ LlmSetup::LlmSetup(const LlmOptions& options, std::vector<std::string> models,
     fail_input("grading.models: the same model twice would give one verdict twice");
   }
   if (models.empty()) models.push_back(options.model);
+  if (calls == Calls::kCount) {
+    if (std::filesystem::exists(options.cache)) cache_ = open_reply_cache(options);
+    for (const std::string& model : models) {
+      auto client =
+          std::make_unique<CountingClient>(options_of_model(options, model), cache_.get());
+      counting_.push_back(client.get());
+      clients_.push_back(std::move(client));
+    }
+    return;
+  }
   std::vector<std::unique_ptr<HttpTransfers>> transfers;
   for (size_t i = 0; !in_process && i < models.size(); ++i) {
     transfers.push_back(open_transfers(options, sent));
@@ -51,11 +62,16 @@ LlmSetup::LlmSetup(const LlmOptions& options, std::vector<std::string> models,
     return;
   }
   for (size_t i = 0; i < models.size(); ++i) {
-    LlmOptions of_model = options;
-    of_model.model = models[i];
-    clients_.push_back(std::make_unique<HttpChatClient>(of_model, std::move(transfers[i]),
-                                                        cache_.get(), *ledger_));
+    clients_.push_back(std::make_unique<HttpChatClient>(
+        options_of_model(options, models[i]), std::move(transfers[i]), cache_.get(), *ledger_));
   }
+}
+
+std::string LlmSetup::totals() const {
+  if (ledger_) return to_text(ledger_->totals());
+  CallEstimate all;
+  for (const CountingClient* client : counting_) all += client->estimate();
+  return to_text(all);
 }
 
 std::vector<ChatClient*> LlmSetup::clients() const {

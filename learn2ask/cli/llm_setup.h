@@ -8,6 +8,7 @@
 
 #include "base/config.h"
 #include "llm/chat.h"
+#include "llm/counting_client.h"
 #include "llm/ledger.h"
 #include "llm/options.h"
 #include "llm/reply_cache.h"
@@ -26,6 +27,9 @@ std::string prompt_path(const std::string& name, const std::string& folder_and_s
 // asked for anew.
 std::vector<ConfigField> deciding_fields(std::vector<ConfigField> fields);
 
+// Whether calls are made, or only counted: a count makes no file and sends nothing.
+enum class Calls { kMake, kCount };
+
 // Owns clients, one a model, and what they share.
 class LlmSetup {
  public:
@@ -33,15 +37,16 @@ class LlmSetup {
   // refusal of an endpoint outside the house. Throws Failure: what the client, its cache and its
   // ledger throw; nothing is written when the endpoint or the key is refused.
   LlmSetup(const LlmOptions& options, std::vector<std::string> models, const std::string& sent,
-           const std::filesystem::path& ledger);
+           const std::filesystem::path& ledger, Calls calls = Calls::kMake);
 
   std::vector<ChatClient*> clients() const;
-  std::string totals() const { return to_text(ledger_->totals()); }  // of all runs of the ledger
+  std::string totals() const;  // of all runs of the ledger; of the calls that were counted
 
  private:
   std::unique_ptr<ReplyCache> cache_;
   std::unique_ptr<Ledger> ledger_;
   std::vector<std::unique_ptr<ChatClient>> clients_;
+  std::vector<const CountingClient*> counting_;  // of `clients_`
 };
 
 }  // namespace l2a

@@ -5,7 +5,7 @@
 namespace l2a {
 
 RewardSetup::RewardSetup(const RewardSettings& settings, const std::filesystem::path& ledger,
-                         ReplyFormat format)
+                         ReplyFormat format, Calls calls)
     : scoring_{.format = format,
                .fusion = settings.reward.fusion_kind(),
                .compat = settings.reward.compat},
@@ -15,7 +15,8 @@ RewardSetup::RewardSetup(const RewardSettings& settings, const std::filesystem::
       factory_(forms_, {.thresholds = settings.reward.thresholds,
                         .llm = settings.llm,
                         .grading = settings.grading,
-                        .ledger = ledger}),
+                        .ledger = ledger,
+                        .calls = calls}),
       grader_(factory_.make(settings.reward.grader)) {}
 
 std::vector<ScoredReply> RewardSetup::score(std::span<const ScoreRequest> requests,

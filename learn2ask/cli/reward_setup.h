@@ -68,7 +68,7 @@ class RewardSetup {
   // `ledger`: the journal of the calls of the grader llm. Throws Failure: what GraderFactory
   // throws.
   RewardSetup(const RewardSettings& settings, const std::filesystem::path& ledger,
-              ReplyFormat format);
+              ReplyFormat format, Calls calls = Calls::kMake);
   RewardSetup(const RewardSetup&) = delete;
   RewardSetup& operator=(const RewardSetup&) = delete;
 

@@ -1,10 +1,10 @@
 #include "hindsight/label_file.h"
 
-#include <deque>
 #include <unordered_set>
 
 #include <fmt/format.h>
 
+#include "base/failure_log.h"
 #include "base/file.h"
 #include "base/interrupt.h"
 #include "base/jsonl.h"
@@ -12,55 +12,6 @@
 
 namespace l2a {
 namespace {
-
-constexpr size_t kFailureWindow = 200;
-
-// failures.jsonl, and the share of sessions that failed.
-class Failures {
- public:
-  Failures(std::filesystem::path path, double max_rate)
-      : path_(std::move(path)), max_rate_(max_rate), file_(path_) {}
-
-  void add(const std::string& where, const std::string& error) {
-    file_.write_line(dump_json(Json{{"where", where}, {"error", error}}));
-    if (count_++ == 0) first_ = where + ": " + error;
-  }
-  // Counts one session; throws when too many of the last ones failed.
-  void end_session(bool failed) {
-    failed_ += failed;
-    ++sessions_;
-    recent_.push_back(failed);
-    recent_failed_ += failed;
-    if (recent_.size() <= kFailureWindow) return;
-    recent_failed_ -= recent_.front();
-    recent_.pop_front();
-    refuse_if(recent_failed_, kFailureWindow, "of the last ");
-  }
-  void finish() {
-    if (sessions_ > 0) refuse_if(failed_, sessions_, "of ");
-    if (count_ > 0) return file_.commit();
-    std::error_code ignored;  // a file of an earlier run may be there or not
-    std::filesystem::remove(path_, ignored);
-  }
-  size_t failed_sessions() const { return failed_; }
-
- private:
-  void refuse_if(size_t failed, size_t all, const char* of) {
-    if (static_cast<double>(failed) <= max_rate_ * static_cast<double>(all)) return;
-    file_.commit();
-    fail_input(
-        fmt::format("label: {} {}{} sessions failed, more than max_failure_rate {}: first: {} "
-                    "(all of them: {})",
-                    failed, of, all, max_rate_, first_, path_.string()));
-  }
-
-  std::filesystem::path path_;
-  double max_rate_;
-  AtomicFile file_;
-  size_t count_ = 0, failed_ = 0, sessions_ = 0, recent_failed_ = 0;
-  std::deque<bool> recent_;
-  std::string first_;
-};
 
 FileHeader header_of(const LabelFileJob& job, const LabelOptions& options,
                      const QuestionForms& forms, const Extractor& extractor) {
@@ -75,10 +26,6 @@ FileHeader header_of(const LabelFileJob& job, const LabelOptions& options,
 }
 
 }  // namespace
-
-std::filesystem::path failures_path(std::filesystem::path output) {
-  return output.replace_extension(".failures.jsonl");
-}
 
 void LabelSummary::add(const LabelledSession& session) {
   ++sessions;
@@ -188,7 +135,7 @@ LabelSummary label_file(const LabelFileJob& job, const LabelOptions& options,
   SessionLines input(job.input);
   if (job.output.has_parent_path()) make_private_directory(job.output.parent_path());
   AtomicFile output(job.output);
-  Failures failures(failures_path(job.output), options.max_failure_rate);
+  FailureLog failures(failures_path(job.output), "label", "sessions", options.max_failure_rate);
   output.write_line(dump_json(to_json(header)));
 
   LabelSummary summary;
@@ -201,18 +148,18 @@ LabelSummary label_file(const LabelFileJob& job, const LabelOptions& options,
           line.session ? std::move(*next++) : LabelOutcome{.session = line.session.error()};
       if (!outcome.session) {
         failures.add(line.where, outcome.session.error().message);
-        failures.end_session(true);
+        failures.end_one(true);
         continue;
       }
       for (const Error& error : outcome.extraction_errors) failures.add(line.where, error.message);
       summary.add(*outcome.session);
       output.write_line(dump_json(to_json(*outcome.session)));
-      failures.end_session(!outcome.extraction_errors.empty());
+      failures.end_one(!outcome.extraction_errors.empty());
       on_session();
     }
   }
   summary.dropped = labeller.dropped();
-  summary.failed_sessions = failures.failed_sessions();
+  summary.failed_sessions = failures.failed();
   failures.finish();
   if (summary.sessions == 0) fail_input("label: " + input.name() + ": no session in it");
   if (job.overrides != nullptr) job.overrides->refuse_unused();

@@ -37,15 +37,11 @@ struct LabelFileJob {
   Overrides* overrides = nullptr;  // a person's corrections; null: none
 };
 
-// Where the failures of a job go: "train.failures.jsonl" beside "train.jsonl".
-std::filesystem::path failures_path(std::filesystem::path output);
-
 // Lines that are no session, ids that stand twice and failed extractions go to failures_path()
-// ({"where", "error"} a line; no file when nothing failed). Throws Failure
-// (kInvalidInput) for an override that fits nothing, past `options.max_failure_rate` of the last
-// 200 sessions, and at the end past that share of all; when there is no session; or what reading
-// and writing throw. `on_session` is called after each line. Memory: extractor.batch() sessions,
-// and the ids.
+// (base/failure_log.h). Throws Failure (kInvalidInput) for an override that fits nothing, past
+// `options.max_failure_rate` of the last 200 sessions, and at the end past that share of all; when
+// there is no session; or what reading and writing throw. `on_session` is called after each line.
+// Memory: extractor.batch() sessions, and the ids.
 LabelSummary label_file(
     const LabelFileJob& job, const LabelOptions& options, const QuestionForms& forms,
     Extractor& extractor, const std::function<void()>& on_session = [] {});

@@ -10,6 +10,15 @@
 
 namespace l2a {
 
+CallEstimate& CallEstimate::operator+=(const CallEstimate& other) {
+  calls += other.calls;
+  cached += other.cached;
+  prompt_tokens += other.prompt_tokens;
+  most_completion_tokens += other.most_completion_tokens;
+  most_cost += other.most_cost;
+  return *this;
+}
+
 std::string to_text(const CallEstimate& estimate) {
   return fmt::format(
       "{} calls{}, about {} tokens of prompts and at most {} of answers, cost at most {:.4f}",

@@ -15,6 +15,8 @@ struct CallEstimate {
   int64_t prompt_tokens = 0;           // about
   int64_t most_completion_tokens = 0;  // if each answer were as long as it may be
   double most_cost = 0;
+
+  CallEstimate& operator+=(const CallEstimate& other);
 };
 
 // "720 calls (12 more are cached), about 345678 tokens of prompts and at most 737280 of answers,

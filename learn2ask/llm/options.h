@@ -41,6 +41,7 @@ struct LlmOptions {
 
   double price_prompt = 0;
   double price_completion = 0;
+  std::vector<std::string> prices = {};  // "MODEL=PROMPT/COMPLETION"
   double max_spend = 0;
 
   std::string response_format = "json_schema";
@@ -76,6 +77,7 @@ struct LlmOptions {
       "texts in an error that say that the account is used up: the run pauses");
     v("price_prompt", price_prompt, Range{0, 1e6}, "of a million tokens of prompts");
     v("price_completion", price_completion, Range{0, 1e6}, "of a million tokens of answers");
+    v("prices", prices, "of models that cost otherwise, each MODEL=PROMPT/COMPLETION");
     v("max_spend", max_spend, Range{0, 1e9}, "in the unit of the prices; 0: no limit");
     v.choice("response_format", response_format, {"json_schema", "json_object", "none"},
              "how the endpoint is told that an answer is to be JSON");

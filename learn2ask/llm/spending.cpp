@@ -1,5 +1,10 @@
 #include "llm/spending.h"
 
+#include <charconv>
+#include <set>
+
+#include "base/utf8.h"
+
 namespace l2a {
 namespace {
 
@@ -18,7 +23,37 @@ int64_t template_tokens(const ChatRequest& request) {
   return kTokensOfTemplate * static_cast<int64_t>(request.messages.size());
 }
 
+// A price from 0 up; nullopt: none.
+std::optional<double> price_in(std::string_view text) {
+  double price = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), price);
+  const bool whole = error == std::errc() && end == text.data() + text.size();
+  return whole && price >= 0 && price <= 1e6 ? std::optional(price) : std::nullopt;
+}
+
 }  // namespace
+
+LlmOptions options_of_model(LlmOptions options, const std::string& model) {
+  options.model = model;
+  std::set<std::string> priced;
+  for (const std::string_view entry : options.prices) {
+    const size_t equals = entry.rfind('='), slash = entry.rfind('/');  // names may have both
+    const bool split = equals != entry.npos && slash != entry.npos && equals < slash;
+    const auto prompt =
+        split ? price_in(entry.substr(equals + 1, slash - equals - 1)) : std::nullopt;
+    const auto completion = split ? price_in(entry.substr(slash + 1)) : std::nullopt;
+    if (!prompt || !completion || equals == 0) {
+      fail_input("llm.prices: '" + shown(entry) +
+                 "': expected MODEL=PROMPT/COMPLETION, each the price of a million tokens");
+    }
+    const std::string name(entry.substr(0, equals));
+    if (!priced.insert(name).second) fail_input("llm.prices: '" + shown(name) + "' stands twice");
+    if (name != model) continue;
+    options.price_prompt = *prompt;
+    options.price_completion = *completion;
+  }
+  return options;
+}
 
 int64_t estimated_prompt_tokens(const ChatRequest& request) {
   return bytes_of(request) / kBytesPerToken + template_tokens(request);
@@ -36,8 +71,10 @@ double highest_cost(const ChatRequest& request, const LlmOptions& options) {
 
 Budget::Budget(const LlmOptions& options, const Ledger& ledger)
     : limit_(options.max_spend), ledger_(ledger) {
-  if (limit_ > 0 && options.price_prompt == 0 && options.price_completion == 0) {
-    fail_input("llm.max_spend: needs llm.price_prompt and llm.price_completion");
+  const bool priced =
+      options.price_prompt > 0 || options.price_completion > 0 || !options.prices.empty();
+  if (limit_ > 0 && !priced) {
+    fail_input("llm.max_spend: needs llm.price_prompt and llm.price_completion, or llm.prices");
   }
 }
 

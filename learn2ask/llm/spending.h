@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "llm/chat.h"
 #include "llm/ledger.h"
@@ -11,6 +12,10 @@ namespace l2a {
 
 // Tokens of the messages and the schema, about: four bytes each, as in English.
 int64_t estimated_prompt_tokens(const ChatRequest& request);
+
+// `options` for calls of `model`, at its prices. Throws Failure for a price that is not of the form
+// MODEL=PROMPT/COMPLETION, or that a model has twice.
+LlmOptions options_of_model(LlmOptions options, const std::string& model);
 
 double cost_of(const TokenUsage& usage, const LlmOptions& options);
 

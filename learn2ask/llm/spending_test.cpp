@@ -31,6 +31,33 @@ TEST(CostOf, IsThePriceOfAMillionTokensShared) {
   EXPECT_DOUBLE_EQ(cost_of({1'000'000, 1'000'000}, prices(0, 0)), 0);
 }
 
+TEST(OptionsOfModel, HaveItsPricesOrThoseOfAll) {
+  LlmOptions options = prices(1, 2);
+  options.prices = {"judge=0.15/0.6", "org/model=v1/x=3/15", "free=0/0"};
+  const auto priced = [&](const std::string& model) {
+    const LlmOptions own = options_of_model(options, model);
+    EXPECT_EQ(own.model, model);
+    return std::pair(own.price_prompt, own.price_completion);
+  };
+  EXPECT_EQ(priced("judge"), std::pair(0.15, 0.6));
+  EXPECT_EQ(priced("org/model=v1/x"), std::pair(3.0, 15.0));
+  EXPECT_EQ(priced("free"), std::pair(0.0, 0.0));
+  EXPECT_EQ(priced("other"), std::pair(1.0, 2.0));
+}
+
+TEST(OptionsOfModel, RefuseWhatIsNoPrice) {
+  for (const char* entry : {"judge", "judge=1", "judge=1/", "judge=/2", "=1/2", "judge=1/2/x", "",
+                            "judge=-1/2", "judge=nan/1", "judge=1e9/1", "judge= 1/2"}) {
+    LlmOptions options;
+    options.prices = {"fine=1/2", entry};
+    EXPECT_THAT(failure_of([&] { options_of_model(options, "fine"); }),
+                HasSubstr(std::string("llm.prices: '") + entry + "'"));
+  }
+  LlmOptions twice;
+  twice.prices = {"judge=1/2", "judge=3/4"};
+  EXPECT_THAT(failure_of([&] { options_of_model(twice, "other"); }), HasSubstr("stands twice"));
+}
+
 TEST(HighestCost, IsNeverBelowThatOfATokenAByteAndTheLongestAnswer) {
   Rng rng(1);
   for (int i = 0; i < 1'000; ++i) {

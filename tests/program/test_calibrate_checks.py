@@ -4,7 +4,7 @@ import json
 import re
 
 from program import run
-from scripted_calibration import CalibrationTest, Model, fair, judge, judged_case, rows_of, verdict
+from scripted_calibration import SHIPPED, CalibrationTest, Model, fair, judge, judged_case, rows_of, verdict
 
 
 class CalibrateChecksTest(CalibrationTest):
@@ -37,6 +37,21 @@ class CalibrateChecksTest(CalibrationTest):
         refused = self.calibrate(*fit, "--out", "none", code=1)
         self.assertRegex(refused.error(), "error: .*(label|same|pairs)")
         self.assertFalse((self.folder / "none").exists())
+
+    def test_fits_thresholds_on_peoples_labels(self):
+        flodial = SHIPPED.parents[1] / "shared/data/flodial"
+        if not flodial.exists():
+            self.skipTest(f"{flodial}: not there")
+        self.calibrate("run", "--what", "match", "--train", flodial / "train.jsonl", "--dev", flodial / "dev.jsonl",
+                       "--out", "out")
+        report = (self.folder / "out/report.txt").read_text()
+        match = report[report.index("match ("):report.index("words (")]
+        auc, best = map(float, re.search(r"  dev: .* AUC ([0-9.]+), best F1 of any threshold ([0-9.]+)", match).groups())
+        fitted = float(re.search(r"dev, pairs at these thresholds: F1 ([0-9.]+)", match)[1])
+        kappa, low, high = map(float, re.search(r"kappa with people ([0-9.]+) \[([0-9.]+), ([0-9.]+)\]", match).groups())
+        self.assertGreaterEqual(auc, 0.97)
+        self.assertLessEqual(best - fitted, 0.03)
+        self.assertTrue(0.4 < low < kappa < high)
 
     def train(self, *settings, code=0):
         words = ["train", "grpo", self.labels, "--out", "out", "--set", f"policy.model={self.inputs}/tiny.gguf",

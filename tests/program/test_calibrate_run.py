@@ -164,6 +164,19 @@ class CalibrateRunTest(CalibrationTest):
         others = [*missing, *model.settings, "--sessions", self.inputs / "data/dev.jsonl"]
         self.assertIn("is not among the sessions", self.calibrate(*others, code=1).error())
 
+    def test_a_model_in_process_invents_nothing(self):
+        """One of random weights gives no verdict and writes no prompt."""
+        gold = self.fair_labels()
+        command = ["run", "--what", "grade", "--items", self.items, "--labels", gold, "--out", "out",
+                   "--set", f"llm.in_process={self.inputs}/tiny.gguf", "--set", "grading.max_answer_tokens=16",
+                   "--set", "writer.max_answer_tokens=64", "--set", "search.candidates=2"]
+        self.assertIn("the writer gave none of 2 prompts", self.calibrate(*command, code=1).error())
+        self.assertEqual([path.name for path in (self.folder / "out").glob("*.json")], [])
+        outcomes = [outcome for row in rows_of(self.folder / "out/search.jsonl") for outcome in row["outcomes"]]
+        self.assertGreater(len(outcomes), 10)
+        self.assertEqual({outcome["loss"] for outcome in outcomes}, {1})
+        self.assertTrue(all(outcome["said"].startswith("no verdict: ") for outcome in outcomes))
+
     def test_tries_prompts_on_the_policy(self):
         model = Model(self, rewrite=lambda messages, seed: {"prompt": given_prompt(messages) + f"\nVariant {seed}."})
         command = self.search(

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -164,12 +165,14 @@ class LlmTest(ProgramTest):
         endpoint = self.endpoint("well")
         policy = ["--set", f"policy.model={self.inputs}/tiny.gguf", "--set", "policy.threads=1"]
         command = ["eval", self.inputs / "labels/dev.jsonl", "--split", "dev", "--out", "out", "--grader", "words",
-                   "--grader", "llm", *policy, *self.judged(endpoint.url)]
+                   "--grader", "llm", *policy, *self.judged(endpoint.url), "--set", "llm.prices=[judge=1e6/0]"]
         finished = run(command, self.folder)
         self.assertEqual(finished.code, 0, finished.err)
         calls = self.calls(endpoint)
         self.assertGreater(calls, 10)
-        self.assertIn(f"grader llm: {calls} calls", finished.out)
+        total = re.search(rf"grader llm: {calls} calls.*, cost [1-9][0-9]*\.0000", finished.out)
+        self.assertTrue(total, finished.out)
+        self.assertIn(total[0], (self.folder / "out/report.html").read_text())
         rows = [json.loads(line) for line in (self.folder / "out/rows/expert.llm.jsonl").read_text().splitlines()]
         self.assertTrue(any("by its words" in json.dumps(row) for row in rows))
 
@@ -205,13 +208,40 @@ class LlmTest(ProgramTest):
         replies.write_text("".join(lines))
         endpoint = self.endpoint("hostile")
         command = ["grade", self.inputs / "labels/dev.jsonl", "--replies", "replies.jsonl", "--out", "graded.jsonl"]
-        finished = run([*command, "--set", "reward.grader=llm", "--set", "reward.min_agreement=-1", *self.judged(endpoint.url)], self.folder)
+        judged = [*command, "--set", "reward.grader=llm", "--set", "reward.min_agreement=-1",
+                  *self.judged(endpoint.url)]
+        counted = run([*judged, "--dry-run"], self.folder)
+        self.assertEqual(counted.code, 0, counted.err)
+        self.assertEqual(list(self.folder.iterdir()), [replies])
+        finished = run(judged, self.folder)
         self.assertEqual(finished.code, 0, finished.err)
+        ledger = (self.folder / "graded.ledger.jsonl").read_text().splitlines()
+        replied = {json.loads(line)["call"] for line in ledger if '"sent"' in line}
+        self.assertTrue(counted.out.startswith("grader llm: "), counted.out)
+        self.assertLessEqual(int(re.search(r"(\d+) calls", counted.out)[1]), len(replied))
+        self.assertGreater(int(re.search(r"(\d+) calls", counted.out)[1]), len(given) / 2)
         rows = [json.loads(line) for line in (self.folder / "graded.jsonl").read_text().splitlines()]
         self.assertIn("judge at", rows[0]["grader"])
         self.assertEqual([{key: row[key] for key in ("context", "text")} for row in rows[1:]], given)
         self.assertEqual({row["micro"] for row in rows[1:]}, {0.0, 1.0})
         self.assertTrue(any(row["reason"] == "by its words" for row in rows[1:]))
+        self.assertFalse((self.folder / "graded.failures.jsonl").exists())
+
+        # A model of random weights gives no verdict: none is made up, and the run ends.
+        mute = [*command[:-1], "mute.jsonl", "--set", "reward.grader=llm", "--set", "reward.min_agreement=-1",
+                "--set", f"llm.in_process={self.inputs}/tiny.gguf", "--set", "grading.max_answer_tokens=16"]
+        finished = run(mute, self.folder)
+        self.assertEqual(finished.code, 1)
+        self.assertRegex(finished.error(), r"grade: (\d+) of \1 replies failed, more than max_failure_rate 0.05: first: .*"
+                                           r"all of them: mute.failures.jsonl")
+        self.assertFalse((self.folder / "mute.jsonl").exists())
+        finished = run([*mute, "--set", "max_failure_rate=1"], self.folder)
+        self.assertEqual(finished.code, 0, finished.err)
+        rows = [json.loads(line) for line in (self.folder / "mute.jsonl").read_text().splitlines()][1:]
+        self.assertEqual({row["reward"] for row in rows}, {None})
+        failed = [json.loads(line) for line in (self.folder / "mute.failures.jsonl").read_text().splitlines()]
+        self.assertEqual([row["where"] for row in failed], [row["context"] for row in given])
+        self.assertTrue(all(row["error"] for row in failed))
 
         replies.write_text(lines[0] + json.dumps({"context": "nobody/1", "text": "?"}) + "\n")
         finished = run(command, self.folder)

@@ -427,11 +427,14 @@ class RewardServerTest(ProgramTest):
         self.assertEqual(server.stop(), 0)
         idle.close()
 
-    def exported(self):
-        """The rows of `export-dataset --to trl`."""
-        finished = run(["export-dataset", self.labels, "--to", "trl", "--out", "prompts.jsonl"], self.folder)
+    def export_dataset(self, to, name):
+        finished = run(["export-dataset", self.labels, "--to", to, "--out", name], self.folder)
         self.assertEqual(finished.code, 0, finished.err)
-        return [json.loads(line) for line in (self.folder / "prompts.jsonl").read_text().splitlines()]
+        return self.folder / name
+
+    def exported(self, to="trl"):
+        """The rows of `export-dataset` to JSONL."""
+        return [json.loads(line) for line in self.export_dataset(to, "prompts.jsonl").read_text().splitlines()]
 
     def policy(self):
         """A folder with the tiny policy, as transformers reads it."""
@@ -448,6 +451,20 @@ class RewardServerTest(ProgramTest):
             spoken = [{key: message[key] for key in ("role", "content")} for message in messages[:sample["turn"]]]
             self.assertEqual([message for message in row["prompt"] if message["role"] != "system"], spoken)
             self.assertEqual(row["prompt"][-1]["role"], "user")
+
+    def test_each_trainer_has_the_same_dataset_in_its_form(self):
+        import pyarrow.parquet
+
+        rows = self.exported()
+        self.assertEqual(self.exported("openrlhf"),
+                         [{"prompt": row["prompt"], "label": row["sample"]} for row in rows])
+        table = pyarrow.parquet.read_table(self.export_dataset("verl", "prompts.parquet")).to_pylist()
+        self.assertEqual([row["prompt"] for row in table], [row["prompt"] for row in rows])
+        self.assertEqual([row["reward_model"]["ground_truth"] for row in table], [row["sample"] for row in rows])
+        self.assertEqual([row["extra_info"] for row in table],
+                         [{"split": "train", "index": i} for i in range(len(rows))])
+        self.assertEqual({(row["data_source"], row["ability"], row["reward_model"]["style"]) for row in table},
+                         {("learn2ask", "ask", "rule")})
 
     def test_trl_trains(self):
         import datasets
