@@ -154,7 +154,8 @@ Problem policy_problem(const PromptCalibrationSettings& settings,
   return problem;
 }
 
-Json to_json(const PromptSearchResult& result, const std::string& what) {
+Json to_json(const PromptSearchResult& result, const std::string& what, const Prompt& critique,
+             const Prompt& rewrite) {
   Json trials = Json::array();
   for (const PromptTrial& trial : result.trials) {
     trials.push_back({{"round", trial.round},
@@ -167,6 +168,8 @@ Json to_json(const PromptSearchResult& result, const std::string& what) {
           {"improved", result.improved},
           {"prompt_sha256", sha256_hex(result.prompt)},
           {"best_sha256", sha256_hex(result.best)},
+          {"critique_sha256", critique.sha256()},
+          {"rewrite_sha256", rewrite.sha256()},
           {"gain", l2a::to_json(result.gain)},
           {"outcomes", result.outcomes},
           {"held_out", result.held_out},
@@ -215,7 +218,7 @@ void search(const std::string& what, Problem& problem, const PromptCalibrationSe
   const auto result = search_prompt(problem.in_use, problem.items, task, recorded, settings.search);
   progress.finish();
   if (result.improved) write_file_atomic(out / "prompt.txt", result.prompt);
-  write_file_atomic(out / "search.json", to_json(result, what).dump(2) + "\n");
+  write_file_atomic(out / "search.json", to_json(result, what, critique, rewrite).dump(2) + "\n");
   std::printf("%s%s\n", to_text(result, out).c_str(), models.totals().c_str());
 }
 

@@ -104,7 +104,9 @@ std::optional<ScriptedAnswer> trouble(const ReceivedCall& call, uint64_t dice) {
       return cut;
     }
     case 6:
-      return corrected ? std::nullopt : std::optional(says(R"({"scores": [7, NaN]})"));
+      if (corrected) return std::nullopt;
+      return says(dice / 12 % 2 == 0 ? R"({"reason": "?", "content": 7, "format": 1})"
+                                     : R"({"reason": "?", "content": NaN, "format": 1})");
     case 7:
       return corrected ? std::nullopt : std::optional(says("I am sorry, but I cannot"));
     default:

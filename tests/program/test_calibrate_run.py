@@ -30,6 +30,8 @@ class CalibrateRunTest(CalibrationTest):
         self.assertTrue(any("Mind the commas." in trial["prompt"] for trial in result["trials"]))
         self.assertEqual((result["improved"], result["prompt_sha256"]), (True, sha256(prompt)))
         self.assertGreater(result["gain"]["low"], 0)
+        for step in ("critique", "rewrite"):
+            self.assertEqual(result[f"{step}_sha256"], sha256((SHIPPED / f"optimiser/{step}.en.txt").read_text()))
         self.assertEqual([trial["loss"] for trial in result["trials"] if trial["prompt"] == prompt], [0])
         # What had no place was asked for again; what had none twice was never tried.
         again = [messages for task, messages in model.requests if task == "rewrite" and len(messages) > 2]
