@@ -90,6 +90,9 @@ class LlmTest(ProgramTest):
         finished = run(self.label(endpoint.url), untouched)
         self.assertEqual(finished.code, 0, finished.err)
         expected = self.labels(untouched)
+        polite = self.new_folder()
+        self.assertEqual(run(self.label(self.endpoint("well").url), polite).code, 0)
+        self.assertEqual(self.labels(polite).split(b"\n")[1:], expected.split(b"\n")[1:], "a label was made up")
         rng, kills = random.Random(1), 0
         while kills < 50:
             folder = self.new_folder()
