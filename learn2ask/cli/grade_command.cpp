@@ -93,8 +93,8 @@ void grade_file(const GradeArguments& arguments, const GradeSettings& settings) 
       settings, std::filesystem::path(arguments.out).replace_extension(".ledger.jsonl"), format);
   const RewardFn grade_replies = reward.reward_fn();
 
-  FailureLog failures(failures_path(arguments.out), "grade", "replies", settings.max_failure_rate);
   AtomicFile out(arguments.out);
+  FailureLog failures(failures_path(arguments.out), "grade", "replies", settings.max_failure_rate);
   out.write_line(dump_json(to_json(FileHeader{
       .format = "graded_replies",
       .command = "learn2ask grade " + arguments.labels + " --replies " + arguments.replies,

@@ -117,6 +117,8 @@ class ProgramTest(unittest.TestCase):
             "generate": ["generate", "pharmacy", "--sessions", 20000, "--out", "out"],
             "import": ["import", self.inputs / "many.jsonl", "--out", "out"],
             "label": ["label", self.inputs / "many.jsonl", "--out", "out"],
+            "grade": ["grade", labels / "dev.jsonl", "--replies", self.replies(), "--out", "out",
+                      "--set", "reward.grader=words"],
             "train sft": ["train", "sft", *training, "--set", "sft.epochs=2",
                           "--set", "sft.sessions_per_step=4", "--set", "sft.checkpoint_every=3",
                           "--set", "sft.evaluate_every=4"],
@@ -137,6 +139,15 @@ class ProgramTest(unittest.TestCase):
                      "--sessions", data / "dev.jsonl", *policy],
             "demo": ["demo", "--recipe", self.recipe(policy), "--out", "out"],
         }
+
+    def replies(self):
+        """The same reply, many times, in each labelled context."""
+        rows = [json.loads(line) for line in (self.inputs / "labels/dev.jsonl").read_text().splitlines()[1:]]
+        lines = [json.dumps({"context": f"{row['session_id']}/{sample['turn']}", "text": "How long has this been so?"})
+                 for row in rows for sample in row["samples"] if sample["decision"]]
+        path = self.inputs / "replies.jsonl"
+        path.write_text("\n".join(lines * 300) + "\n")
+        return path
 
     def recipe(self, policy):
         """The demo's steps, made small."""
