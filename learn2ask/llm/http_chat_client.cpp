@@ -253,9 +253,8 @@ HttpChatClient::Ended HttpChatClient::judge(EndedTransfer transfer) {
   // Before it is cut short: what is left of a key is a key, too.
   const std::string body = transfers_->without_key(response.body);
   std::string why = error_text(body);
-  const std::string all = all_error_texts(body);
-  ended.quota = names_quota(all, options_.quota_phrases);
-  ended.failure = classify(response.status, all, options_.quota_phrases);
+  ended.quota = names_quota(all_error_texts(body), options_.quota_phrases);
+  ended.failure = classify(response.status, ended.quota);
   if (response.status == 200) {
     const auto again = read_reply(body);
     if (!again) why = again.error().message;

@@ -21,10 +21,8 @@ bool names_quota(std::string_view error, const std::vector<std::string>& quota_p
                      [&](const std::string& phrase) { return contains_folded(error, phrase); });
 }
 
-FailureClass classify(int status, std::string_view error,
-                      const std::vector<std::string>& quota_phrases) {
-  const bool quota = names_quota(error, quota_phrases);
-  if (quota || status == 401 || status == 402 || status == 403) return FailureClass::kPause;
+FailureClass classify(int status, bool names_quota) {
+  if (names_quota || status == 401 || status == 402 || status == 403) return FailureClass::kPause;
   if (status == 429) return FailureClass::kBusy;
   // 200 without a reply in it: an error text, or an answer that was cut.
   const bool passing = status == 200 || status == 408 || status >= 500;

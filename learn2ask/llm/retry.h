@@ -23,8 +23,7 @@ bool names_quota(std::string_view error, const std::vector<std::string>& quota_p
 
 // Of an answer with another status than 200, or of one with 200 that is no reply. One that names a
 // quota pauses the run, whatever its status; so do 401, 402 and 403.
-FailureClass classify(int status, std::string_view error,
-                      const std::vector<std::string>& quota_phrases);
+FailureClass classify(int status, bool names_quota);
 
 // Seconds before try `attempt` + 1, the first try being 1: doubled each time up to the longest,
 // then drawn from the upper half of that, so that calls that failed together do not come back

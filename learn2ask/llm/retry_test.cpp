@@ -10,6 +10,11 @@ namespace {
 
 const std::vector<std::string> kUsual = LlmOptions{}.quota_phrases;
 
+FailureClass class_of(int status, std::string_view error,
+                      const std::vector<std::string>& quota_phrases) {
+  return classify(status, names_quota(error, quota_phrases));
+}
+
 TEST(Classify, GoesByTheStatus) {
   const struct {
     FailureClass expected;
@@ -22,8 +27,8 @@ TEST(Classify, GoesByTheStatus) {
   };
   for (const auto& row : table) {
     for (const int status : row.statuses) {
-      EXPECT_EQ(classify(status, "", kUsual), row.expected) << status;
-      EXPECT_EQ(classify(status, R"({"error": {"message": "slow down"}})", kUsual), row.expected)
+      EXPECT_EQ(class_of(status, "", kUsual), row.expected) << status;
+      EXPECT_EQ(class_of(status, R"({"error": {"message": "slow down"}})", kUsual), row.expected)
           << status;
     }
   }
@@ -39,7 +44,7 @@ TEST(Classify, PausesWhenTheBodySaysThatTheAccountIsUsedUp) {
         R"({"code": "Arrearage", "message": "Access denied"})",
         "{\"error\": {\"message\": \"\u4f59\u989d\u4e0d\u8db3\u6216\u65e0\u53ef\u7528\"}}"}) {
     for (const int status : {400, 402, 403, 429, 500}) {
-      EXPECT_EQ(classify(status, body, kUsual), FailureClass::kPause) << status << " " << body;
+      EXPECT_EQ(class_of(status, body, kUsual), FailureClass::kPause) << status << " " << body;
     }
   }
 }
@@ -47,20 +52,20 @@ TEST(Classify, PausesWhenTheBodySaysThatTheAccountIsUsedUp) {
 TEST(Classify, LooksForPhrasesWithoutRegardToCase) {
   const std::vector<std::string> phrases = {"Quota Gone"};
   for (const char* body : {"quota gone", "QUOTA GONE", "the qUOTA gONE.", "Quota Gone"}) {
-    EXPECT_EQ(classify(429, body, phrases), FailureClass::kPause) << body;
+    EXPECT_EQ(class_of(429, body, phrases), FailureClass::kPause) << body;
   }
   for (const char* body : {"", "quota", "quota  gone", "quota gon", "insufficient_quota"}) {
-    EXPECT_EQ(classify(429, body, phrases), FailureClass::kBusy) << body;
+    EXPECT_EQ(class_of(429, body, phrases), FailureClass::kBusy) << body;
   }
 }
 
 TEST(Classify, WithoutPhrasesTheStatusDecides) {
   for (const std::vector<std::string>& phrases :
        {std::vector<std::string>{}, std::vector<std::string>{""}}) {
-    EXPECT_EQ(classify(429, "insufficient_quota", phrases), FailureClass::kBusy);
-    EXPECT_EQ(classify(500, "insufficient_quota", phrases), FailureClass::kRetry);
-    EXPECT_EQ(classify(400, "insufficient_quota", phrases), FailureClass::kRefuse);
-    EXPECT_EQ(classify(402, "", phrases), FailureClass::kPause);
+    EXPECT_EQ(class_of(429, "insufficient_quota", phrases), FailureClass::kBusy);
+    EXPECT_EQ(class_of(500, "insufficient_quota", phrases), FailureClass::kRetry);
+    EXPECT_EQ(class_of(400, "insufficient_quota", phrases), FailureClass::kRefuse);
+    EXPECT_EQ(class_of(402, "", phrases), FailureClass::kPause);
   }
 }
 
