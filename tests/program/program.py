@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ def start(arguments, folder, file_bytes=None, **options):
     """Starts the program in `folder`; `file_bytes` is the most that it may write to a file."""
 
     def prepare():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored by whatever a shell starts with &
         if file_bytes is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
 

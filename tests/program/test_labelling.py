@@ -280,13 +280,12 @@ class LabellingTest(unittest.TestCase):
 
     def test_ten_thousand_items(self):
         self.serve([grade_item(number, f"Reply {number}?") for number in range(10_000)])
-        begun = time.monotonic()
         page = self.visit()
-        self.assertLess(time.monotonic() - begun, 5)
+        self.assertLess(sum(len(answer.json()["items"]) for answer in page.answers), 200)  # not all 10,000
         keys = [("1", "5", "0")[number * number % 3] for number in range(200)]
-        for done in range(0, 200, 20):
-            self.at(page, done + 1)  # what is not shown yet cannot be judged
-            self.press(page, *keys[done:done + 20])
+        for number, key in enumerate(keys):
+            self.at(page, number + 1)  # what is not shown yet cannot be judged
+            self.press(page, key)
         self.assert_saved(*((f"g-{number}", {"grade": GRADES[key]}) for number, key in enumerate(keys)))
         self.press(page, "/", *"9876", "Enter")
         self.at(page, 9876)
