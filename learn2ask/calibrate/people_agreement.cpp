@@ -46,15 +46,11 @@ void measure_spread(JudgeAgreement& agreement, const std::vector<std::vector<Ver
   size_t repeated = 0, changed = 0;
   double sum = 0;
   for (const std::vector<Verdict>& of_item : verdicts) {
-    std::vector<double> given;
-    for (const Verdict& verdict : of_item) {
-      if (verdict) given.push_back(*verdict);
-    }
-    if (given.size() < 2) continue;
-    const auto [low, high] = std::minmax_element(given.begin(), given.end());
+    const auto spread = spread_of(of_item);
+    if (!spread) continue;
     ++repeated;
-    changed += *low != *high;
-    sum += *high - *low;
+    changed += *spread > 0;
+    sum += *spread;
   }
   if (repeated == 0) return;
   agreement.changed = static_cast<double>(changed) / static_cast<double>(repeated);
@@ -78,24 +74,40 @@ void measure_graders(AgreementReport& report, std::span<const CalibrationItem> i
   }
 }
 
-void measure_people(AgreementReport& report, std::span<const CalibrationItem> items,
-                    const GoldLabels& labels, const BootstrapOptions& options) {
-  const auto grade_by = [&](const CalibrationItem& item, const std::string& name) {
+Verdict grade_by(const GoldLabel& label) { return label.grade; }
+double as_verdict(Decision decision) { return decision == Decision::kStop ? 1 : 0; }
+Verdict decision_by(const GoldLabel& label) {
+  return label.decision ? Verdict(as_verdict(*label.decision)) : std::nullopt;
+}
+
+// Each two of `people` who gave a verdict on the same items.
+std::vector<JudgeAgreement> measure_each_two(std::span<const std::string> people,
+                                             std::span<const CalibrationItem> items,
+                                             const GoldLabels& labels,
+                                             Verdict (*verdict_by)(const GoldLabel&),
+                                             const BootstrapOptions& options) {
+  const auto given = [&](const CalibrationItem& item, const std::string& name) {
     const GoldLabel* label = labels.find(item.id, name);
-    return label != nullptr ? label->grade : std::nullopt;
+    return label != nullptr ? verdict_by(*label) : std::nullopt;
   };
-  for (size_t i = 0; i < report.people.size(); ++i) {
-    for (size_t j = i + 1; j < report.people.size(); ++j) {
+  std::vector<JudgeAgreement> agreements;
+  for (size_t i = 0; i < people.size(); ++i) {
+    for (size_t j = i + 1; j < people.size(); ++j) {
       std::vector<VerdictPair> pairs;
       for (const CalibrationItem& item : items) {
-        const auto a = grade_by(item, report.people[i]), b = grade_by(item, report.people[j]);
+        const auto a = given(item, people[i]), b = given(item, people[j]);
         if (a && b) pairs.push_back({item.session(), a, b});
       }
       if (pairs.empty()) continue;
-      report.between_people.push_back(
-          measure_judges(report.people[i], report.people[j], pairs, options));
+      agreements.push_back(measure_judges(people[i], people[j], pairs, options));
     }
   }
+  return agreements;
+}
+
+void measure_people(AgreementReport& report, std::span<const CalibrationItem> items,
+                    const GoldLabels& labels, const BootstrapOptions& options) {
+  report.between_people = measure_each_two(report.people, items, labels, grade_by, options);
   if (report.between_people.empty()) return;
   const Coincidences nothing(kGrades);
   BySession<Coincidences> sessions;
@@ -112,6 +124,12 @@ void measure_people(AgreementReport& report, std::span<const CalibrationItem> it
   report.people_alpha =
       estimate<Coincidences>(sessions, nothing, count, options,
                              [](const Coincidences& sum) { return sum.ordinal_alpha(); });
+}
+
+std::optional<Estimate> f1_of(const BySession<ClaimCounts>& sessions, size_t items,
+                              const BootstrapOptions& options) {
+  return estimate<ClaimCounts>(sessions, {}, items, options,
+                               [](const ClaimCounts& sum) { return sum.f1(); });
 }
 
 void measure_claims(AgreementReport& report, std::span<const CalibrationItem> items,
@@ -132,8 +150,46 @@ void measure_claims(AgreementReport& report, std::span<const CalibrationItem> it
     }
     report.extract_items += judged;
   }
-  report.claims_f1 = estimate<ClaimCounts>(sessions, {}, report.extract_items, options,
-                                           [](const ClaimCounts& sum) { return sum.f1(); });
+  report.claims_f1 = f1_of(sessions, report.extract_items, options);
+}
+
+void measure_claims_of_people(AgreementReport& report, std::span<const CalibrationItem> items,
+                              const GoldLabels& labels, const BootstrapOptions& options) {
+  const auto said_by = [&](const CalibrationItem& item, const std::string& name) {
+    const GoldLabel* label = labels.find(item.id, name);
+    return label != nullptr ? said_according_to(*label, item) : std::nullopt;
+  };
+  for (size_t i = 0; i < report.people.size(); ++i) {
+    for (size_t j = i + 1; j < report.people.size(); ++j) {
+      ClaimAgreement agreement{.a = report.people[i], .b = report.people[j]};
+      BySession<ClaimCounts> sessions;
+      for (const CalibrationItem& item : items) {
+        if (item.kind != ItemKind::kExtract) continue;
+        const auto a = said_by(item, agreement.a), b = said_by(item, agreement.b);
+        if (!a || !b) continue;
+        ++agreement.items;
+        const ClaimCounts counts = count_claims(*a, *b);
+        agreement.counts.add(counts);
+        sessions[item.session()].add(counts);
+      }
+      if (agreement.items == 0) continue;
+      agreement.f1 = f1_of(sessions, agreement.items, options);
+      report.claims_between_people.push_back(std::move(agreement));
+    }
+  }
+}
+
+void measure_stops(AgreementReport& report, std::span<const CalibrationItem> items,
+                   const GoldLabels& labels, const BootstrapOptions& options) {
+  std::vector<VerdictPair> pairs;
+  for (const CalibrationItem& item : items) {
+    const auto decision = labels.decision_of(item.id);
+    if (!decision || !item.decision) continue;
+    pairs.push_back({item.session(), as_verdict(*decision), as_verdict(*item.decision)});
+  }
+  report.stops = measure_judges("people", "labels", pairs, options);
+  report.stops_between_people =
+      measure_each_two(report.people, items, labels, decision_by, options);
 }
 
 std::optional<double> share(size_t part, size_t whole) {
@@ -142,6 +198,16 @@ std::optional<double> share(size_t part, size_t whole) {
 }
 
 }  // namespace
+
+std::optional<double> spread_of(std::span<const Verdict> verdicts) {
+  std::vector<double> given;
+  for (const Verdict& verdict : verdicts) {
+    if (verdict) given.push_back(*verdict);
+  }
+  if (given.size() < 2) return std::nullopt;
+  const auto [low, high] = std::minmax_element(given.begin(), given.end());
+  return *high - *low;
+}
 
 JudgeAgreement measure_judges(std::string a, std::string b, std::span<const VerdictPair> pairs,
                               const BootstrapOptions& options) {
@@ -207,14 +273,12 @@ AgreementReport measure_people_agreement(std::span<const CalibrationItem> items,
     const auto of_item = labels.of(item.id);
     report.labelled += std::any_of(of_item.begin(), of_item.end(),
                                    [](const GoldLabel* label) { return label->is_complete(); });
-    const auto decision = labels.decision_of(item.id);
-    if (decision && item.decision) {
-      ++report.stops[*decision == Decision::kStop][*item.decision == Decision::kStop];
-    }
   }
   measure_people(report, items, labels, options);
   measure_graders(report, items, labels, verdicts, options);
   measure_claims(report, items, labels, options);
+  measure_claims_of_people(report, items, labels, options);
+  measure_stops(report, items, labels, options);
   return report;
 }
 

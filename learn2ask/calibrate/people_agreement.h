@@ -48,6 +48,15 @@ struct ClaimCounts {
   std::optional<double> precision() const, recall() const, f1() const;  // nullopt: undefined
 };
 
+// How far two people agree on what was said: the one's stretches as claims, the other's as truth.
+struct ClaimAgreement {
+  std::string a, b;
+  size_t items = 0;
+  ClaimCounts counts = {};
+  std::optional<Estimate> f1 =
+      {};  // 95% interval by session; the same whoever of them is the truth
+};
+
 // A claim is right when it overlaps a stretch of the truth that no earlier claim has.
 ClaimCounts count_claims(std::span<const SaidRange> claims, std::span<const SaidRange> truth);
 
@@ -66,9 +75,14 @@ struct AgreementReport {
   size_t extract_items = 0;
   ClaimCounts claims = {};
   std::optional<Estimate> claims_f1 = {};
-  // Stop items: the labels' decision (second index) against people's; 0: continue, 1: stop.
-  std::array<std::array<size_t, 2>, 2> stops{};
+  std::vector<ClaimAgreement> claims_between_people = {};
+  // Stop items: people's decision against the labels', as grades: 0 is continue, 1 is stop.
+  JudgeAgreement stops = {};
+  std::vector<JudgeAgreement> stops_between_people = {};
 };
+
+// Highest less lowest of the verdicts; nullopt where fewer than two were given.
+std::optional<double> spread_of(std::span<const Verdict> verdicts);
 
 // Each grader's first verdict on an item is compared with people's.
 AgreementReport measure_people_agreement(std::span<const CalibrationItem> items,
@@ -77,6 +91,10 @@ AgreementReport measure_people_agreement(std::span<const CalibrationItem> items,
 
 std::string to_text(const AgreementReport& report);
 Json to_json(const JudgeAgreement& agreement);
+// {"item", "people", "verdicts": {grader: [...]}, "spread": {grader: ...}} for the item `at`: what
+// each grader said each time, null where it gave none.
+Json verdicts_on_item(const CalibrationItem& item, const GoldLabels& labels,
+                      const VerdictsByGrader& verdicts, size_t at);
 // All of it; an estimate is {"value", "low", "high", "count"} or null.
 Json to_json(const AgreementReport& report);
 

@@ -253,6 +253,85 @@ TEST(PeopleAgreement, CountsClaimsOverItemsAndPeople) {
   EXPECT_THAT(to_text(report), HasSubstr("(3 right, 2 wrong, 1 missed)"));
 }
 
+TEST(PeopleAgreement, HoldsWhatPeopleSayWasSaidAgainstEachOther) {
+  const std::vector<CalibrationItem> items = {extract_item("e", {"34", "I smoke"}, "s/1"),
+                                              extract_item("f", {"34"}, "s/3"),
+                                              extract_item("h", {"34"}, "t/1")};
+  GoldLabels labels;
+  GoldLabel ann = judged("e", "Ann", {true, false});
+  ann.missing_said = {said_at(items[0], "since Monday")};
+  labels.put(ann);
+  labels.put(judged("e", "Bea", {true, true}));  // 1 in common, 1 of hers, 1 of Ann's
+  labels.put(judged("f", "Ann", {true}));
+  labels.put(judged("f", "Bea", {false}));  // 1 of Ann's
+  labels.put(judged("h", "Ann", {true}));
+  labels.put(judged("h", "Bea", {std::nullopt}));  // not complete
+  labels.put(judged("h", "Cem", {true}));          // all in common
+  const auto report = measure_people_agreement(items, labels, {});
+  ASSERT_EQ(report.claims_between_people.size(), 2u);  // Bea and Cem have no item in common
+  const ClaimAgreement &ann_bea = report.claims_between_people[0],
+                       &ann_cem = report.claims_between_people[1];
+  EXPECT_EQ(ann_bea.a + " " + ann_bea.b + " " + ann_cem.b, "Ann Bea Cem");
+  EXPECT_EQ(ann_bea.items, 2u);
+  EXPECT_NEAR(ann_bea.f1.value().value, 2 * 1.0 / (3 + 2), 1e-12);
+  EXPECT_EQ(ann_cem.items, 1u);
+  EXPECT_EQ(ann_cem.f1.value().value, 1);
+  const Json json = to_json(report)["extraction"]["between_people"][0];
+  EXPECT_EQ(json.at("items"), 2);
+  EXPECT_EQ(json.at("b"), "Bea");
+  EXPECT_NEAR(json.at("f1").at("value").get<double>(), 0.4, 1e-12);
+  EXPECT_THAT(to_text(report), HasSubstr("Ann against Bea, 2 items: F1 0.400"));
+}
+
+// Cohen's kappa of two who decide between two things, by its definition.
+double plain_kappa(double both_go_on, double only_a_stops, double only_b_stops, double both_stop) {
+  const double all = both_go_on + only_a_stops + only_b_stops + both_stop;
+  const double a_stops = (only_a_stops + both_stop) / all,
+               b_stops = (only_b_stops + both_stop) / all;
+  const double by_chance = a_stops * b_stops + (1 - a_stops) * (1 - b_stops);
+  return ((both_go_on + both_stop) / all - by_chance) / (1 - by_chance);
+}
+
+TEST(PeopleAgreement, HoldsDecisionsAgainstEachOtherAndAgainstTheLabels) {
+  Rng rng(3);
+  std::vector<CalibrationItem> items;
+  GoldLabels labels;
+  std::array<std::array<double, 2>, 2> people{}, with_labels{};
+  const auto decision = [](bool stops) { return stops ? Decision::kStop : Decision::kContinue; };
+  for (size_t i = 0; i < 80; ++i) {
+    const std::string id = std::to_string(i);
+    const bool truth = rng.chance(0.3);
+    const auto says = [&] { return rng.chance(0.8) ? truth : !truth; };
+    const bool labelled = says(), ann = says(), bea = says();
+    items.push_back(stop_item(id, decision(labelled), id + "/1"));
+    labels.put(decided(id, "Ann", decision(ann)));
+    if (i % 2 == 0) labels.put(decided(id, "Bea", decision(bea)));
+    if (i % 2 == 0) ++people[ann][bea];
+    const auto of_people = labels.decision_of(id);
+    if (of_people) ++with_labels[*of_people == Decision::kStop][labelled];
+  }
+  const auto report = measure_people_agreement(items, labels, {});
+  ASSERT_EQ(report.stops_between_people.size(), 1u);
+  const auto expect_kappa = [](const JudgeAgreement& agreement, const auto& table) {
+    EXPECT_NEAR(agreement.linear_kappa.value().value,
+                plain_kappa(table[0][0], table[1][0], table[0][1], table[1][1]), 1e-12);
+  };
+  expect_kappa(report.stops_between_people[0], people);
+  expect_kappa(report.stops, with_labels);
+  EXPECT_TRUE(report.between_people.empty());  // no grades
+  EXPECT_THAT(to_text(report), HasSubstr("\nAnn and Bea: 40 items, kappa "));
+}
+
+TEST(VerdictsOnItem, AreWhatEachGraderSaidEachTime) {
+  const auto items = grade_items(2, 1);
+  GoldLabels labels;
+  labels.put(graded("1", "Ann", 0.5));
+  const VerdictsByGrader verdicts = {{"llm", {{0}, {1, std::nullopt, 0.5}}}, {"match", {{}, {0}}}};
+  EXPECT_EQ(dump_json(verdicts_on_item(items[1], labels, verdicts, 1)),
+            R"({"item":"1","people":0.5,"verdicts":{"llm":[1.0,null,0.5],"match":[0.0]},)"
+            R"("spread":{"llm":0.5}})");
+}
+
 TEST(PeopleAgreement, TablesTheStopsWherePeopleDecideAndTheLabelsDo) {
   constexpr Decision kContinue = Decision::kContinue, kStop = Decision::kStop;
   const std::vector<CalibrationItem> items = {
@@ -266,7 +345,10 @@ TEST(PeopleAgreement, TablesTheStopsWherePeopleDecideAndTheLabelsDo) {
   labels.put(decided("3", "Bea", kStop));
   const auto report = measure_people_agreement(items, labels, {});
   // People go on at 4 and 2 and stop at 3, 7 and 1; the labels stop at 2 and 1.
-  EXPECT_EQ(dump_json(to_json(report)["stops"]), "[[1,1],[2,1]]");
+  EXPECT_EQ(dump_json(to_json(report)["stops"]["table"]),
+            "[[1,0,1,0],[0,0,0,0],[2,0,1,0],[0,0,0,0]]");
+  EXPECT_THAT(to_text(report), HasSubstr("both go on 1, both stop 1, only people stops 2, only "
+                                         "labels 1\n"));
 }
 
 TEST(AgreementReport, HasNullWhereNothingIsDefined) {

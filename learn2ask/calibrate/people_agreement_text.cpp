@@ -43,8 +43,33 @@ Json json_of(const std::vector<JudgeAgreement>& agreements) {
   return list;
 }
 
-size_t stop_items(const AgreementReport& report) {
-  return report.stops[0][0] + report.stops[0][1] + report.stops[1][0] + report.stops[1][1];
+// Of the decisions in a table of grades: 0 is continue, 1 is stop.
+constexpr size_t kContinueClass = 0, kStopClass = 2;
+
+std::string decisions_text(const JudgeAgreement& decisions) {
+  const auto& table = decisions.table;
+  return fmt::format(
+      "{} and {}: {} items, kappa {}, equal {}; both go on {}, both stop {}, only {} stops {}, "
+      "only "
+      "{} {}\n",
+      shown(decisions.a), shown(decisions.b), scored_in(table), text_of(decisions.linear_kappa),
+      text_of(decisions.rate), table[kContinueClass][kContinueClass], table[kStopClass][kStopClass],
+      shown(decisions.a), table[kStopClass][kContinueClass], shown(decisions.b),
+      table[kContinueClass][kStopClass]);
+}
+
+std::string claims_text(const ClaimCounts& counts, const std::optional<Estimate>& f1) {
+  return fmt::format("F1 {}, precision {}, recall {} ({} right, {} wrong, {} missed)\n",
+                     text_of(f1), text_of(counts.precision()), text_of(counts.recall()),
+                     counts.right, counts.wrong, counts.missed);
+}
+
+Json json_of(const ClaimCounts& counts, const std::optional<Estimate>& f1, size_t items) {
+  return {{"items", items},
+          {"right", counts.right},
+          {"wrong", counts.wrong},
+          {"missed", counts.missed},
+          {"f1", to_json(f1)}};
 }
 
 }  // namespace
@@ -63,18 +88,16 @@ std::string to_text(const AgreementReport& report) {
   }
   for (const JudgeAgreement& agreement : report.graders) text += "\n" + text_of(agreement);
   if (report.extract_items > 0) {
-    text += fmt::format(
-        "\nextraction: {} items: F1 {}, precision {}, recall {} ({} right, {} wrong, {} missed)\n",
-        report.extract_items, text_of(report.claims_f1), text_of(report.claims.precision()),
-        text_of(report.claims.recall()), report.claims.right, report.claims.wrong,
-        report.claims.missed);
+    text += fmt::format("\nextraction: {} items: {}", report.extract_items,
+                        claims_text(report.claims, report.claims_f1));
   }
-  if (stop_items(report) > 0) {
-    text += fmt::format(
-        "\nstops: {} items: of those where people stop {} of {} stop in the labels, of the others "
-        "{} of {} go on\n",
-        stop_items(report), report.stops[1][1], report.stops[1][0] + report.stops[1][1],
-        report.stops[0][0], report.stops[0][0] + report.stops[0][1]);
+  for (const ClaimAgreement& people : report.claims_between_people) {
+    text += fmt::format("{} against {}, {} items: F1 {}\n", shown(people.a), shown(people.b),
+                        people.items, text_of(people.f1));
+  }
+  if (scored_in(report.stops.table) > 0) text += "\nstops: " + decisions_text(report.stops);
+  for (const JudgeAgreement& people : report.stops_between_people) {
+    text += decisions_text(people);
   }
   return text;
 }
@@ -90,20 +113,39 @@ Json to_json(const JudgeAgreement& agreement) {
           {"spread", json_of(agreement.spread)}};
 }
 
+Json verdicts_on_item(const CalibrationItem& item, const GoldLabels& labels,
+                      const VerdictsByGrader& verdicts, size_t at) {
+  Json given = Json::object(), spreads = Json::object();
+  for (const auto& [grader, of_items] : verdicts) {
+    Json& list = given[grader] = Json::array();
+    for (const Verdict& verdict : of_items[at]) list.push_back(json_of(verdict));
+    if (const auto spread = spread_of(of_items[at])) spreads[grader] = *spread;
+  }
+  return {{"item", item.id},
+          {"people", json_of(labels.grade_of(item.id))},
+          {"verdicts", std::move(given)},
+          {"spread", std::move(spreads)}};
+}
+
 Json to_json(const AgreementReport& report) {
+  Json extraction = json_of(report.claims, report.claims_f1, report.extract_items);
+  Json people = Json::array();
+  for (const ClaimAgreement& agreement : report.claims_between_people) {
+    Json json = json_of(agreement.counts, agreement.f1, agreement.items);
+    json.update({{"a", agreement.a}, {"b", agreement.b}});
+    people.push_back(std::move(json));
+  }
+  extraction["between_people"] = std::move(people);
+  Json stops = to_json(report.stops);
+  stops["between_people"] = json_of(report.stops_between_people);
   return {{"items", report.items},
           {"labelled", report.labelled},
           {"people", report.people},
           {"between_people", json_of(report.between_people)},
           {"people_alpha", to_json(report.people_alpha)},
           {"graders", json_of(report.graders)},
-          {"extraction",
-           {{"items", report.extract_items},
-            {"right", report.claims.right},
-            {"wrong", report.claims.wrong},
-            {"missed", report.claims.missed},
-            {"f1", to_json(report.claims_f1)}}},
-          {"stops", report.stops}};
+          {"extraction", std::move(extraction)},
+          {"stops", std::move(stops)}};
 }
 
 }  // namespace l2a

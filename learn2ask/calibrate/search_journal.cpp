@@ -1,5 +1,7 @@
 #include "calibrate/search_journal.h"
 
+#include <algorithm>
+
 #include "base/jsonl.h"
 
 namespace l2a {
@@ -23,12 +25,21 @@ double loss_in(const Json& outcome) {
   return loss;
 }
 
+CallSpending spending_in(const Json& row) {
+  const Json& spent = *get_object(row, "spent").value_or_throw();
+  const double cost = get_number(spent, "cost").value_or_throw();
+  if (!(cost >= 0)) fail_input("'cost': expected a number of at least 0");
+  return {.calls = static_cast<int64_t>(count_in(spent, "calls")), .cost = cost};
+}
+
 }  // namespace
 
-SearchJournal::SearchJournal(const std::filesystem::path& path, const std::string& decisive)
+SearchJournal::SearchJournal(const std::filesystem::path& path, const std::string& decisive,
+                             Spent spent)
     : journal_(
           path,
-          {.format = kFormat, .command = "learn2ask calibrate run", .config_sha256 = decisive}) {
+          {.format = kFormat, .command = "learn2ask calibrate run", .config_sha256 = decisive}),
+      spent_(std::move(spent)) {
   const auto header = for_each_row(path, kFormat, [&](JsonLine&& line) { read(line.value); });
   if (!header || header->config_sha256 != decisive) {
     fail_input(path.string() +
@@ -38,6 +49,7 @@ SearchJournal::SearchJournal(const std::filesystem::path& path, const std::strin
 
 void SearchJournal::read(const Json& row) {
   if (row.contains("prompts")) {
+    charge(writing_, spending_in(row));
     auto& prompts = prompts_[{get_string(row, "of").value_or_throw(), count_in(row, "round")}];
     for (const Json& prompt : *get_list(row, "prompts").value_or_throw()) {
       if (!prompt.is_string()) fail_input("'prompts': expected texts");
@@ -46,6 +58,7 @@ void SearchJournal::read(const Json& row) {
     return;
   }
   const std::string prompt = get_string(row, "prompt").value_or_throw();
+  charge(trials_[prompt], spending_in(row));
   for (const Json& outcome : *get_list(row, "outcomes").value_or_throw()) {
     outcomes_[{prompt, count_in(outcome, "item")}] = {loss_in(outcome),
                                                       get_string(outcome, "said").value_or_throw()};
@@ -65,7 +78,8 @@ void SearchJournal::keep(const std::string& prompt, std::span<const size_t> item
     list.push_back({{"item", items[i]}, {"loss", outcomes[i].loss}, {"said", outcomes[i].said}});
     outcomes_[{hash, items[i]}] = outcomes[i];
   }
-  journal_.append(dump_json({{"prompt", hash}, {"outcomes", std::move(list)}}));
+  const Json spent = charge_now(trials_[hash]);
+  journal_.append(dump_json({{"prompt", hash}, {"outcomes", std::move(list)}, {"spent", spent}}));
 }
 
 const std::vector<std::string>* SearchJournal::prompts(const std::string& of, size_t round) const {
@@ -77,7 +91,27 @@ void SearchJournal::keep(const std::string& of, size_t round,
                          const std::vector<std::string>& prompts) {
   const std::string hash = sha256_hex(of);
   prompts_[{hash, round}] = prompts;
-  journal_.append(dump_json({{"round", round}, {"of", hash}, {"prompts", prompts}}));
+  const Json spent = charge_now(writing_);
+  journal_.append(
+      dump_json({{"round", round}, {"of", hash}, {"prompts", prompts}, {"spent", spent}}));
+}
+
+void SearchJournal::charge(CallSpending& sum, const CallSpending& now) {
+  // Less than before: the ledger was begun anew.
+  sum.calls += std::max<int64_t>(0, now.calls - last_.calls);
+  sum.cost += std::max(0.0, now.cost - last_.cost);
+  last_ = now;
+}
+
+Json SearchJournal::charge_now(CallSpending& sum) {
+  const CallSpending now = spent_();
+  charge(sum, now);
+  return {{"calls", now.calls}, {"cost", now.cost}};
+}
+
+CallSpending SearchJournal::spent_on(const std::string& prompt) const {
+  const auto found = trials_.find(sha256_hex(prompt));
+  return found == trials_.end() ? CallSpending() : found->second;
 }
 
 std::vector<Outcome> RecordedTask::run(const std::string& prompt, std::span<const size_t> items) {

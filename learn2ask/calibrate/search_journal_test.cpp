@@ -213,6 +213,46 @@ TEST(SearchJournal, KeepsWhatItWasGiven) {
   EXPECT_EQ(journal.prompts("prompt", 1), nullptr);
 }
 
+TEST(SearchJournal, ChargesWhatWasSpentToWhatItWasSpentOn) {
+  const TempDir folder;
+  const auto path = folder.path() / "search.jsonl";
+  CallSpending spent{.calls = 5, .cost = 1};  // of an earlier ledger: on what comes first
+  const auto so_far = [&] { return spent; };
+  const std::vector<size_t> items = {0, 1};
+  const std::vector<Outcome> outcomes = {{0.5, "x"}, {1, "y"}};
+  const auto spend = [&](int64_t calls, double cost) {
+    spent.calls += calls;
+    spent.cost += cost;
+  };
+  {
+    SearchJournal journal(path, "d", so_far);
+    spend(2, 0.5);
+    journal.keep("a", items, outcomes);
+    spend(1, 0.25);
+    journal.keep("a", 1, {"b"});
+    spend(2, 2);  // on b, before a kill
+  }
+  {
+    SearchJournal journal(path, "d", so_far);
+    spend(1, 1);
+    journal.keep("b", items, outcomes);
+    spend(3, 0.125);
+    journal.keep("a", items, outcomes);
+  }
+  spent = {};  // somebody took the ledger away
+  SearchJournal journal(path, "d", so_far);
+  spend(1, 0.5);
+  journal.keep("c", items, outcomes);
+  spend(1, 0.5);
+  journal.keep("c", items, outcomes);
+  const auto of = [](const CallSpending& sum) { return std::pair(sum.calls, sum.cost); };
+  EXPECT_EQ(of(journal.spent_on("a")), std::pair(int64_t{5 + 2 + 3}, 1.625));
+  EXPECT_EQ(of(journal.spent_on("b")), std::pair(int64_t{2 + 1}, 3.0));
+  EXPECT_EQ(of(journal.spent_on_writing()), std::pair(int64_t{1}, 0.25));
+  EXPECT_EQ(of(journal.spent_on("c")), std::pair(int64_t{1}, 0.5));
+  EXPECT_EQ(of(journal.spent_on("never tried")), std::pair(int64_t{0}, 0.0));
+}
+
 TEST(SearchJournal, RefusesThatOfAnotherSearchAndASecondOpener) {
   const TempDir dir;
   const auto path = dir / "search.jsonl";

@@ -36,18 +36,21 @@ VerdictsByGrader ask_graders(GraderFactory& factory, const GraderList& list,
     if (!added && !again) fail_input("--grader: '" + grader->name() + "' stands twice");
     ask(*grader, requests, column->second);
   };
-  const auto ask_again = [&](const std::string& prompt) {
+  const auto ask_more = [&](const std::string& prompt) {
+    if (list.also_without_prefilter && factory.llm_asks_match_first()) {
+      ask_one(factory.make_llm_alone(prompt), false);
+    }
     for (int64_t repeat = 1; repeat < list.repeats; ++repeat) {
       ask_one(factory.make_llm(prompt, static_cast<uint64_t>(repeat)), true);
     }
   };
   for (const std::string& name : list.names) {
     ask_one(factory.make(name), false);
-    if (name == "llm") ask_again(factory.llm_prompt());
+    if (name == "llm") ask_more(factory.llm_prompt());
   }
   for (const std::string& prompt : list.prompts) {
     ask_one(factory.make_llm(prompt), false);
-    ask_again(prompt);
+    ask_more(prompt);
   }
   return verdicts;
 }

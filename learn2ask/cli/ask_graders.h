@@ -17,6 +17,8 @@ struct GraderList {
   std::vector<std::string> names;    // for GraderFactory::make()
   std::vector<std::string> prompts;  // of further graders `llm`, one each
   int64_t repeats = 1;               // how often each grader `llm` is asked
+  // Where `match` comes before `llm`, also `llm` by itself: what the filter costs and saves.
+  bool also_without_prefilter = false;
 };
 
 // A progress line for each grader. Throws Failure: what the factory throws; a name that stands

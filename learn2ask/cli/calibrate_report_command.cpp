@@ -29,7 +29,7 @@ struct ReportSettings {
 struct ReportArguments {
   std::string items, out;
   std::vector<std::string> labels;
-  GraderList graders;
+  GraderList graders{.names = {}, .prompts = {}, .also_without_prefilter = true};
   GraderInputs inputs;
 };
 
@@ -53,6 +53,21 @@ VerdictsByGrader verdicts_on(const std::vector<CalibrationItem>& items, const Go
   return verdicts;
 }
 
+// Item by item, for whoever wants to see where a grader errs and how its answers vary.
+void write_verdicts(const std::filesystem::path& path, const std::string& items_sha256,
+                    const std::vector<CalibrationItem>& items, const GoldLabels& labels,
+                    const VerdictsByGrader& verdicts) {
+  std::string lines = dump_json(to_json(FileHeader{.format = "calibration_verdicts",
+                                                   .command = "learn2ask calibrate report",
+                                                   .input_sha256 = items_sha256})) +
+                      "\n";
+  for (size_t i = 0; i < items.size(); ++i) {
+    if (items[i].kind != ItemKind::kGrade || !labels.grade_of(items[i].id)) continue;
+    lines += dump_json(verdicts_on_item(items[i], labels, verdicts, i)) + "\n";
+  }
+  write_file_atomic(path, lines);
+}
+
 void report(const ReportArguments& arguments, const ReportSettings& settings) {
   const auto items = read_calibration_items(arguments.items);
   const GoldLabels labels = read_gold_files(arguments.labels, ItemIndex(items));
@@ -63,9 +78,9 @@ void report(const ReportArguments& arguments, const ReportSettings& settings) {
   inputs.llm = settings.llm;
   inputs.ledger = out / "ledger.jsonl";
   GraderFactory factory(forms, inputs);
+  const VerdictsByGrader verdicts = verdicts_on(items, labels, factory, arguments.graders);
   const AgreementReport agreement = measure_people_agreement(
-      items, labels, verdicts_on(items, labels, factory, arguments.graders),
-      {.resamples = static_cast<size_t>(settings.resamples)});
+      items, labels, verdicts, {.resamples = static_cast<size_t>(settings.resamples)});
   if (agreement.labelled == 0) fail_input("calibrate report: nobody labelled any of the items");
 
   make_private_directory(out);
@@ -73,6 +88,7 @@ void report(const ReportArguments& arguments, const ReportSettings& settings) {
   json["items_sha256"] = sha256_file(arguments.items);
   json["gold_sha256"] = gold_sha256(arguments.labels);
   write_file_atomic(out / "agreement.json", json.dump(2) + "\n");
+  write_verdicts(out / "verdicts.jsonl", json["items_sha256"], items, labels, verdicts);
   std::string text = to_text(agreement);
   if (!factory.costs().empty()) text += "\n" + factory.costs() + "\n";
   write_file_atomic(out / "agreement.txt", text);

@@ -41,7 +41,7 @@ std::unique_ptr<Grader> GraderFactory::make_match() {
                                        load_thresholds(inputs_.thresholds_file()), MatchOptions{});
 }
 
-std::unique_ptr<Grader> GraderFactory::make_llm(const std::string& prompt, uint64_t repeat) {
+std::unique_ptr<Grader> GraderFactory::make_llm_alone(const std::string& prompt, uint64_t repeat) {
   const LlmGradingOptions& grading = inputs_.grading;
   const Prompt told = Prompt::load(prompt_path(prompt, "grading/question"), LlmGrader::places());
   if (!llm_) {
@@ -49,17 +49,23 @@ std::unique_ptr<Grader> GraderFactory::make_llm(const std::string& prompt, uint6
                                       "the questions to grade with their conversations and answers",
                                       inputs_.ledger, inputs_.calls);
   }
-  auto judges = std::make_unique<LlmGrader>(llm_->clients(), told, grading, repeat);
-  if (!grading.prefilter) return judges;
+  return std::make_unique<LlmGrader>(llm_->clients(), told, grading, repeat);
+}
+
+std::unique_ptr<Grader> GraderFactory::make_llm(const std::string& prompt, uint64_t repeat) {
+  auto judges = make_llm_alone(prompt, repeat);
+  if (!inputs_.grading.prefilter) return judges;
   return std::make_unique<PrefilterGrader>(make_match(), std::move(judges), prefiltered_);
 }
+
+LedgerTotals GraderFactory::spent() const { return llm_ ? llm_->spent() : LedgerTotals(); }
 
 std::string GraderFactory::costs() const {
   if (!llm_) return {};
   std::string text = "grader llm: " + llm_->totals();
   if (prefiltered_.graded > 0) {
     text += "; " + std::to_string(prefiltered_.passed_on) + " of " +
-            std::to_string(prefiltered_.graded) + " questions were not clear to match";
+            std::to_string(prefiltered_.graded) + " questions were not clear to match and sent on";
   }
   return text;
 }

@@ -74,6 +74,8 @@ std::string LlmSetup::totals() const {
   return to_text(all);
 }
 
+LedgerTotals LlmSetup::spent() const { return ledger_ ? ledger_->totals() : LedgerTotals(); }
+
 std::vector<ChatClient*> LlmSetup::clients() const {
   std::vector<ChatClient*> clients;
   for (const auto& client : clients_) clients.push_back(client.get());

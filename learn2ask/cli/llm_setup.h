@@ -41,6 +41,7 @@ class LlmSetup {
 
   std::vector<ChatClient*> clients() const;
   std::string totals() const;  // of all runs of the ledger; of the calls that were counted
+  LedgerTotals spent() const;  // of all runs of the ledger; nothing where calls are only counted
 
  private:
   std::unique_ptr<ReplyCache> cache_;

@@ -26,7 +26,7 @@ namespace fs = std::filesystem;
 
 constexpr size_t kLongestPrompt = 64 << 10;
 // Counted up when searches ask otherwise: a journal is good for one that asks the same.
-constexpr const char* kSearchVersion = "2";
+constexpr const char* kSearchVersion = "3";
 
 const std::string& needed(const std::string& file, const char* flag, const std::string& what) {
   if (file.empty()) fail_input("calibrate run --what " + what + ": needs " + flag);
@@ -56,6 +56,7 @@ class Models {
     return *clients[static_cast<size_t>(at)];
   }
   std::string totals() const { return setup_.totals(); }
+  LedgerTotals spent() const { return setup_.spent(); }
 
  private:
   static std::vector<std::string> names_of(const PromptCalibrationSettings& settings,
@@ -154,13 +155,18 @@ Problem policy_problem(const PromptCalibrationSettings& settings,
   return problem;
 }
 
-Json to_json(const PromptSearchResult& result, const std::string& what, const Prompt& critique,
-             const Prompt& rewrite) {
+Json to_json(const CallSpending& spending) {
+  return {{"calls", spending.calls}, {"cost", spending.cost}};
+}
+
+Json to_json(const PromptSearchResult& result, const SearchJournal& journal,
+             const std::string& what, const Prompt& critique, const Prompt& rewrite) {
   Json trials = Json::array();
   for (const PromptTrial& trial : result.trials) {
     trials.push_back({{"round", trial.round},
                       {"items", trial.items},
                       {"loss", trial.loss},
+                      {"spent", to_json(journal.spent_on(trial.prompt))},
                       {"prompt_sha256", sha256_hex(trial.prompt)},
                       {"prompt", trial.prompt}});
   }
@@ -173,6 +179,7 @@ Json to_json(const PromptSearchResult& result, const std::string& what, const Pr
           {"gain", l2a::to_json(result.gain)},
           {"outcomes", result.outcomes},
           {"held_out", result.held_out},
+          {"writing", to_json(journal.spent_on_writing())},
           {"trials", std::move(trials)}};
 }
 
@@ -194,8 +201,12 @@ std::string to_text(const PromptSearchResult& result, const fs::path& out) {
                      : "that may be luck: the one in use is kept\n");
 }
 
+CallSpending sum(const LedgerTotals& a, const LedgerTotals& b) {
+  return {.calls = a.replies + b.replies, .cost = a.cost + b.cost};
+}
+
 void search(const std::string& what, Problem& problem, const PromptCalibrationSettings& settings,
-            const Models& models, const fs::path& out) {
+            const Models& models, const fs::path& out, const SearchJournal::Spent& spent) {
   require_searchable(problem.items, settings.search);
   const std::string language = settings.writer.prompt;
   const auto told = [&](const char* stem, std::vector<std::string> places) {
@@ -208,7 +219,8 @@ void search(const std::string& what, Problem& problem, const PromptCalibrationSe
   SearchJournal journal(
       out / "search.jsonl",
       sha256_hex(kSearchVersion + what + config_to_yaml(deciding_fields(list_config(settings))) +
-                 problem.inputs_sha256 + problem.in_use + critique.sha256() + rewrite.sha256()));
+                 problem.inputs_sha256 + problem.in_use + critique.sha256() + rewrite.sha256()),
+      spent);
   Progress progress("calibrate " + what, std::nullopt, "items");
   RecordedTask task(*problem.task, journal, [&](size_t items) {
     progress.advance(items);
@@ -218,7 +230,8 @@ void search(const std::string& what, Problem& problem, const PromptCalibrationSe
   const auto result = search_prompt(problem.in_use, problem.items, task, recorded, settings.search);
   progress.finish();
   if (result.improved) write_file_atomic(out / "prompt.txt", result.prompt);
-  write_file_atomic(out / "search.json", to_json(result, what, critique, rewrite).dump(2) + "\n");
+  write_file_atomic(out / "search.json",
+                    to_json(result, journal, what, critique, rewrite).dump(2) + "\n");
   std::printf("%s%s\n", to_text(result, out).c_str(), models.totals().c_str());
 }
 
@@ -244,7 +257,8 @@ void calibrate_prompt(const std::string& what, const PromptCalibrationSettings& 
     RewardSetup reward(settings, out / "grader.ledger.jsonl", policy.format);
     check_agreement(settings.reward, reward.grader_name());
     Problem problem = policy_problem(settings, files, policy, reward);
-    search(what, problem, settings, models, out);
+    search(what, problem, settings, models, out,
+           [&] { return sum(models.spent(), reward.spent()); });
     if (!reward.costs().empty()) std::printf("%s\n", reward.costs().c_str());
     return;
   }
@@ -252,7 +266,7 @@ void calibrate_prompt(const std::string& what, const PromptCalibrationSettings& 
   const auto sessions = what == "extract" ? read_sessions(files.sessions) : std::vector<Session>();
   Problem problem = what == "grade" ? grading_problem(settings, files, models)
                                     : extraction_problem(settings, files, models, forms, sessions);
-  search(what, problem, settings, models, out);
+  search(what, problem, settings, models, out, [&] { return sum(models.spent(), {}); });
 }
 
 }  // namespace l2a

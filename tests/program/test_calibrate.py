@@ -242,3 +242,29 @@ class CalibrateTest(CalibrationTest):
         self.assertGreater(graders["llm"]["changed"], 0)
         self.assertIsNone(graders["words"]["spread"])
         self.assertIn(f"{len(model.requests)} calls", finished.out)
+        spread = {row["item"]: row["spread"] for row in rows_of(self.folder / "report/verdicts.jsonl")}
+        for item, answer in zip(asked, answers):
+            given = [grade for grade in answer if grade is not None]
+            expected = [max(given) - min(given)] if len(given) > 1 else []
+            self.assertEqual(list(spread[item["id"]].values()), expected)
+
+    def test_reports_what_asking_match_first_costs_and_saves(self):
+        model = Model(self, grade=lambda messages, _: verdict(fair(*judged_case(messages))))
+        finished = self.calibrate("report", self.items, "--labels", self.fair_labels(), "--out", "report", "--grader",
+                                  "match", "llm", "--set", "grading.prefilter=true", *model.settings)
+        graders = json.loads((self.folder / "report/agreement.json").read_text())["graders"]
+        alone, first, match = (grader["b"] for grader in graders)
+        self.assertEqual(first, f"{alone} where not sure: {match}")
+        self.assertEqual(graders[0]["linear_kappa"]["value"], 1)  # the judge says what people say
+        rows = rows_of(self.folder / "report/verdicts.jsonl")
+        self.assertEqual([row["item"] for row in rows], [item["id"] for item in rows_of(self.items)])
+        passed_on = 0
+        for row in rows:
+            said = {grader: verdicts for grader, (verdicts,) in row["verdicts"].items()}
+            self.assertEqual(said[alone], row["people"])
+            sure = said[match] in (0, 1)
+            passed_on += not sure
+            self.assertEqual(said[first], said[match] if sure else said[alone])
+        self.assertTrue(0 < passed_on < len(rows))
+        self.assertIn(f"{passed_on} of {len(rows)} questions were not clear to match", finished.out)
+        self.assertEqual(len(model.requests), len(rows), "what was asked with the filter was asked again without")

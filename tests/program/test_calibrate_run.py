@@ -44,6 +44,10 @@ class CalibrateRunTest(CalibrationTest):
             grader = json.loads((self.folder / "report/agreement.json").read_text())["graders"][0]
             self.assertLessEqual(grader["linear_kappa"]["value"], high)
             self.assertEqual(grader["linear_kappa"]["low"] == 1, high == 1)
+        # What each prompt cost is, together, what all calls did; each verdict costs a call.
+        spent = [trial["spent"] for trial in result["trials"]] + [result["writing"]]
+        self.assertEqual(sum(one["calls"] for one in spent), len(self.replied(self.folder)))
+        self.assertEqual(result["trials"][0]["spent"]["calls"], 60)
         before = (self.folder / "out/search.json").read_bytes()
         fewer = self.write_rows("fewer.jsonl", rows_of(gold)[:-1])
         refused = self.calibrate(*self.search(model, fewer), code=1)
