@@ -31,6 +31,7 @@ struct ReportArguments {
   std::vector<std::string> labels;
   GraderList graders{.names = {}, .prompts = {}, .also_without_prefilter = true};
   GraderInputs inputs;
+  bool dry_run = false;
 };
 
 // Verdicts on the items that people graded; of others nothing is asked.
@@ -69,6 +70,10 @@ void write_verdicts(const std::filesystem::path& path, const std::string& items_
 }
 
 void report(const ReportArguments& arguments, const ReportSettings& settings) {
+  if (arguments.dry_run && !settings.llm.in_process.empty()) {
+    std::printf("%s\n", kNoCalls);
+    return;
+  }
   const auto items = read_calibration_items(arguments.items);
   const GoldLabels labels = read_gold_files(arguments.labels, ItemIndex(items));
   const QuestionForms forms = QuestionForms::load(data_path("prompts/questions"));
@@ -77,8 +82,13 @@ void report(const ReportArguments& arguments, const ReportSettings& settings) {
   inputs.grading = settings.grading;
   inputs.llm = settings.llm;
   inputs.ledger = out / "ledger.jsonl";
+  if (arguments.dry_run) inputs.calls = Calls::kCount;
   GraderFactory factory(forms, inputs);
   const VerdictsByGrader verdicts = verdicts_on(items, labels, factory, arguments.graders);
+  if (arguments.dry_run) {
+    std::printf("%s\n", factory.costs().empty() ? kNoCalls : factory.costs().c_str());
+    return;
+  }
   const AgreementReport agreement = measure_people_agreement(
       items, labels, verdicts, {.resamples = static_cast<size_t>(settings.resamples)});
   if (agreement.labelled == 0) fail_input("calibrate report: nobody labelled any of the items");
@@ -121,6 +131,7 @@ void add_calibrate_report(CLI::App& calibrate) {
   command->add_option("--out", arguments->out, "folder for agreement.json and agreement.txt")
       ->required()
       ->type_name("DIR");
+  add_dry_run(*command, arguments->dry_run);
   auto settings = Settings::add<ReportSettings>(*command);
   command->callback([=] { report(*arguments, settings->read<ReportSettings>()); });
 }

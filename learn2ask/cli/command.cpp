@@ -28,6 +28,11 @@ ConfigSource Settings::load() const {
   return source;
 }
 
+void add_dry_run(CLI::App& command, bool& dry_run) {
+  command.add_flag("--dry-run", dry_run,
+                   "only count the calls of a language model, and what they would cost");
+}
+
 std::string data_path(const std::string& relative) {
   std::vector<fs::path> roots;
   if (const char* home = std::getenv("LEARN2ASK_HOME")) roots.emplace_back(home);

@@ -53,6 +53,9 @@ class Settings {
   std::vector<std::string> files_, assignments_;
 };
 
+// Adds --dry-run to a command that may ask a language model.
+void add_dry_run(CLI::App& command, bool& dry_run);
+
 // The folder of prompts/, recipes/ and domains: beside the program when installed, the source
 // tree when run from a build. Throws Failure when it is neither.
 std::string data_path(const std::string& relative);

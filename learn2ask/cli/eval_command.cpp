@@ -20,10 +20,11 @@ NamedPolicy read_policy(const std::string& text) {
 }
 
 void evaluate(const EvaluationSettings& settings, EvaluationFiles files,
-              const std::vector<std::string>& policies) {
+              const std::vector<std::string>& policies, bool dry_run) {
   for (const auto& text : policies) files.policies.push_back(read_policy(text));
   auto& domain = files.grader_inputs.domain;
   if (!domain.empty()) domain = shipped_or_path("domains", domain);
+  if (dry_run) return print_estimate(estimate_evaluation(settings, files));
   std::printf("%s", evaluate_step(settings, files).c_str());
   std::printf("\nreport: %s/report.html\n", files.out.c_str());
 }
@@ -76,11 +77,13 @@ void add_eval_command(CLI::App& app) {
   command->add_flag("--published-decoding", *published,
                     "decode as the paper does: 3 replies at temperature 1, top-p 0.95, repetition "
                     "penalty 1.2; else greedily");
+  auto dry_run = std::make_shared<bool>(false);
+  add_dry_run(*command, *dry_run);
   auto settings = Settings::add<EvaluationSettings>(*command);
   command->callback([=] {
     EvaluationSettings defaults;
     if (*published) defaults.decoding = published_decoding();
-    evaluate(settings->read(defaults), *files, *policies);
+    evaluate(settings->read(defaults), *files, *policies, *dry_run);
   });
 }
 

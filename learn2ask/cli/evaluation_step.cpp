@@ -378,4 +378,17 @@ std::string evaluate_step(const EvaluationSettings& settings, const EvaluationFi
   return EvaluationRun(settings, files).run();
 }
 
+CallEstimate estimate_evaluation(const EvaluationSettings& settings, const EvaluationFiles& files) {
+  if (std::find(files.graders.begin(), files.graders.end(), "llm") == files.graders.end()) {
+    return {};
+  }
+  // Of the expert, of the baseline that always asks, and of the one that follows the nearest
+  // context.
+  const int64_t others = files.train_labels.empty() ? 2 : 3;
+  const int64_t replies =
+      static_cast<int64_t>(files.policies.size()) * settings.decoding.replies + others;
+  return times(estimate_grading(read_labels(files.labels), settings.llm, settings.grading),
+               static_cast<double>(replies));
+}
+
 }  // namespace l2a

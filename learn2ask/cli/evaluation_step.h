@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/config.h"
+#include "cli/grading_estimate.h"
 #include "cli/policy_setup.h"
 #include "cli/reward_setup.h"
 #include "dialogue/policy.h"
@@ -60,5 +61,9 @@ struct EvaluationFiles {
 // OUT/rows/POLICY.journal.jsonl keeps what is finished: a call after a kill goes on from it, and
 // refuses where it was left by an evaluation of something else. Throws Failure.
 std::string evaluate_step(const EvaluationSettings& settings, const EvaluationFiles& files);
+
+// The calls that the grader llm would make at most; none where it is not among the graders. Nothing
+// is sampled, sent or written. Throws Failure.
+CallEstimate estimate_evaluation(const EvaluationSettings& settings, const EvaluationFiles& files);
 
 }  // namespace l2a

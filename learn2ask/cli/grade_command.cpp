@@ -76,7 +76,7 @@ std::vector<RewardRequest> read_requests(const std::string& path, const SampleIn
 void count_calls(std::span<const RewardRequest> requests, const GradeSettings& settings,
                  ReplyFormat format) {
   if (settings.reward.grader != "llm" || !settings.llm.in_process.empty()) {
-    std::printf("0 calls: nothing is sent to an endpoint\n");
+    std::printf("%s\n", kNoCalls);
     return;
   }
   RewardSetup reward(settings, "", format, Calls::kCount);
@@ -143,8 +143,7 @@ void add_grade_command(CLI::App& app) {
   command->add_option("--out", arguments->out, "graded replies to write")
       ->required()
       ->type_name("FILE");
-  command->add_flag("--dry-run", arguments->dry_run,
-                    "only count the calls of a language model, and what they would cost");
+  add_dry_run(*command, arguments->dry_run);
   auto settings = Settings::add<GradeSettings>(*command);
   command->callback([=] { grade_file(*arguments, settings->read<GradeSettings>()); });
 }

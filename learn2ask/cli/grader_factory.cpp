@@ -47,7 +47,7 @@ std::unique_ptr<Grader> GraderFactory::make_llm_alone(const std::string& prompt,
   if (!llm_) {
     llm_ = std::make_unique<LlmSetup>(inputs_.llm, grading.models,
                                       "the questions to grade with their conversations and answers",
-                                      inputs_.ledger, inputs_.calls);
+                                      inputs_.ledger, inputs_.calls, inputs_.shared_ledger);
   }
   return std::make_unique<LlmGrader>(llm_->clients(), told, grading, repeat);
 }
@@ -57,8 +57,6 @@ std::unique_ptr<Grader> GraderFactory::make_llm(const std::string& prompt, uint6
   if (!inputs_.grading.prefilter) return judges;
   return std::make_unique<PrefilterGrader>(make_match(), std::move(judges), prefiltered_);
 }
-
-LedgerTotals GraderFactory::spent() const { return llm_ ? llm_->spent() : LedgerTotals(); }
 
 std::string GraderFactory::costs() const {
   if (!llm_) return {};

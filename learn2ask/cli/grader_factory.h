@@ -25,6 +25,7 @@ struct GraderInputs {
   LlmGradingOptions grading{};
   std::string ledger{};  // llm: the journal of its calls
   Calls calls = Calls::kMake;
+  std::shared_ptr<Ledger> shared_ledger{};  // of others who ask too, in place of `ledger`
 
   std::string thresholds_file() const;
 };
@@ -50,7 +51,6 @@ class GraderFactory {
 
   // What the calls of `llm` came to, for people; empty where it was not made.
   std::string costs() const;
-  LedgerTotals spent() const;  // the same as numbers
 
  private:
   const std::string& needed(const std::string& input, const char* flag, const char* grader) const;

@@ -92,7 +92,7 @@ void label(const LabelArguments& arguments, const LabelSettings& settings) {
   if (arguments.dry_run) {
     const bool sends = settings.extractor == "llm" && settings.llm.in_process.empty();
     if (sends) return count_calls(arguments, settings, forms);
-    std::printf("0 calls: nothing is sent to an endpoint\n");
+    std::printf("%s\n", kNoCalls);
     return;
   }
   RuleExtractor rules(forms);
@@ -120,8 +120,7 @@ void add_label_command(CLI::App& app) {
       ->add_option("--overrides", arguments->overrides,
                    "a person's corrections, laid over what is read off (docs/formats/sessions.md)")
       ->type_name("FILE");
-  command->add_flag("--dry-run", arguments->dry_run,
-                    "only count the calls of a language model, and what they would cost");
+  add_dry_run(*command, arguments->dry_run);
   auto settings = Settings::add<LabelSettings>(*command);
   command->callback([=] { label(*arguments, settings->read<LabelSettings>()); });
 }

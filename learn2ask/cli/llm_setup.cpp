@@ -31,7 +31,9 @@ std::vector<ConfigField> deciding_fields(std::vector<ConfigField> fields) {
 }
 
 LlmSetup::LlmSetup(const LlmOptions& options, std::vector<std::string> models,
-                   const std::string& sent, const std::filesystem::path& ledger, Calls calls) {
+                   const std::string& sent, const std::filesystem::path& ledger, Calls calls,
+                   std::shared_ptr<Ledger> shared)
+    : ledger_(std::move(shared)) {
   const bool in_process = !options.in_process.empty();
   if (in_process && !models.empty()) {
     fail_input("grading.models: not with llm.in_process, which is one model");
@@ -55,8 +57,10 @@ LlmSetup::LlmSetup(const LlmOptions& options, std::vector<std::string> models,
     transfers.push_back(open_transfers(options, sent));
   }
   cache_ = open_reply_cache(options);
-  if (ledger.has_parent_path()) make_private_directory(ledger.parent_path());
-  ledger_ = std::make_unique<Ledger>(ledger);
+  if (!ledger_) {
+    if (ledger.has_parent_path()) make_private_directory(ledger.parent_path());
+    ledger_ = std::make_shared<Ledger>(ledger, cache_.get());
+  }
   if (in_process) {
     clients_.push_back(std::make_unique<ModelChatClient>(options, cache_.get(), *ledger_));
     return;
@@ -68,10 +72,13 @@ LlmSetup::LlmSetup(const LlmOptions& options, std::vector<std::string> models,
 }
 
 std::string LlmSetup::totals() const {
-  if (ledger_) return to_text(ledger_->totals());
+  return ledger_ ? to_text(ledger_->totals()) : to_text(estimate());
+}
+
+CallEstimate LlmSetup::estimate() const {
   CallEstimate all;
   for (const CountingClient* client : counting_) all += client->estimate();
-  return to_text(all);
+  return all;
 }
 
 LedgerTotals LlmSetup::spent() const { return ledger_ ? ledger_->totals() : LedgerTotals(); }

@@ -29,23 +29,29 @@ std::vector<ConfigField> deciding_fields(std::vector<ConfigField> fields);
 
 // Whether calls are made, or only counted: a count makes no file and sends nothing.
 enum class Calls { kMake, kCount };
+constexpr const char* kNoCalls = "0 calls: nothing is sent to an endpoint";
 
 // Owns clients, one a model, and what they share.
 class LlmSetup {
  public:
   // `models`: at the endpoint; none: `options.model`. `sent`: what calls will carry, for the
   // refusal of an endpoint outside the house. Throws Failure: what the client, its cache and its
-  // ledger throw; nothing is written when the endpoint or the key is refused.
+  // ledger throw; nothing is written when the endpoint or the key is refused. `shared`: the ledger
+  // of another setup, in place of one at `ledger`.
   LlmSetup(const LlmOptions& options, std::vector<std::string> models, const std::string& sent,
-           const std::filesystem::path& ledger, Calls calls = Calls::kMake);
+           const std::filesystem::path& ledger, Calls calls = Calls::kMake,
+           std::shared_ptr<Ledger> shared = nullptr);
 
   std::vector<ChatClient*> clients() const;
-  std::string totals() const;  // of all runs of the ledger; of the calls that were counted
-  LedgerTotals spent() const;  // of all runs of the ledger; nothing where calls are only counted
+  std::string totals() const;     // of all runs of the ledger; of the calls that were counted
+  LedgerTotals spent() const;     // of all runs of the ledger; nothing where calls are only counted
+  CallEstimate estimate() const;  // of the calls that were counted
+  // For another setup that shares what may be spent; null where calls are only counted.
+  std::shared_ptr<Ledger> ledger() const { return ledger_; }
 
  private:
   std::unique_ptr<ReplyCache> cache_;
-  std::unique_ptr<Ledger> ledger_;
+  std::shared_ptr<Ledger> ledger_;
   std::vector<std::unique_ptr<ChatClient>> clients_;
   std::vector<const CountingClient*> counting_;  // of `clients_`
 };

@@ -57,6 +57,7 @@ class Models {
   }
   std::string totals() const { return setup_.totals(); }
   LedgerTotals spent() const { return setup_.spent(); }
+  std::shared_ptr<Ledger> ledger() const { return setup_.ledger(); }
 
  private:
   static std::vector<std::string> names_of(const PromptCalibrationSettings& settings,
@@ -201,12 +202,8 @@ std::string to_text(const PromptSearchResult& result, const fs::path& out) {
                      : "that may be luck: the one in use is kept\n");
 }
 
-CallSpending sum(const LedgerTotals& a, const LedgerTotals& b) {
-  return {.calls = a.replies + b.replies, .cost = a.cost + b.cost};
-}
-
 void search(const std::string& what, Problem& problem, const PromptCalibrationSettings& settings,
-            const Models& models, const fs::path& out, const SearchJournal::Spent& spent) {
+            const Models& models, const fs::path& out) {
   require_searchable(problem.items, settings.search);
   const std::string language = settings.writer.prompt;
   const auto told = [&](const char* stem, std::vector<std::string> places) {
@@ -220,7 +217,10 @@ void search(const std::string& what, Problem& problem, const PromptCalibrationSe
       out / "search.jsonl",
       sha256_hex(kSearchVersion + what + config_to_yaml(deciding_fields(list_config(settings))) +
                  problem.inputs_sha256 + problem.in_use + critique.sha256() + rewrite.sha256()),
-      spent);
+      [&] {
+        const LedgerTotals spent = models.spent();
+        return CallSpending{.calls = spent.replies, .cost = spent.cost};
+      });
   Progress progress("calibrate " + what, std::nullopt, "items");
   RecordedTask task(*problem.task, journal, [&](size_t items) {
     progress.advance(items);
@@ -254,19 +254,17 @@ void calibrate_prompt(const std::string& what, const PromptCalibrationSettings& 
   make_private_directory(out);
   if (on_policy) {
     PolicySetup policy(settings.policy, settings.reward.fusion_kind());
-    RewardSetup reward(settings, out / "grader.ledger.jsonl", policy.format);
+    RewardSetup reward(settings, out / "ledger.jsonl", policy.format, Calls::kMake,
+                       models.ledger());
     check_agreement(settings.reward, reward.grader_name());
     Problem problem = policy_problem(settings, files, policy, reward);
-    search(what, problem, settings, models, out,
-           [&] { return sum(models.spent(), reward.spent()); });
-    if (!reward.costs().empty()) std::printf("%s\n", reward.costs().c_str());
-    return;
+    return search(what, problem, settings, models, out);
   }
   const QuestionForms forms = QuestionForms::load(data_path("prompts/questions"));
   const auto sessions = what == "extract" ? read_sessions(files.sessions) : std::vector<Session>();
   Problem problem = what == "grade" ? grading_problem(settings, files, models)
                                     : extraction_problem(settings, files, models, forms, sessions);
-  search(what, problem, settings, models, out, [&] { return sum(models.spent(), {}); });
+  search(what, problem, settings, models, out);
 }
 
 }  // namespace l2a

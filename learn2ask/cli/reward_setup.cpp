@@ -5,7 +5,7 @@
 namespace l2a {
 
 RewardSetup::RewardSetup(const RewardSettings& settings, const std::filesystem::path& ledger,
-                         ReplyFormat format, Calls calls)
+                         ReplyFormat format, Calls calls, std::shared_ptr<Ledger> shared)
     : scoring_{.format = format,
                .fusion = settings.reward.fusion_kind(),
                .compat = settings.reward.compat},
@@ -16,7 +16,8 @@ RewardSetup::RewardSetup(const RewardSettings& settings, const std::filesystem::
                         .llm = settings.llm,
                         .grading = settings.grading,
                         .ledger = ledger,
-                        .calls = calls}),
+                        .calls = calls,
+                        .shared_ledger = std::move(shared)}),
       grader_(factory_.make(settings.reward.grader)) {}
 
 std::vector<ScoredReply> RewardSetup::score(std::span<const ScoreRequest> requests,

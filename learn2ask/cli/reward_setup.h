@@ -65,10 +65,11 @@ struct RewardSettings {
 // Owns what grading needs. Must outlive the function that it gives.
 class RewardSetup {
  public:
-  // `ledger`: the journal of the calls of the grader llm. Throws Failure: what GraderFactory
-  // throws.
+  // `ledger`: the journal of the calls of the grader llm; `shared`: another's, in its place. Throws
+  // Failure: what GraderFactory throws.
   RewardSetup(const RewardSettings& settings, const std::filesystem::path& ledger,
-              ReplyFormat format, Calls calls = Calls::kMake);
+              ReplyFormat format, Calls calls = Calls::kMake,
+              std::shared_ptr<Ledger> shared = nullptr);
   RewardSetup(const RewardSetup&) = delete;
   RewardSetup& operator=(const RewardSetup&) = delete;
 
@@ -78,7 +79,6 @@ class RewardSetup {
   const QuestionForms& forms() const { return forms_; }
   std::string grader_name() const { return grader_->name(); }
   std::string costs() const { return factory_.costs(); }  // of a grader that has any
-  LedgerTotals spent() const { return factory_.spent(); }
   // Whether grading is mostly waiting for an endpoint.
   bool waits_for_endpoint() const { return is_llm_ && !is_in_process_; }
   // The one that looks on while the other rewards; null where none is to.

@@ -35,15 +35,26 @@ void add_train_command(CLI::App& app) {
   auto grpo_files = std::make_shared<TrainingFiles>();
   auto* grpo = add_trainer(*train, "grpo",
                            "Reinforce replies that reach what was still to be asked", *grpo_files);
+  auto dry_run = std::make_shared<bool>(false);
+  add_dry_run(*grpo, *dry_run);
   auto grpo_settings = Settings::add<GrpoSettings>(*grpo);
-  grpo->callback([=] { train_grpo_step(grpo_settings->read<GrpoSettings>(), *grpo_files); });
+  grpo->callback([=] {
+    const auto settings = grpo_settings->read<GrpoSettings>();
+    if (*dry_run) return print_estimate(estimate_grpo(settings, *grpo_files));
+    train_grpo_step(settings, *grpo_files);
+  });
 
   auto dpo_files = std::make_shared<TrainingFiles>();
   auto* dpo = add_trainer(*train, "dpo",
                           "Prefer replies that earn more to those that earn less (DPO, IPO, KTO)",
                           *dpo_files);
+  add_dry_run(*dpo, *dry_run);
   auto dpo_settings = Settings::add<DpoSettings>(*dpo);
-  dpo->callback([=] { train_dpo_step(dpo_settings->read<DpoSettings>(), *dpo_files); });
+  dpo->callback([=] {
+    const auto settings = dpo_settings->read<DpoSettings>();
+    if (*dry_run) return print_estimate(estimate_dpo(settings, *dpo_files));
+    train_dpo_step(settings, *dpo_files);
+  });
 }
 
 }  // namespace l2a

@@ -196,7 +196,39 @@ std::string train_on_rewards(const RewardTrainingSettings<Options>& settings, co
   return step.finish(result);
 }
 
+template <class Settings>
+CallEstimate estimate_calls(const Settings& settings, const TrainingFiles& files,
+                            int64_t replies_a_context) {
+  if (settings.reward.grader != "llm") return {};
+  const auto calls_once = [&](const std::vector<LabelledSession>& sessions) {
+    return estimate_grading(sessions, settings.llm, settings.grading);
+  };
+  const auto& trainer = settings.trainer;
+  const int64_t sampled =
+      trainer.steps * trainer.replies.sessions_per_step * (1 + trainer.replies.dynamic_rounds);
+  const auto sessions = read_labels(files.labels);
+  CallEstimate calls =
+      times(calls_once(sessions), static_cast<double>(sampled * replies_a_context) /
+                                      static_cast<double>(sessions.size()));
+  if (!files.dev.empty()) {
+    const int64_t every = trainer.loop.evaluate_every;
+    const int64_t evaluations = (trainer.steps + every - 1) / every;
+    calls += times(calls_once(read_labels(files.dev)), static_cast<double>(evaluations));
+  }
+  return calls;
+}
+
 }  // namespace
+
+CallEstimate estimate_grpo(const GrpoSettings& settings, const TrainingFiles& files) {
+  return estimate_calls(settings, files, settings.trainer.replies.group_size);
+}
+
+CallEstimate estimate_dpo(const DpoSettings& settings, const TrainingFiles& files) {
+  const bool with_experts = settings.trainer.pairs == "expert";  // whose replies are graded too
+  return estimate_calls(settings, files,
+                        settings.trainer.replies.group_size + (with_experts ? 1 : 0));
+}
 
 std::string train_sft_step(const SftSettings& settings, const TrainingFiles& files) {
   TrainingStep step(files, settings.policy, Fusion::kProduct, settings.finetuning,

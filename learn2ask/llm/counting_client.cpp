@@ -32,7 +32,7 @@ CountingClient::CountingClient(LlmOptions options, ReplyCache* cache)
 
 void CountingClient::submit(ChatRequest request, OnReply on_reply) {
   const std::string key = call_key(url_, request_body(request, options_), request.sample);
-  if (cache_ != nullptr && cache_->find(key)) {
+  if (before_.contains(key) || (cache_ != nullptr && cache_->find(key))) {
     ++estimate_.cached;
   } else {
     const TokenUsage usage{estimated_prompt_tokens(request), request.max_tokens};
@@ -41,10 +41,12 @@ void CountingClient::submit(ChatRequest request, OnReply on_reply) {
     estimate_.most_completion_tokens += usage.completion;
     estimate_.most_cost += cost_of(usage, options_);
   }
+  if (!options_.cache.empty()) together_.insert(key);
   waiting_.push_back(std::move(on_reply));
 }
 
 void CountingClient::run() {
+  before_.merge(together_);
   while (!waiting_.empty()) {
     for (const OnReply& on_reply : std::exchange(waiting_, {})) {
       on_reply(Error{ErrorCode::kUnsupported, "the call was counted, not made"});

@@ -1,7 +1,9 @@
 // Counts calls instead of making them: what a command would ask for, and what that would cost.
 #pragma once
 
+#include <set>
 #include <string>
+#include <vector>
 
 #include "llm/chat.h"
 #include "llm/options.h"
@@ -39,6 +41,9 @@ class CountingClient final : public ChatClient {
   ReplyCache* cache_;
   CallEstimate estimate_;
   std::vector<OnReply> waiting_;
+  // Calls of runs before, which a cache would answer, and of this one, which are in flight
+  // together.
+  std::set<std::string> before_, together_;
 };
 
 }  // namespace l2a

@@ -44,13 +44,13 @@ std::string to_text(const LedgerTotals& totals) {
                      totals.completion_tokens, totals.cost);
 }
 
-Ledger::Ledger(const std::filesystem::path& path) {
+Ledger::Ledger(const std::filesystem::path& path, ReplyCache* cache) {
   lock_.emplace(path);
   journal_.emplace(path);
-  read_back(path);
+  read_back(path, cache);
 }
 
-void Ledger::read_back(const std::filesystem::path& path) {
+void Ledger::read_back(const std::filesystem::path& path, ReplyCache* cache) {
   std::map<std::pair<std::string, int64_t>, double> in_flight;  // what was reserved
   for_each_row(path, "ledger", [&](JsonLine&& line) {
     const Json& row = line.value;
@@ -66,7 +66,12 @@ void Ledger::read_back(const std::filesystem::path& path) {
     }
   });
   for (const auto& [call, reserved] : in_flight) {
-    done(call.first, call.second, {.outcome = "lost", .cost = reserved});
+    CallEnd end{.outcome = "lost", .cost = reserved};
+    if (const auto reply = cache != nullptr ? cache->find(call.first) : std::nullopt) {
+      end.outcome = "reply";
+      end.usage = reply->usage;
+    }
+    done(call.first, call.second, end);
   }
 }
 

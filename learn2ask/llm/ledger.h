@@ -5,6 +5,7 @@
 // "done", "call", "try", "outcome", "status", "prompt_tokens", "completion_tokens", "seconds",
 // "cost"} after. A try that was in flight when its process was killed has the first only: it may
 // have been paid for. The next process writes the second: lost, at the cost that was reserved.
+// (A reply is in the cache before its second line is written.)
 #pragma once
 
 #include <cstdint>
@@ -15,6 +16,7 @@
 #include "base/file.h"
 #include "base/file_lock.h"
 #include "llm/chat.h"
+#include "llm/reply_cache.h"
 
 namespace l2a {
 
@@ -45,7 +47,9 @@ class Ledger {
  public:
   // Opens `path` or makes it; what it says already counts. Throws Failure: kIo, and one that names
   // FILE:LINE for a line that is none of a ledger; kIo also while another process writes to it.
-  explicit Ledger(const std::filesystem::path& path);
+  // A try that was in flight when its process was killed, and whose reply is in `cache`, counts as
+  // a reply, at the cost that was reserved.
+  explicit Ledger(const std::filesystem::path& path, ReplyCache* cache = nullptr);
   // Counts, and writes nothing.
   Ledger() = default;
 
@@ -56,7 +60,7 @@ class Ledger {
 
  private:
   void count(const CallEnd& end);
-  void read_back(const std::filesystem::path& path);
+  void read_back(const std::filesystem::path& path, ReplyCache* cache);
   std::optional<FileLock> lock_;
   std::optional<Journal> journal_;
   LedgerTotals totals_;

@@ -31,6 +31,25 @@ CallEnd reply_end(double cost) {
           .cost = cost};
 }
 
+TEST(Ledger, CountsAReplyThatIsKeptThoughItsProcessWasKilledBeforeItSaidSo) {
+  const TempDir dir;
+  {
+    Ledger ledger(dir / "ledger");
+    for (const char* call : {"kept", "not kept"}) ledger.sent(call, 1, 0.25);
+  }
+  ReplyCache cache(dir / "cache.sqlite");
+  std::vector<KeptReply> replies = {{"kept", {.text = "yes", .usage = TokenUsage{10, 5}}}};
+  cache.put(replies);
+  for (int process = 0; process < 2; ++process) {
+    const LedgerTotals totals = Ledger(dir / "ledger", &cache).totals();
+    EXPECT_EQ(totals.replies, 1);
+    EXPECT_EQ(totals.lost, 1);
+    EXPECT_EQ(totals.prompt_tokens, 10);
+    EXPECT_EQ(totals.completion_tokens, 5);
+    EXPECT_EQ(totals.cost, 0.5);
+  }
+}
+
 // A file of three tries: one has no end, one brought a reply, one was told to wait.
 void write_history(const std::filesystem::path& path) {
   Ledger ledger(path);

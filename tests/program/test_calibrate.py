@@ -5,6 +5,7 @@ import csv
 import itertools
 import json
 import random
+import re
 
 from program import run
 from scripted_calibration import CalibrationTest, Model, fair, judged_case, rows_of, verdict
@@ -217,8 +218,14 @@ class CalibrateTest(CalibrationTest):
             return "I cannot say." if content is None else verdict(content)
 
         model = Model(self, grade=answer)
-        finished = self.calibrate("report", self.items, "--labels", gold, "--out", "report", "--grader", "words", "llm",
-                                  "--repeats", 3, *model.settings)
+        command = ["report", self.items, "--labels", gold, "--out", "report", "--grader", "words", "llm", "--repeats", 3,
+                   *model.settings]
+        counted = self.calibrate(*command, "--dry-run")
+        self.assertEqual((model.requests, (self.folder / "report").exists()), ([], False))
+        finished = self.calibrate(*command)
+        calls = int(re.match(r"grader llm: (\d+) calls, ", counted.out)[1])
+        again = sum(len(messages) > 2 for _, messages in model.requests)
+        self.assertEqual(calls, len(model.requests) - again)  # second questions are not foreseen
         report = json.loads((self.folder / "report/agreement.json").read_text())
         self.assertEqual((report["items"], report["people"]), (len(items), ["anna", "ben", "carla"]))
         pairs = list(itertools.combinations(grades, 2))
@@ -250,8 +257,11 @@ class CalibrateTest(CalibrationTest):
 
     def test_reports_what_asking_match_first_costs_and_saves(self):
         model = Model(self, grade=lambda messages, _: verdict(fair(*judged_case(messages))))
-        finished = self.calibrate("report", self.items, "--labels", self.fair_labels(), "--out", "report", "--grader",
-                                  "match", "llm", "--set", "grading.prefilter=true", *model.settings)
+        command = ["report", self.items, "--labels", self.fair_labels(), "--out", "report", "--grader", "match", "llm",
+                   "--set", "grading.prefilter=true", *model.settings]
+        counted = self.calibrate(*command, "--dry-run")
+        finished = self.calibrate(*command)
+        self.assertTrue(counted.out.startswith(f"grader llm: {len(model.requests)} calls"), counted.out)
         graders = json.loads((self.folder / "report/agreement.json").read_text())["graders"]
         alone, first, match = (grader["b"] for grader in graders)
         self.assertEqual(first, f"{alone} where not sure: {match}")

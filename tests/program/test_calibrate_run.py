@@ -183,13 +183,15 @@ class CalibrateRunTest(CalibrationTest):
         self.assertEqual({outcome["loss"] for outcome in outcomes}, {1})
         self.assertTrue(all(outcome["said"].startswith("no verdict: ") for outcome in outcomes))
 
+    def search_on_policy(self, model, *more):
+        return self.search(
+            model, None, "--contexts", self.labels, "--set", f"policy.model={self.inputs}/tiny.gguf",
+            "--set", "policy.threads=1", "--set", "contexts=30", "--set", "search.rounds=2",
+            "--set", "decoding.max_reply_tokens=8", "--set", "decoding.temperature=1", *more, what="policy")
+
     def test_tries_prompts_on_the_policy(self):
         model = Model(self, rewrite=lambda messages, seed: {"prompt": given_prompt(messages) + f"\nVariant {seed}."})
-        command = self.search(
-            model, None, "--contexts", self.labels, "--set", f"policy.model={self.inputs}/tiny.gguf",
-            "--set", "policy.threads=1", "--set", "reward.grader=words", "--set", "contexts=30",
-            "--set", "search.rounds=2", "--set", "decoding.max_reply_tokens=8", "--set", "decoding.temperature=1",
-            what="policy")
+        command = self.search_on_policy(model, "--set", "reward.grader=words")
         self.calibrate(*command)
         result, shipped = self.result(), (SHIPPED / "policy_plain.txt").read_text().strip()
         self.assertEqual(result["trials"][0]["prompt"].strip(), shipped)
@@ -211,3 +213,25 @@ class CalibrateRunTest(CalibrationTest):
         before = (self.folder / "out/search.json").read_bytes(), sum(model.asked.values())
         self.calibrate(*command)
         self.assertEqual(((self.folder / "out/search.json").read_bytes(), sum(model.asked.values())), before)
+
+    def test_who_writes_prompts_and_who_grades_spend_the_same_money(self):
+        model = Model(self, grade=judge,
+                      rewrite=lambda messages, seed: {"prompt": given_prompt(messages) + f"\nVariant {seed}."})
+        command = self.search_on_policy(
+            model, "--set", "reward.grader=llm", "--set", "reward.min_agreement=-1",
+            "--set", "decoding.max_reply_tokens=64", "--set", "llm.price_prompt=1", "--set", "llm.price_completion=1")
+        self.calibrate(*command)
+        tasks = collections.Counter(task for task, _ in model.requests)
+        self.assertGreater(min(tasks["grade"], tasks["rewrite"]), 0, tasks)
+        self.assertEqual(len(self.replied(self.folder)), len(model.requests))
+        spent = [trial["spent"] for trial in self.result()["trials"]] + [self.result()["writing"]]
+        self.assertEqual(sum(one["calls"] for one in spent), len(model.requests))
+        cost = sum(one["cost"] for one in spent)
+        self.assertAlmostEqual(cost, self.cost())
+        self.folder = self.new_folder()
+        refused = self.calibrate(*command, "--set", f"llm.max_spend={cost / 2}", code=1)
+        self.assertIn("llm.max_spend", refused.error())
+        self.assertTrue(0 < self.cost() <= cost / 2)
+
+    def cost(self):
+        return sum(json.loads(line).get("cost", 0) for line in (self.folder / "out/ledger.jsonl").read_text().splitlines())
