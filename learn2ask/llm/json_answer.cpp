@@ -8,6 +8,7 @@ namespace l2a {
 namespace {
 
 constexpr size_t kShownBackBytes = 4096;  // of an answer that was wrong: it is paid for again
+constexpr size_t kReportedBytes = 300;
 
 // Up to "</think>". The "<think>" before it may stand in the prompt, as templates have it.
 void cut_thoughts(std::string_view& text) {
@@ -55,6 +56,11 @@ ChatRequest ask_again(const ChatRequest& request, const ChatReply& reply, const 
   if (const size_t at = text.find(kPlace); at != text.npos) text.replace(at, kPlace.size(), wrong);
   again.messages.push_back({"user", std::move(text)});
   return again;
+}
+
+Error with_answer(Error wrong, const ChatReply& reply) {
+  wrong.message += "; the answer: \"" + shown(reply.text, kReportedBytes) + "\"";
+  return wrong;
 }
 
 }  // namespace l2a

@@ -19,6 +19,9 @@ Result<Json> read_json_answer(const ChatReply& reply);
 ChatRequest ask_again(const ChatRequest& request, const ChatReply& reply, const std::string& wrong,
                       const std::string& correction);
 
+// What was wrong with an answer, and its beginning: all of it is in the cache.
+Error with_answer(Error wrong, const ChatReply& reply);
+
 // Submits `request`; `read` takes the value out of its answer or says what is wrong with it, in
 // which case the model is asked once more. `on_value` is called once: with the value, with what was
 // wrong the second time, or with the call's own Error.
@@ -36,7 +39,9 @@ void ask_json(ChatClient& client, const ChatRequest& request, const std::string&
     if (value) return on_value(std::move(value));
     client.submit(ask_again(request, *first, value.error().message, correction),
                   [take, on_value](Result<ChatReply> second) {
-                    on_value(second ? take(*second) : Result<Value>(second.error()));
+                    if (!second) return on_value(second.error());
+                    Result<Value> again = take(*second);
+                    on_value(again ? std::move(again) : with_answer(again.error(), *second));
                   });
   });
 }

@@ -11,6 +11,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::StartsWith;
 
 const std::string kCorrection = "That is not what was asked for ({error}). Once more.";
 
@@ -208,8 +209,17 @@ TEST(AskJson, GivesUpAfterTheSecondBadAnswer) {
   const auto values = ask_count(client);
   ASSERT_EQ(values.size(), 1u);
   ASSERT_FALSE(values[0]);
-  EXPECT_THAT(values[0].error().message, HasSubstr("n is below nothing"));
+  EXPECT_EQ(values[0].error().message, R"(n is below nothing; the answer: "{"n":-1}")");
   EXPECT_EQ(client.asked.size(), 2u);
+}
+
+TEST(WithAnswer, ShowsItsBeginningAndNothingThatATerminalWouldTakeForACommand) {
+  const Error wrong{ErrorCode::kInvalidInput, "no JSON"};
+  const Error error = with_answer(wrong, says("\x1b[2J" + std::string(10'000, 'x')));
+  EXPECT_EQ(error.code, wrong.code);
+  EXPECT_THAT(error.message, StartsWith("no JSON; the answer: \""));
+  EXPECT_THAT(error.message, Not(HasSubstr("\x1b")));
+  EXPECT_LT(error.message.size(), 400u);
 }
 
 TEST(AskJson, PassesTheErrorOfACallOn) {
