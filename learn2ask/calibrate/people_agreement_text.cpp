@@ -95,7 +95,9 @@ std::string to_text(const AgreementReport& report) {
     text += fmt::format("{} against {}, {} items: F1 {}\n", shown(people.a), shown(people.b),
                         people.items, text_of(people.f1));
   }
-  if (scored_in(report.stops.table) > 0) text += "\nstops: " + decisions_text(report.stops);
+  const bool decides = scored_in(report.stops.table) > 0;
+  if (decides || !report.stops_between_people.empty()) text += "\nstops:\n";
+  if (decides) text += decisions_text(report.stops);
   for (const JudgeAgreement& people : report.stops_between_people) {
     text += decisions_text(people);
   }

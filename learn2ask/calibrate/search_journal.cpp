@@ -1,7 +1,5 @@
 #include "calibrate/search_journal.h"
 
-#include <algorithm>
-
 #include "base/jsonl.h"
 
 namespace l2a {
@@ -40,11 +38,12 @@ SearchJournal::SearchJournal(const std::filesystem::path& path, const std::strin
           path,
           {.format = kFormat, .command = "learn2ask calibrate run", .config_sha256 = decisive}),
       spent_(std::move(spent)) {
-  const auto header = for_each_row(path, kFormat, [&](JsonLine&& line) { read(line.value); });
+  const auto header = for_each_row(path, kFormat, [](JsonLine&&) {});
   if (!header || header->config_sha256 != decisive) {
     fail_input(path.string() +
                ": of a search with other settings, items or labels: give another --out");
   }
+  for_each_row(path, kFormat, [&](JsonLine&& line) { read(line.value); });
 }
 
 void SearchJournal::read(const Json& row) {
@@ -97,9 +96,10 @@ void SearchJournal::keep(const std::string& of, size_t round,
 }
 
 void SearchJournal::charge(CallSpending& sum, const CallSpending& now) {
-  // Less than before: the ledger was begun anew.
-  sum.calls += std::max<int64_t>(0, now.calls - last_.calls);
-  sum.cost += std::max(0.0, now.cost - last_.cost);
+  const bool begun_anew = now.calls < last_.calls || now.cost < last_.cost;  // the ledger
+  if (begun_anew) last_ = {};
+  sum.calls += now.calls - last_.calls;
+  sum.cost += now.cost - last_.cost;
   last_ = now;
 }
 

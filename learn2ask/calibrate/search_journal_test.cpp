@@ -1,5 +1,6 @@
 #include "calibrate/search_journal.h"
 
+#include <fstream>
 #include <limits>
 #include <set>
 
@@ -249,7 +250,7 @@ TEST(SearchJournal, ChargesWhatWasSpentToWhatItWasSpentOn) {
   EXPECT_EQ(of(journal.spent_on("a")), std::pair(int64_t{5 + 2 + 3}, 1.625));
   EXPECT_EQ(of(journal.spent_on("b")), std::pair(int64_t{2 + 1}, 3.0));
   EXPECT_EQ(of(journal.spent_on_writing()), std::pair(int64_t{1}, 0.25));
-  EXPECT_EQ(of(journal.spent_on("c")), std::pair(int64_t{1}, 0.5));
+  EXPECT_EQ(of(journal.spent_on("c")), std::pair(int64_t{2}, 1.0));
   EXPECT_EQ(of(journal.spent_on("never tried")), std::pair(int64_t{0}, 0.0));
 }
 
@@ -264,6 +265,19 @@ TEST(SearchJournal, RefusesThatOfAnotherSearchAndASecondOpener) {
   const std::string bytes = read_file(path);
   EXPECT_THAT(failure_of([&] { SearchJournal(path, "else"); }), HasSubstr("other settings"));
   EXPECT_EQ(read_file(path), bytes);
+}
+
+TEST(SearchJournal, RefusesThatOfAnEarlierVersionByItsHeaderWhateverItsRows) {
+  const TempDir dir;
+  const auto path = dir / "search.jsonl";
+  {
+    const SearchJournal journal(path, "earlier");
+  }
+  std::ofstream(path, std::ios::app) << R"({"prompt":"p","outcomes":[]})" << "\n";
+  EXPECT_THAT(failure_of([&] { SearchJournal(path, "decisive"); }),
+              HasSubstr("give another --out"));
+  EXPECT_THAT(failure_of([&] { SearchJournal(path, "earlier"); }),
+              HasSubstr("search.jsonl:2: 'spent': missing"));
 }
 
 TEST(SearchJournal, LeavesAFileAloneThatNoSearchBegan) {

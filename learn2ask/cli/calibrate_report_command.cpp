@@ -128,7 +128,9 @@ void add_calibrate_report(CLI::App& calibrate) {
       ->capture_default_str();
   command->add_option("--thresholds", arguments->inputs.thresholds, "of match and words")
       ->capture_default_str();
-  command->add_option("--out", arguments->out, "folder for agreement.json and agreement.txt")
+  command
+      ->add_option("--out", arguments->out,
+                   "folder for agreement.json, agreement.txt and verdicts.jsonl")
       ->required()
       ->type_name("DIR");
   add_dry_run(*command, arguments->dry_run);

@@ -62,7 +62,7 @@ struct EvaluationFiles {
 // refuses where it was left by an evaluation of something else. Throws Failure.
 std::string evaluate_step(const EvaluationSettings& settings, const EvaluationFiles& files);
 
-// The calls that the grader llm would make at most; none where it is not among the graders. Nothing
+// The calls that the grader llm would make, about; none where it is not among the graders. Nothing
 // is sampled, sent or written. Throws Failure.
 CallEstimate estimate_evaluation(const EvaluationSettings& settings, const EvaluationFiles& files);
 

@@ -58,14 +58,16 @@ std::unique_ptr<Grader> GraderFactory::make_llm(const std::string& prompt, uint6
   return std::make_unique<PrefilterGrader>(make_match(), std::move(judges), prefiltered_);
 }
 
+std::string GraderFactory::prefiltered() const {
+  if (prefiltered_.graded == 0) return {};
+  return std::to_string(prefiltered_.passed_on) + " of " + std::to_string(prefiltered_.graded) +
+         " questions were not clear to match";
+}
+
 std::string GraderFactory::costs() const {
   if (!llm_) return {};
-  std::string text = "grader llm: " + llm_->totals();
-  if (prefiltered_.graded > 0) {
-    text += "; " + std::to_string(prefiltered_.passed_on) + " of " +
-            std::to_string(prefiltered_.graded) + " questions were not clear to match and sent on";
-  }
-  return text;
+  const std::string filtered = prefiltered();
+  return "grader llm: " + llm_->totals() + (filtered.empty() ? "" : "; " + filtered);
 }
 
 std::unique_ptr<Grader> GraderFactory::make(const std::string& name) {

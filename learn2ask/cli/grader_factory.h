@@ -44,12 +44,14 @@ class GraderFactory {
   // The grader `llm` told by another prompt (en, zh or a file), or asked anew: each `repeat` gives
   // other answers. Throws Failure as make() does.
   std::unique_ptr<Grader> make_llm(const std::string& prompt, uint64_t repeat = 0);
-  // The same, of whom nothing is kept that `match` is sure of.
+  // The same, asked about every question whatever `grading.prefilter` is.
   std::unique_ptr<Grader> make_llm_alone(const std::string& prompt, uint64_t repeat = 0);
   const std::string& llm_prompt() const { return inputs_.grading.prompt; }  // of make("llm")
   bool llm_asks_match_first() const { return inputs_.grading.prefilter; }
 
-  // What the calls of `llm` came to, for people; empty where it was not made.
+  // How much of what it graded `llm` was asked about, where `match` came first; else empty.
+  std::string prefiltered() const;
+  // That, and what the calls of `llm` came to, for people; empty where it was not made.
   std::string costs() const;
 
  private:

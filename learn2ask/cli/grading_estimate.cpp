@@ -18,14 +18,16 @@ int64_t scaled(int64_t count, double factor) {
 CallEstimate estimate_grading(std::span<const LabelledSession> sessions, const LlmOptions& llm,
                               const LlmGradingOptions& grading) {
   if (!llm.in_process.empty()) return {};
-  LlmSetup judges(llm, grading.models, "", "", Calls::kCount);
+  LlmOptions not_cached = llm;  // the expert's questions may be, from an evaluation
+  not_cached.cache.clear();
+  LlmSetup judges(not_cached, grading.models, "", "", Calls::kCount);
   LlmGrader grader(
       judges.clients(),
       Prompt::load(prompt_path(grading.prompt, "grading/question"), LlmGrader::places()), grading);
   std::vector<GradeRequest> requests;
   for (const LabelledSession& session : sessions) {
     for (const Sample& sample : session.samples) {
-      if (!sample.wanted || sample.wanted->empty()) continue;
+      if (!is_labelled(sample) || !sample.wanted || sample.wanted->empty()) continue;
       requests.push_back({.context_id = sample_id(session, sample),
                           .context = std::span(session.turns).first(sample.turn),
                           .wanted = *sample.wanted,
@@ -47,7 +49,7 @@ CallEstimate times(CallEstimate estimate, double factor) {
 
 void print_estimate(const CallEstimate& estimate) {
   const bool none = estimate.calls == 0 && estimate.cached == 0;
-  std::printf("%s\n", none ? kNoCalls : ("grader llm: at most " + to_text(estimate)).c_str());
+  std::printf("%s\n", none ? kNoCalls : ("grader llm, estimated: " + to_text(estimate)).c_str());
 }
 
 }  // namespace l2a

@@ -10,9 +10,10 @@
 
 namespace l2a {
 
-// Judging one reply to each context of `sessions`. The expert's turns stand in for replies that
-// nobody has sampled yet: a policy that stops too early, or replies in a form that cannot be read,
-// is graded less often, and so is what the prefilter keeps. Nothing where the judge is in process.
+// Judging one reply to each context of `sessions`, about. The expert's turns stand in for replies
+// that nobody has sampled yet: a policy that stops too early, or replies in a form that cannot be
+// read, is graded less often, and so is what the prefilter keeps; longer questions cost more. No
+// answer is taken from the cache. Nothing where the judge is in process.
 // Throws Failure: a prompt or settings that would be refused.
 CallEstimate estimate_grading(std::span<const LabelledSession> sessions, const LlmOptions& llm,
                               const LlmGradingOptions& grading);

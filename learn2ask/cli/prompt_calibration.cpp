@@ -258,7 +258,9 @@ void calibrate_prompt(const std::string& what, const PromptCalibrationSettings& 
                        models.ledger());
     check_agreement(settings.reward, reward.grader_name());
     Problem problem = policy_problem(settings, files, policy, reward);
-    return search(what, problem, settings, models, out);
+    search(what, problem, settings, models, out);
+    if (!reward.prefiltered().empty()) std::printf("%s\n", reward.prefiltered().c_str());
+    return;
   }
   const QuestionForms forms = QuestionForms::load(data_path("prompts/questions"));
   const auto sessions = what == "extract" ? read_sessions(files.sessions) : std::vector<Session>();

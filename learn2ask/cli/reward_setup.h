@@ -79,6 +79,7 @@ class RewardSetup {
   const QuestionForms& forms() const { return forms_; }
   std::string grader_name() const { return grader_->name(); }
   std::string costs() const { return factory_.costs(); }  // of a grader that has any
+  std::string prefiltered() const { return factory_.prefiltered(); }
   // Whether grading is mostly waiting for an endpoint.
   bool waits_for_endpoint() const { return is_llm_ && !is_in_process_; }
   // The one that looks on while the other rewards; null where none is to.

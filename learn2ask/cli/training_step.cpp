@@ -1,5 +1,6 @@
 #include "cli/training_step.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <map>
@@ -16,6 +17,7 @@
 #include "cli/run_directory.h"
 #include "hindsight/sample.h"
 #include "model/full_weights.h"
+#include "train/reply_group.h"
 
 namespace l2a {
 namespace {
@@ -200,13 +202,20 @@ template <class Settings>
 CallEstimate estimate_calls(const Settings& settings, const TrainingFiles& files,
                             int64_t replies_a_context) {
   if (settings.reward.grader != "llm") return {};
+  require_measured(settings.reward);
   const auto calls_once = [&](const std::vector<LabelledSession>& sessions) {
     return estimate_grading(sessions, settings.llm, settings.grading);
   };
   const auto& trainer = settings.trainer;
   const int64_t sampled =
       trainer.steps * trainer.replies.sessions_per_step * (1 + trainer.replies.dynamic_rounds);
-  const auto sessions = read_labels(files.labels);
+  auto sessions = read_labels(files.labels);
+  std::erase_if(sessions, [&](const LabelledSession& session) {  // as the trainer leaves them out
+    return std::none_of(session.samples.begin(), session.samples.end(), [&](const Sample& sample) {
+      return is_trained_on(sample, trainer.replies);
+    });
+  });
+  if (sessions.empty()) fail_input(files.labels + ": none has a labelled sample to train on");
   CallEstimate calls =
       times(calls_once(sessions), static_cast<double>(sampled * replies_a_context) /
                                       static_cast<double>(sessions.size()));

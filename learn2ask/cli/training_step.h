@@ -76,7 +76,7 @@ std::string train_sft_step(const SftSettings& settings, const TrainingFiles& fil
 std::string train_grpo_step(const GrpoSettings& settings, const TrainingFiles& files);
 std::string train_dpo_step(const DpoSettings& settings, const TrainingFiles& files);
 
-// The calls that the grader llm would make in a run that is not yet begun, at most, for sessions of
+// The calls that the grader llm would make in a run that is not yet begun, about, for sessions of
 // mean length; none with another grader. Nothing is sampled, sent or written. Throw Failure.
 CallEstimate estimate_grpo(const GrpoSettings& settings, const TrainingFiles& files);
 CallEstimate estimate_dpo(const DpoSettings& settings, const TrainingFiles& files);

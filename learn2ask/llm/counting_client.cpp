@@ -23,7 +23,8 @@ std::string to_text(const CallEstimate& estimate) {
   return fmt::format(
       "{} calls{}, about {} tokens of prompts and at most {} of answers, cost at most {:.4f}",
       estimate.calls,
-      estimate.cached > 0 ? fmt::format(" ({} more are cached)", estimate.cached) : "",
+      estimate.cached > 0 ? fmt::format(" ({} more are answered by the cache)", estimate.cached)
+                          : "",
       estimate.prompt_tokens, estimate.most_completion_tokens, estimate.most_cost);
 }
 
@@ -32,7 +33,8 @@ CountingClient::CountingClient(LlmOptions options, ReplyCache* cache)
 
 void CountingClient::submit(ChatRequest request, OnReply on_reply) {
   const std::string key = call_key(url_, request_body(request, options_), request.sample);
-  if (before_.contains(key) || (cache_ != nullptr && cache_->find(key))) {
+  const bool is_new = asked_.insert(key).second;
+  if (!is_new || (cache_ != nullptr && cache_->find(key))) {
     ++estimate_.cached;
   } else {
     const TokenUsage usage{estimated_prompt_tokens(request), request.max_tokens};
@@ -41,12 +43,11 @@ void CountingClient::submit(ChatRequest request, OnReply on_reply) {
     estimate_.most_completion_tokens += usage.completion;
     estimate_.most_cost += cost_of(usage, options_);
   }
-  if (!options_.cache.empty()) together_.insert(key);
   waiting_.push_back(std::move(on_reply));
 }
 
 void CountingClient::run() {
-  before_.merge(together_);
+  if (options_.cache.empty()) asked_.clear();  // nothing keeps their answers
   while (!waiting_.empty()) {
     for (const OnReply& on_reply : std::exchange(waiting_, {})) {
       on_reply(Error{ErrorCode::kUnsupported, "the call was counted, not made"});

@@ -13,7 +13,7 @@ namespace l2a {
 
 struct CallEstimate {
   int64_t calls = 0;   // that would be sent; second questions after a bad answer are not foreseen
-  int64_t cached = 0;  // whose answers are there already
+  int64_t cached = 0;  // whose answers are there already, or will be when they are asked
   int64_t prompt_tokens = 0;           // about
   int64_t most_completion_tokens = 0;  // if each answer were as long as it may be
   double most_cost = 0;
@@ -21,7 +21,8 @@ struct CallEstimate {
   CallEstimate& operator+=(const CallEstimate& other);
 };
 
-// "720 calls (12 more are cached), about 345678 tokens of prompts and at most 737280 of answers,
+// "720 calls (12 more are answered by the cache), about 345678 tokens of prompts and at most 737280
+// of answers,
 //  cost at most 1.2345"
 std::string to_text(const CallEstimate& estimate);
 
@@ -41,9 +42,7 @@ class CountingClient final : public ChatClient {
   ReplyCache* cache_;
   CallEstimate estimate_;
   std::vector<OnReply> waiting_;
-  // Calls of runs before, which a cache would answer, and of this one, which are in flight
-  // together.
-  std::set<std::string> before_, together_;
+  std::set<std::string> asked_;  // an equal call gets the same answer: it is asked once
 };
 
 }  // namespace l2a

@@ -4,8 +4,8 @@
 // Two lines a try: {"event": "sent", "call", "try", "reserved"} before it goes out, and {"event":
 // "done", "call", "try", "outcome", "status", "prompt_tokens", "completion_tokens", "seconds",
 // "cost"} after. A try that was in flight when its process was killed has the first only: it may
-// have been paid for. The next process writes the second: lost, at the cost that was reserved.
-// (A reply is in the cache before its second line is written.)
+// have been paid for. The next process writes the second, at the cost that was reserved: a
+// reply where the cache has it (it is put there first), else lost.
 #pragma once
 
 #include <cstdint>

@@ -287,6 +287,7 @@ class LabellingTest(unittest.TestCase):
             self.at(page, number + 1)  # what is not shown yet cannot be judged
             self.press(page, key)
         self.assert_saved(*((f"g-{number}", {"grade": GRADES[key]}) for number, key in enumerate(keys)))
+        self.assertLess(sum(len(answer.json()["items"]) for answer in page.answers), 500)
         self.press(page, "/", *"9876", "Enter")
         self.at(page, 9876)
         page.get_by_text("Reply 9875?").wait_for()

@@ -170,25 +170,26 @@ class LlmTest(ProgramTest):
                 "--set", "llm.first_wait_s=0.01", "--set", "llm.longest_wait_s=0.05"]
 
     def counted(self, command, endpoint):
-        """The calls that `command` says it would make at most; it makes none, and no file."""
-        before = self.calls(endpoint)
+        """The calls that `command` says it would make; it makes none, and no file."""
+        before = self.calls(endpoint), sorted(self.folder.rglob("*"))
         finished = run([*command, "--dry-run"], self.folder)
         self.assertEqual(finished.code, 0, finished.err)
-        self.assertEqual((self.calls(endpoint), list(self.folder.iterdir())), (before, []))
-        return int(re.fullmatch(r"grader llm: at most (\d+) calls, about .*\n", finished.out)[1])
+        self.assertEqual((self.calls(endpoint), sorted(self.folder.rglob("*"))), before)
+        return int(re.fullmatch(r"grader llm, estimated: (\d+) calls, about .*\n", finished.out)[1])
 
     def test_judges_an_evaluation(self):
         endpoint = self.endpoint("well")
         policy = ["--set", f"policy.model={self.inputs}/tiny.gguf", "--set", "policy.threads=1"]
         command = ["eval", self.inputs / "labels/dev.jsonl", "--split", "dev", "--out", "out", "--grader", "words",
                    "--grader", "llm", *policy, *self.judged(endpoint.url), "--set", "llm.prices=[judge=1e6/0]"]
-        at_most = self.counted(command, endpoint)
+        about = self.counted(command, endpoint)
         finished = run(command, self.folder)
         self.assertEqual(finished.code, 0, finished.err)
         calls = self.calls(endpoint)
         self.assertGreater(calls, 10)
-        self.assertLessEqual(calls, at_most)
-        self.assertLess(at_most, 6 * calls)  # a policy of random weights stops or is malformed often
+        self.assertLessEqual(calls, about)
+        self.assertEqual(self.counted(command, endpoint), about, "other replies are not in the cache")
+        self.assertLess(about, 6 * calls)  # a policy of random weights stops or is malformed often
         total = re.search(rf"grader llm: {calls} calls.*, cost [1-9][0-9]*\.0000", finished.out)
         self.assertTrue(total, finished.out)
         self.assertIn(total[0], (self.folder / "out/report.html").read_text())
@@ -199,11 +200,11 @@ class LlmTest(ProgramTest):
         endpoint = self.endpoint("hostile")
         command = self.commands()["train grpo"] + ["--set", "reward.grader=llm", "--set", "reward.min_agreement=-1"]
         untouched = self.new_folder()
-        at_most = self.counted([*command, *self.judged(endpoint.url)], endpoint)
+        about = self.counted([*command, *self.judged(endpoint.url)], endpoint)
         finished = run([*command, *self.judged(endpoint.url, timeout=HASTY)], untouched)
         self.assertEqual(finished.code, 0, finished.err)
         asked = {json.loads(line)["call"] for line in (untouched / "out/ledger.jsonl").read_text().splitlines()}
-        self.assertTrue(0 < len(asked) <= at_most, (len(asked), at_most))
+        self.assertTrue(0 < len(asked) <= about, (len(asked), about))
         self.assertTrue((untouched / "out/prompts/grading.txt").exists())
         process = start([*command, *self.judged(endpoint.url, timeout=HASTY)], self.folder)
         try:
@@ -225,6 +226,7 @@ class LlmTest(ProgramTest):
                 if sample["wanted"] and sample["decision"]:
                     text = row["items"][sample["wanted"][0]]["question"] if i % 2 else "Is it sunny out there?"
                     given.append({"context": f"{row['session_id']}/{sample['turn']}", "text": text})
+        given += given[:5]  # equal calls are asked once
         replies = self.folder / "replies.jsonl"
         lines = [json.dumps(reply) + "\n" for reply in given]
         replies.write_text("".join(lines))
