@@ -80,8 +80,18 @@ Verdict decision_by(const GoldLabel& label) {
   return label.decision ? Verdict(as_verdict(*label.decision)) : std::nullopt;
 }
 
+using Pair = std::pair<const std::string&, const std::string&>;
+
+std::vector<Pair> each_two(const std::vector<std::string>& people) {
+  std::vector<Pair> pairs;
+  for (size_t i = 0; i < people.size(); ++i) {
+    for (size_t j = i + 1; j < people.size(); ++j) pairs.emplace_back(people[i], people[j]);
+  }
+  return pairs;
+}
+
 // Each two of `people` who gave a verdict on the same items.
-std::vector<JudgeAgreement> measure_each_two(std::span<const std::string> people,
+std::vector<JudgeAgreement> measure_each_two(const std::vector<std::string>& people,
                                              std::span<const CalibrationItem> items,
                                              const GoldLabels& labels,
                                              Verdict (*verdict_by)(const GoldLabel&),
@@ -91,16 +101,13 @@ std::vector<JudgeAgreement> measure_each_two(std::span<const std::string> people
     return label != nullptr ? verdict_by(*label) : std::nullopt;
   };
   std::vector<JudgeAgreement> agreements;
-  for (size_t i = 0; i < people.size(); ++i) {
-    for (size_t j = i + 1; j < people.size(); ++j) {
-      std::vector<VerdictPair> pairs;
-      for (const CalibrationItem& item : items) {
-        const auto a = given(item, people[i]), b = given(item, people[j]);
-        if (a && b) pairs.push_back({item.session(), a, b});
-      }
-      if (pairs.empty()) continue;
-      agreements.push_back(measure_judges(people[i], people[j], pairs, options));
+  for (const auto& [first, second] : each_two(people)) {
+    std::vector<VerdictPair> pairs;
+    for (const CalibrationItem& item : items) {
+      const auto a = given(item, first), b = given(item, second);
+      if (a && b) pairs.push_back({item.session(), a, b});
     }
+    if (!pairs.empty()) agreements.push_back(measure_judges(first, second, pairs, options));
   }
   return agreements;
 }
@@ -159,23 +166,21 @@ void measure_claims_of_people(AgreementReport& report, std::span<const Calibrati
     const GoldLabel* label = labels.find(item.id, name);
     return label != nullptr ? said_according_to(*label, item) : std::nullopt;
   };
-  for (size_t i = 0; i < report.people.size(); ++i) {
-    for (size_t j = i + 1; j < report.people.size(); ++j) {
-      ClaimAgreement agreement{.a = report.people[i], .b = report.people[j]};
-      BySession<ClaimCounts> sessions;
-      for (const CalibrationItem& item : items) {
-        if (item.kind != ItemKind::kExtract) continue;
-        const auto a = said_by(item, agreement.a), b = said_by(item, agreement.b);
-        if (!a || !b) continue;
-        ++agreement.items;
-        const ClaimCounts counts = count_claims(*a, *b);
-        agreement.counts.add(counts);
-        sessions[item.session()].add(counts);
-      }
-      if (agreement.items == 0) continue;
-      agreement.f1 = f1_of(sessions, agreement.items, options);
-      report.claims_between_people.push_back(std::move(agreement));
+  for (const auto& [first, second] : each_two(report.people)) {
+    ClaimAgreement agreement{.a = first, .b = second};
+    BySession<ClaimCounts> sessions;
+    for (const CalibrationItem& item : items) {
+      if (item.kind != ItemKind::kExtract) continue;
+      const auto a = said_by(item, first), b = said_by(item, second);
+      if (!a || !b) continue;
+      ++agreement.items;
+      const ClaimCounts counts = count_claims(*a, *b);
+      agreement.counts.add(counts);
+      sessions[item.session()].add(counts);
     }
+    if (agreement.items == 0) continue;
+    agreement.f1 = f1_of(sessions, agreement.items, options);
+    report.claims_between_people.push_back(std::move(agreement));
   }
 }
 

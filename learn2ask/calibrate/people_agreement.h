@@ -53,8 +53,8 @@ struct ClaimAgreement {
   std::string a, b;
   size_t items = 0;
   ClaimCounts counts = {};
-  std::optional<Estimate> f1 =
-      {};  // 95% interval by session; the same whoever of them is the truth
+  // 95% interval by session; the same whoever of them is the truth.
+  std::optional<Estimate> f1 = {};
 };
 
 // A claim is right when it overlaps a stretch of the truth that no earlier claim has.

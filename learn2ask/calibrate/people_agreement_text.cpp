@@ -48,14 +48,13 @@ constexpr size_t kContinueClass = 0, kStopClass = 2;
 
 std::string decisions_text(const JudgeAgreement& decisions) {
   const auto& table = decisions.table;
-  return fmt::format(
-      "{} and {}: {} items, kappa {}, equal {}; both go on {}, both stop {}, only {} stops {}, "
-      "only "
-      "{} {}\n",
-      shown(decisions.a), shown(decisions.b), scored_in(table), text_of(decisions.linear_kappa),
-      text_of(decisions.rate), table[kContinueClass][kContinueClass], table[kStopClass][kStopClass],
-      shown(decisions.a), table[kStopClass][kContinueClass], shown(decisions.b),
-      table[kContinueClass][kStopClass]);
+  return fmt::format("{} and {}: {} items, kappa {}, equal {}; ", shown(decisions.a),
+                     shown(decisions.b), scored_in(table), text_of(decisions.linear_kappa),
+                     text_of(decisions.rate)) +
+         fmt::format("both go on {}, both stop {}, only {} stops {}, only {} {}\n",
+                     table[kContinueClass][kContinueClass], table[kStopClass][kStopClass],
+                     shown(decisions.a), table[kStopClass][kContinueClass], shown(decisions.b),
+                     table[kContinueClass][kStopClass]);
 }
 
 std::string claims_text(const ClaimCounts& counts, const std::optional<Estimate>& f1) {
