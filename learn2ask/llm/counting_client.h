@@ -21,9 +21,8 @@ struct CallEstimate {
   CallEstimate& operator+=(const CallEstimate& other);
 };
 
-// "720 calls (12 more are answered by the cache), about 345678 tokens of prompts and at most 737280
-// of answers,
-//  cost at most 1.2345"
+// "720 calls (12 more are answered by the cache), about 345678 tokens of prompts and at most
+//  737280 of answers, cost at most 1.2345"
 std::string to_text(const CallEstimate& estimate);
 
 // Every call ends in an Error. Not thread-safe.

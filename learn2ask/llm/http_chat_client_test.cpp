@@ -1,13 +1,7 @@
 #include "llm/http_chat_client.h"
 
-#include <array>
-
-#include <arpa/inet.h>
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "llm/client_testing.h"
@@ -58,47 +52,6 @@ TEST_F(Client, AnswersWhatAnAnswerAsks) {
   });
   client.run();
   expect_echoes(answers);
-}
-
-// Listens, and takes no connection: its queue of two is full.
-class FullListener {
- public:
-  FullListener() {
-    ::listen(sockets_[0], 0);
-    sockaddr_in address{};
-    socklen_t size = sizeof address;
-    ::getsockname(sockets_[0], reinterpret_cast<sockaddr*>(&address), &size);
-    port_ = ntohs(address.sin_port);
-    for (const int socket : {sockets_[1], sockets_[2]}) {
-      ::fcntl(socket, F_SETFL, O_NONBLOCK);
-      ::connect(socket, reinterpret_cast<sockaddr*>(&address), size);
-    }
-  }
-  ~FullListener() {
-    for (const int socket : sockets_) ::close(socket);
-  }
-  FullListener(const FullListener&) = delete;
-  FullListener& operator=(const FullListener&) = delete;
-  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/v1"; }
-
- private:
-  static int tcp() { return ::socket(AF_INET, SOCK_STREAM, 0); }
-  std::array<int, 3> sockets_ = {tcp(), tcp(), tcp()};
-  int port_ = 0;
-};
-
-TEST_F(Client, GivesAConnectionUpLongBeforeACall) {
-  const FullListener listener;
-  LlmOptions options = options_for(listener.url());
-  options.connect_timeout_s = 0.1;
-  options.timeout_s = 3600;
-  options.max_outage_s = 0.5;
-  auto client = make(options);
-  Answers answers(1);
-  submit_numbered(client, answers);
-  EXPECT_NE(pause_of(client), "");
-  EXPECT_EQ(ledger_.totals().replies, 0);
-  EXPECT_EQ(ledger_.totals().lost, 0);  // nothing was sent that may cost
 }
 
 TEST_F(Client, KeepsConnectionsOpen) {
