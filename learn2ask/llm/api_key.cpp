@@ -14,11 +14,12 @@ namespace {
 
 constexpr size_t kMaxKeyBytes = 16 << 10;
 
+// What was given may be the key itself, by mistake: only a path that is there is shown.
 ApiKey key_of_file(const std::string& path) {
   struct stat info{};
   if (::stat(path.c_str(), &info) != 0) {
     fail(ErrorCode::kNotFound,
-         "llm.key_file: " + path + ": " + std::generic_category().message(errno));
+         "llm.key_file: the file that it names: " + std::generic_category().message(errno));
   }
   if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
     fail_input("llm.key_file: " + path + ": others than its owner may read it: chmod 600 " + path);
@@ -54,7 +55,8 @@ std::optional<ApiKey> find_key(const LlmOptions& options) {
     return ApiKey(key, "environment: " + options.key_env);
   }
   if (options.key_env != LlmOptions{}.key_env) {
-    fail(ErrorCode::kNotFound, "llm.key_env: " + options.key_env + ": not set in the environment");
+    fail(ErrorCode::kNotFound,
+         "llm.key_env: the variable that it names is not set in the environment");
   }
   return std::nullopt;
 }

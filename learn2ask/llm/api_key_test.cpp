@@ -76,7 +76,14 @@ TEST(FindKey, RefusesAFileThatIsNotThere) {
   const TempDir dir;
   LlmOptions options;
   options.key_file = (dir / "none").string();
-  EXPECT_THAT(failure_of([&] { find_key(options); }), HasSubstr(options.key_file));
+  EXPECT_THAT(failure_of([&] { find_key(options); }), HasSubstr("No such file"));
+}
+
+TEST(FindKey, ShowsNoKeyThatStandsWhereItsPlaceShould) {
+  LlmOptions in_file, in_variable;
+  in_file.key_file = in_variable.key_env = "sk-1234";
+  EXPECT_EQ(failure_of([&] { find_key(in_file); }).find("sk-1234"), std::string::npos);
+  EXPECT_EQ(failure_of([&] { find_key(in_variable); }).find("sk-1234"), std::string::npos);
 }
 
 TEST(FindKey, ReadsTheEnvironment) {
@@ -103,7 +110,7 @@ TEST(FindKey, NeedsNoneUnlessAVariableIsNamed) {
   const Variable another("L2A_SECRET_TEST_KEY", nullptr);
   EXPECT_FALSE(find_key(LlmOptions{}));
   EXPECT_THAT(failure_of([&] { find_key(with_variable("L2A_SECRET_TEST_KEY")); }),
-              HasSubstr("L2A_SECRET_TEST_KEY"));
+              HasSubstr("llm.key_env: the variable that it names is not set"));
 }
 
 TEST(FindKey, RefusesAnEmptyKeyAndSaysWhereItIs) {

@@ -41,7 +41,7 @@ void CountingClient::submit(ChatRequest request, OnReply on_reply) {
     ++estimate_.calls;
     estimate_.prompt_tokens += usage.prompt;
     estimate_.most_completion_tokens += usage.completion;
-    estimate_.most_cost += cost_of(usage, options_);
+    estimate_.most_cost += highest_cost(request, options_);
   }
   waiting_.push_back(std::move(on_reply));
 }
@@ -50,7 +50,7 @@ void CountingClient::run() {
   if (options_.cache.empty()) asked_.clear();  // nothing keeps their answers
   while (!waiting_.empty()) {
     for (const OnReply& on_reply : std::exchange(waiting_, {})) {
-      on_reply(Error{ErrorCode::kUnsupported, "the call was counted, not made"});
+      on_reply(Error{kCounted, "the call was counted, not made"});
     }
   }
 }

@@ -25,9 +25,11 @@ struct CallEstimate {
 //  737280 of answers, cost at most 1.2345"
 std::string to_text(const CallEstimate& estimate);
 
-// Every call ends in an Error. Not thread-safe.
+// Every call ends in an Error with the code kCounted. Not thread-safe.
 class CountingClient final : public ChatClient {
  public:
+  static constexpr ErrorCode kCounted = ErrorCode::kUnsupported;
+
   // `cache` may be null.
   CountingClient(LlmOptions options, ReplyCache* cache);
   std::string name() const override { return "nobody (calls are counted)"; }

@@ -4,6 +4,7 @@
 
 #include "base/testing.h"
 #include "llm/client_testing.h"
+#include "llm/spending.h"
 
 namespace l2a {
 namespace {
@@ -33,6 +34,18 @@ TEST(CountingClient, CountsEqualCallsOnceAsLongAsTheirAnswersAreKept) {
   EXPECT_EQ(with.estimate().cached, 3);
   EXPECT_EQ(without.estimate().calls, 4);
   EXPECT_EQ(without.estimate().cached, 2);
+}
+
+// What it says is at most is at most: also of a text of which each byte is a token.
+TEST(CountingClient, SaysNoLessThanACallMayCost) {
+  LlmOptions options = options_for("http://127.0.0.1:9/v1");
+  options.price_prompt = 3;
+  options.price_completion = 15;
+  CountingClient client(options, nullptr);
+  const std::string dense(10'000, '7');
+  ask(client, {dense});
+  const TokenUsage a_token_a_byte{static_cast<int64_t>(dense.size()), question(dense).max_tokens};
+  EXPECT_GE(client.estimate().most_cost, cost_of(a_token_a_byte, options));
 }
 
 TEST(CountingClient, KnowsWhatTheRealOneWouldSend) {

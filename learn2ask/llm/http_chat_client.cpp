@@ -191,13 +191,9 @@ bool HttpChatClient::may_start(Call& call, Time now) {
     return false;
   }
   call.reserved = highest_cost(call.request, options_);
-  if (budget_.reserve(call.reserved)) return true;
-  if (in_flight_.empty()) {
-    pause(
-        fmt::format("llm.max_spend: {:.4f} of {:.4f} is spent, and the next call may cost {:.4f}: "
-                    "allow more",
-                    budget_.spent(), options_.max_spend, call.reserved));
-  }
+  const auto limit = budget_.reserve(call.reserved);
+  if (!limit) return true;
+  if (in_flight_.empty()) pause(*limit + ": allow more");
   return false;  // until calls in flight have cost less than was reserved for them
 }
 
@@ -260,6 +256,7 @@ HttpChatClient::Ended HttpChatClient::judge(EndedTransfer transfer) {
     if (!again) why = again.error().message;
   }
   const bool refused = ended.failure == FailureClass::kRefuse;
+  if (refused) why += setting_to_change(why);
   ended.reply =
       Error{refused ? ErrorCode::kInvalidInput : ErrorCode::kUnavailable,
             fmt::format("{}: {}", response.status, transfers_->without_key(std::move(why)))};

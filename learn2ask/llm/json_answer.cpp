@@ -58,9 +58,14 @@ ChatRequest ask_again(const ChatRequest& request, const ChatReply& reply, const 
   return again;
 }
 
-Error with_answer(Error wrong, const ChatReply& reply) {
-  wrong.message += "; the answer: \"" + shown(reply.text, kReportedBytes) + "\"";
-  return wrong;
+Error with_answer(const Error& wrong, const ChatReply& reply) {
+  return {ErrorCode::kInvalidInput,
+          wrong.message + "; the answer: \"" + shown(reply.text, kReportedBytes) + "\""};
+}
+
+Error not_answered(Error error) {
+  if (error.code == ErrorCode::kInvalidInput) error.code = ErrorCode::kUnavailable;
+  return error;
 }
 
 }  // namespace l2a

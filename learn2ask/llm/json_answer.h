@@ -19,12 +19,15 @@ Result<Json> read_json_answer(const ChatReply& reply);
 ChatRequest ask_again(const ChatRequest& request, const ChatReply& reply, const std::string& wrong,
                       const std::string& correction);
 
-// What was wrong with an answer, and its beginning: all of it is in the cache.
-Error with_answer(Error wrong, const ChatReply& reply);
+// What was wrong with an answer, and its beginning: all of it is in the cache. kInvalidInput.
+Error with_answer(const Error& wrong, const ChatReply& reply);
+
+// Why a call has no answer; never kInvalidInput, which is what a wrong answer has.
+Error not_answered(Error error);
 
 // Submits `request`; `read` takes the value out of its answer or says what is wrong with it, in
 // which case the model is asked once more. `on_value` is called once: with the value, with what was
-// wrong the second time, or with the call's own Error.
+// wrong the second time (kInvalidInput), or with why there is no answer (any other code).
 template <class Value>
 void ask_json(ChatClient& client, const ChatRequest& request, const std::string& correction,
               std::function<Result<Value>(const Json&)> read,
@@ -34,12 +37,12 @@ void ask_json(ChatClient& client, const ChatRequest& request, const std::string&
     return json ? read(*json) : Result<Value>(json.error());
   };
   client.submit(request, [&client, request, correction, take, on_value](Result<ChatReply> first) {
-    if (!first) return on_value(first.error());
+    if (!first) return on_value(not_answered(first.error()));
     Result<Value> value = take(*first);
     if (value) return on_value(std::move(value));
     client.submit(ask_again(request, *first, value.error().message, correction),
                   [take, on_value](Result<ChatReply> second) {
-                    if (!second) return on_value(second.error());
+                    if (!second) return on_value(not_answered(second.error()));
                     Result<Value> again = take(*second);
                     on_value(again ? std::move(again) : with_answer(again.error(), *second));
                   });

@@ -237,6 +237,23 @@ TEST(AskJson, PassesTheErrorOfACallOn) {
   EXPECT_EQ(later.asked.size(), 2u);
 }
 
+// A call that an endpoint refused is no wrong answer, and cannot be mistaken for one.
+TEST(AskJson, GivesAWrongAnswerAnotherCodeThanNone) {
+  for (const ErrorCode code : {ErrorCode::kInvalidInput, ErrorCode::kNotFound, ErrorCode::kTimeout,
+                               ErrorCode::kUnavailable}) {
+    const Error refused{code, "404: no such path"};
+    ScriptedClient at_once({refused}), later({says("three"), refused});
+    for (ScriptedClient* client : {&at_once, &later}) {
+      const auto value = ask_count(*client).at(0);
+      ASSERT_FALSE(value);
+      EXPECT_NE(value.error().code, ErrorCode::kInvalidInput);
+      EXPECT_EQ(value.error().message, refused.message);
+    }
+  }
+  ScriptedClient talkative({says("three"), says("four")});
+  EXPECT_EQ(ask_count(talkative).at(0).error().code, ErrorCode::kInvalidInput);
+}
+
 // Each in flight beside the others; what comes of one may be a reason to ask for another.
 TEST(AskJson, KeepsQuestionsApart) {
   constexpr size_t kQuestions = 50;

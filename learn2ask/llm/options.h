@@ -43,10 +43,12 @@ struct LlmOptions {
   double price_completion = 0;
   std::vector<std::string> prices = {};  // "MODEL=PROMPT/COMPLETION"
   double max_spend = 0;
+  int64_t max_calls = 0;
 
   std::string response_format = "json_schema";
   std::string max_tokens_key = "max_tokens";
   bool send_seed = true;
+  bool send_temperature = true;
 
   std::string cache = "runs/llm-cache.sqlite";
   bool replay = false;
@@ -78,12 +80,17 @@ struct LlmOptions {
     v("price_prompt", price_prompt, Range{0, 1e6}, "of a million tokens of prompts");
     v("price_completion", price_completion, Range{0, 1e6}, "of a million tokens of answers");
     v("prices", prices, "of models that cost otherwise, each MODEL=PROMPT/COMPLETION");
-    v("max_spend", max_spend, Range{0, 1e9}, "in the unit of the prices; 0: no limit");
+    v("max_spend", max_spend, Range{0, 1e9},
+      "in the unit of the prices, by all runs of a ledger; 0: no limit");
+    v("max_calls", max_calls, Range{0, 1e12},
+      "that may be sent, by all runs of a ledger; 0: no limit");
     v.choice("response_format", response_format, {"json_schema", "json_object", "none"},
              "how the endpoint is told that an answer is to be JSON");
     v.choice("max_tokens_key", max_tokens_key, {"max_tokens", "max_completion_tokens"},
              "what the endpoint calls the limit of an answer's length");
     v("send_seed", send_seed, "send a seed, so that the endpoint can repeat an answer");
+    v("send_temperature", send_temperature,
+      "send the temperature; false for models that refuse any but their own");
     v("cache", cache, "answers that came once, for all runs; empty: none is kept");
     v("replay", replay, "answer from the cache alone; nothing is sent");
   }

@@ -3,6 +3,8 @@
 #include <charconv>
 #include <set>
 
+#include <fmt/format.h>
+
 #include "base/utf8.h"
 
 namespace l2a {
@@ -35,6 +37,7 @@ std::optional<double> price_in(std::string_view text) {
 
 LlmOptions options_of_model(LlmOptions options, const std::string& model) {
   options.model = model;
+  bool has_price = options.price_prompt > 0 || options.price_completion > 0;
   std::set<std::string> priced;
   for (const std::string_view entry : options.prices) {
     const size_t equals = entry.rfind('='), slash = entry.rfind('/');  // names may have both
@@ -49,8 +52,13 @@ LlmOptions options_of_model(LlmOptions options, const std::string& model) {
     const std::string name(entry.substr(0, equals));
     if (!priced.insert(name).second) fail_input("llm.prices: '" + shown(name) + "' stands twice");
     if (name != model) continue;
+    has_price = true;
     options.price_prompt = *prompt;
     options.price_completion = *completion;
+  }
+  if (options.max_spend > 0 && !has_price) {
+    fail_input("llm.max_spend: needs llm.price_prompt and llm.price_completion, or '" +
+               shown(model) + "' in llm.prices");
   }
   return options;
 }
@@ -70,18 +78,19 @@ double highest_cost(const ChatRequest& request, const LlmOptions& options) {
 }
 
 Budget::Budget(const LlmOptions& options, const Ledger& ledger)
-    : limit_(options.max_spend), ledger_(ledger) {
-  const bool priced =
-      options.price_prompt > 0 || options.price_completion > 0 || !options.prices.empty();
-  if (limit_ > 0 && !priced) {
-    fail_input("llm.max_spend: needs llm.price_prompt and llm.price_completion, or llm.prices");
-  }
-}
+    : max_spend_(options.max_spend), max_calls_(options.max_calls), ledger_(ledger) {}
 
-bool Budget::reserve(double cost) {
-  if (limit_ > 0 && spent() + reserved_ + cost > limit_) return false;
+std::optional<std::string> Budget::reserve(double cost) {
+  if (max_calls_ > 0 && ledger_.totals().sent >= max_calls_) {
+    return fmt::format("llm.max_calls: {} of {} calls are made", ledger_.totals().sent, max_calls_);
+  }
+  if (max_spend_ > 0 && spent() + reserved_ + cost > max_spend_) {
+    return fmt::format(
+        "llm.max_spend: {:.4f} of {:.4f} is spent, and the next call may cost {:.4f}", spent(),
+        max_spend_, cost);
+  }
   reserved_ += cost;
-  return true;
+  return std::nullopt;
 }
 
 }  // namespace l2a

@@ -58,6 +58,19 @@ TEST(OptionsOfModel, RefuseWhatIsNoPrice) {
   EXPECT_THAT(failure_of([&] { options_of_model(twice, "other"); }), HasSubstr("stands twice"));
 }
 
+// A name mistyped in the list would leave what may be spent without any limit.
+TEST(OptionsOfModel, RefuseALimitThatNoPriceKeeps) {
+  LlmOptions options = prices(0, 0, 5);
+  EXPECT_THAT(failure_of([&] { options_of_model(options, "judge"); }),
+              HasSubstr("llm.max_spend: needs llm.price_prompt"));
+  options.prices = {"jugde=3/15", "free=0/0"};
+  EXPECT_THAT(failure_of([&] { options_of_model(options, "judge"); }), HasSubstr("'judge'"));
+  EXPECT_EQ(options_of_model(options, "free").price_prompt, 0);
+  EXPECT_EQ(options_of_model(options, "jugde").price_prompt, 3);
+  options.price_completion = 1;
+  EXPECT_EQ(options_of_model(options, "judge").price_completion, 1);
+}
+
 TEST(HighestCost, IsNeverBelowThatOfATokenAByteAndTheLongestAnswer) {
   Rng rng(1);
   for (int i = 0; i < 1'000; ++i) {
@@ -110,17 +123,19 @@ void settle(Budget& budget, Spent& spent, double reserved, double cost) {
   budget.release(reserved);
 }
 
+bool fits(Budget& budget, double cost) { return !budget.reserve(cost); }
+
 TEST(Budget, ReservesUpToItsLimitAndNoFurther) {
   Spent ledger(0);
   Budget budget(prices(1, 1, 10), ledger.ledger);
-  EXPECT_TRUE(budget.reserve(6));
-  EXPECT_FALSE(budget.reserve(5));
-  EXPECT_TRUE(budget.reserve(4));  // the refused 5 are not reserved
-  EXPECT_FALSE(budget.reserve(0.001));
+  EXPECT_TRUE(fits(budget, 6));
+  EXPECT_FALSE(fits(budget, 5));
+  EXPECT_TRUE(fits(budget, 4));  // the refused 5 are not reserved
+  EXPECT_FALSE(fits(budget, 0.001));
   settle(budget, ledger, 6, 2);
   EXPECT_DOUBLE_EQ(budget.spent(), 2);
-  EXPECT_FALSE(budget.reserve(5));
-  EXPECT_TRUE(budget.reserve(4));
+  EXPECT_FALSE(fits(budget, 5));
+  EXPECT_TRUE(fits(budget, 4));
   settle(budget, ledger, 4, 4);
   settle(budget, ledger, 4, 0);
   EXPECT_DOUBLE_EQ(budget.spent(), 6);
@@ -130,18 +145,30 @@ TEST(Budget, CountsWhatEarlierProcessesSpent) {
   const Spent seven(7), twelve(12);
   Budget budget(prices(1, 1, 10), seven.ledger);
   EXPECT_DOUBLE_EQ(budget.spent(), 7);
-  EXPECT_FALSE(budget.reserve(4));
-  EXPECT_TRUE(budget.reserve(3));
+  EXPECT_FALSE(fits(budget, 4));
+  EXPECT_TRUE(fits(budget, 3));
   Budget overspent(prices(1, 1, 10), twelve.ledger);
-  EXPECT_FALSE(overspent.reserve(1));
+  EXPECT_FALSE(fits(overspent, 1));
 }
 
 TEST(Budget, IsSharedByTheClientsOfALedger) {
   Spent ledger(0);
   Budget one(prices(1, 1, 10), ledger.ledger), other(prices(1, 1, 10), ledger.ledger);
-  EXPECT_TRUE(one.reserve(6));
+  EXPECT_TRUE(fits(one, 6));
   settle(one, ledger, 6, 6);
-  EXPECT_FALSE(other.reserve(5));
+  EXPECT_FALSE(fits(other, 5));
+}
+
+TEST(Budget, AllowsSoManyCallsOfAllRunsTogether) {
+  Ledger ledger;
+  LlmOptions options;
+  options.max_calls = 3;
+  for (int64_t call = 0; call < 3; ++call) {
+    Budget budget(options, ledger);  // each in a run of its own
+    EXPECT_TRUE(fits(budget, 1));
+    ledger.sent("call", 1, 1);
+  }
+  EXPECT_THAT(Budget(options, ledger).reserve(0).value(), HasSubstr("llm.max_calls: 3 of 3 calls"));
 }
 
 TEST(Budget, IsNeverOverspentByCallsInFlightTogether) {
@@ -159,9 +186,9 @@ TEST(Budget, IsNeverOverspentByCallsInFlightTogether) {
       ASSERT_NEAR(budget.spent(), spent, 1e-9);
       if (in_flight.empty() || rng.chance(0.6)) {
         const double cost = 3 * rng.uniform();
-        const bool fits = budget.reserve(cost);
-        (fits ? accepted : refused) += 1;
-        if (fits) {
+        const bool reserved_it = fits(budget, cost);
+        (reserved_it ? accepted : refused) += 1;
+        if (reserved_it) {
           in_flight.push_back(cost);
         } else {
           ASSERT_GT(spent + reserved + cost, kLimit - 1e-9);  // refused without need
@@ -182,17 +209,7 @@ TEST(Budget, IsNeverOverspentByCallsInFlightTogether) {
 TEST(Budget, WithoutALimitEverythingFits) {
   const Spent much(1e9);
   Budget budget(prices(0, 0, 0), much.ledger);
-  for (int i = 0; i < 100; ++i) EXPECT_TRUE(budget.reserve(1e9));
-}
-
-TEST(Budget, NeedsPricesForALimit) {
-  const Ledger nothing;
-  const std::string why = failure_of([&] { Budget(prices(0, 0, 10), nothing); });
-  EXPECT_THAT(why, HasSubstr("llm.max_spend"));
-  EXPECT_THAT(why, HasSubstr("llm.price_"));
-  EXPECT_NO_THROW(Budget(prices(0, 0, 0), nothing));
-  EXPECT_NO_THROW(Budget(prices(1, 0, 10), nothing));
-  EXPECT_NO_THROW(Budget(prices(0, 1, 10), nothing));
+  for (int i = 0; i < 100; ++i) EXPECT_TRUE(fits(budget, 1e9));
 }
 
 }  // namespace

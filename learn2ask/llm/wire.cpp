@@ -58,7 +58,7 @@ std::string request_body(const ChatRequest& request, const LlmOptions& options) 
   for (const ChatMessage& message : request.messages) {
     messages.push_back({{"role", message.role}, {"content", message.content}});
   }
-  body["temperature"] = request.temperature;
+  if (options.send_temperature) body["temperature"] = request.temperature;
   body[options.max_tokens_key] = request.max_tokens;
   if (options.send_seed) body["seed"] = request.sample;
   if (!request.schema.is_null() && options.response_format == "json_schema") {
@@ -92,6 +92,20 @@ Result<ChatReply> read_reply(std::string_view body) {
   if (!text) return not_protocol(text.error().message, body);
   reply.text = std::move(*text);
   return reply;
+}
+
+std::string setting_to_change(std::string_view error) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kRemedies = {{
+      {"response_format", "llm.response_format=json_object or none"},
+      {"json_schema", "llm.response_format=json_object or none"},
+      {"max_completion_tokens", "llm.max_tokens_key=max_completion_tokens"},
+      {"temperature", "llm.send_temperature=false"},
+      {"seed", "llm.send_seed=false"},
+  }};
+  for (const auto& [named, remedy] : kRemedies) {
+    if (error.find(named) != error.npos) return " (try " + std::string(remedy) + ")";
+  }
+  return "";
 }
 
 std::string error_text(std::string_view body) {

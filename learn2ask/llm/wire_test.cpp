@@ -94,6 +94,30 @@ TEST(RequestBody, SendsTheSampleAsASeedOnlyWhereThatIsWanted) {
   EXPECT_EQ(request_body(question(), options), request_body(another, options));
 }
 
+TEST(RequestBody, SendsTheTemperatureOnlyWhereThatIsWanted) {
+  LlmOptions options = options_of_judge();
+  EXPECT_EQ(body_of(question(), options).at("temperature"), question().temperature);
+  options.send_temperature = false;
+  EXPECT_FALSE(body_of(question(), options).contains("temperature"));
+}
+
+// Messages of public servers, shortened.
+TEST(SettingToChange, IsThatOfTheKeyThatIsRefused) {
+  const struct {
+    const char* error;
+    const char* setting;
+  } cases[] = {
+      {"'response_format.type' : value must be 'text'", "llm.response_format="},
+      {"Invalid parameter: json_schema is not supported by this model", "llm.response_format="},
+      {"Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.",
+       "llm.max_tokens_key=max_completion_tokens"},
+      {"Unsupported value: 'temperature' does not support 0", "llm.send_temperature=false"},
+      {"seed: Extra inputs are not permitted", "llm.send_seed=false"},
+  };
+  for (const auto& c : cases) EXPECT_THAT(setting_to_change(c.error), HasSubstr(c.setting));
+  EXPECT_EQ(setting_to_change("too many tokens"), "");
+}
+
 TEST(RequestBody, AsksForJsonAsTheEndpointUnderstandsIt) {
   ChatRequest request = question();
   request.schema = schema();
