@@ -2,6 +2,8 @@
 
 #include <chrono>
 #include <filesystem>
+#include <memory>
+#include <optional>
 #include <utility>
 
 #include "base/file.h"
@@ -10,7 +12,9 @@
 #include "cli/model_files.h"
 #include "cli/openai_dialogue.h"
 #include "llm/wire.h"
+#include "model/decode_batch.h"
 #include "rollout/rollout.h"
+#include "rollout/sampler.h"
 
 namespace l2a {
 namespace {
@@ -60,11 +64,13 @@ ModelChatClient::ModelChatClient(LlmOptions options, ReplyCache* cache, Ledger& 
       ledger_(ledger),
       tokenizer_(load_tokenizer(files)),
       chat_(load_chat_template(files, tokenizer_)),
+      tokens_(tokenizer_, chat_.end_of_turn()),
       model_(Transformer::load(files, {.compute = ComputeType::kBfloat16})) {
   std::string hashes;
   for (const auto& file : model_files(files)) hashes += sha256_file(file);
   model_sha256_ = sha256_hex(hashes);
-  name_ = std::filesystem::path(model_path(options_)).filename().string() + " in process";
+  const std::filesystem::path path = std::filesystem::path(model_path(options_)) / "";
+  name_ = path.parent_path().filename().string() + " " + model_sha256_.substr(0, 8) + " in process";
 }
 
 ModelChatClient::~ModelChatClient() = default;
@@ -94,25 +100,54 @@ Result<ChatReply> ModelChatClient::reply_to(const Call& call) {
   }
   auto ids = ids_of(call.request, chat_, model_.config().max_positions);
   if (!ids) return ids.error();
-  const auto prompt_tokens = static_cast<int64_t>(ids->size());
   const auto start = std::chrono::steady_clock::now();
   ledger_.sent(call.key, 1, 0);
-  const std::vector<RolloutSession> sessions = {
-      {.contexts = {std::move(*ids)}, .keys = {stable_hash(call.key)}}};
-  const DecodingOptions decoding{.temperature = call.request.temperature,
-                                 .max_reply_tokens = call.request.max_tokens};
-  const auto replies = sample_rollouts(model_, nullptr, chat_, sessions, decoding);
-  const Rollout& rollout = replies.at(0).at(0).at(0);
-  std::vector<KeptReply> kept = {
-      {call.key,
-       {.text = rollout.text,
-        .truncated = rollout.truncated,
-        .usage = TokenUsage{prompt_tokens, static_cast<int64_t>(rollout.ids.size())}}}};
-  if (cache_ != nullptr) cache_->put(kept);
+  auto reply = decode(call.request, *ids, stable_hash(call.key));
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  if (!reply) {
+    ledger_.done(call.key, 1, {.outcome = "refused", .seconds = took.count()});
+    return reply;
+  }
+  KeptReply kept{call.key, std::move(*reply)};
+  if (cache_ != nullptr) cache_->put({&kept, 1});
   ledger_.done(call.key, 1,
-               {.outcome = "reply", .usage = kept[0].reply.usage, .seconds = took.count()});
-  return kept[0].reply;
+               {.outcome = "reply", .usage = kept.reply.usage, .seconds = took.count()});
+  return std::move(kept.reply);
+}
+
+Result<ChatReply> ModelChatClient::decode(const ChatRequest& request,
+                                          const std::vector<int32_t>& context, uint64_t key) const {
+  const at::NoGradGuard no_grad;
+  const DecodingOptions decoding{.temperature = request.temperature};
+  std::optional<AnswerShape> shape;
+  if (!request.schema.is_null()) shape.emplace(request.schema);
+  auto place = shape ? shape->begin() : AnswerShape::Place();
+  DecodeBatch batch(model_, nullptr, request.max_tokens);
+  batch.add(
+      std::make_shared<const TreeCache>(model_.prefill(build_token_tree({&context, 1}), nullptr)),
+      0);
+  at::Tensor logits_rv = batch.first();
+  std::vector<int32_t> ids;
+  bool ended = false;
+  while (true) {
+    logits_rv = logits_rv.to(at::kCPU, at::kFloat).contiguous();
+    const auto width = static_cast<size_t>(logits_rv.size(1));
+    if (shape && !tokens_.mask(*shape, place, {logits_rv.mutable_data_ptr<float>(), width})) {
+      return Error{ErrorCode::kUnsupported,
+                   "the model's vocabulary has no token to go on with an answer"};
+    }
+    const TokenDraws draws{{token_uniform(decoding.seed, key, ids.size())}, {}};
+    const int32_t id = sample_tokens(logits_rv, decoding, {&draws, 1})[0][0].id;
+    ended = id == chat_.end_of_turn();
+    if (!ended) ids.push_back(id);
+    if (ended || static_cast<int64_t>(ids.size()) == request.max_tokens) break;
+    if (shape) place = shape->after(std::move(place), tokens_.bytes(id));
+    logits_rv = batch.step({&id, 1});
+  }
+  const auto said = static_cast<int64_t>(ids.size()) + (ended ? 1 : 0);
+  return ChatReply{.text = repair_utf8(tokenizer_.decode(ids)),
+                   .truncated = !ended,
+                   .usage = TokenUsage{static_cast<int64_t>(context.size()), said}};
 }
 
 }  // namespace l2a

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/answer_tokens.h"
 #include "llm/chat.h"
 #include "llm/ledger.h"
 #include "llm/options.h"
@@ -15,7 +16,8 @@
 
 namespace l2a {
 
-// The model cannot be held to a schema: whoever asks checks the answer, as always. Not thread-safe.
+// A call with a schema is answered by nothing else than what keeps to it (llm/answer_shape.h), or
+// is cut; whoever asks checks the answer all the same. Not thread-safe.
 class ModelChatClient final : public ChatClient {
  public:
   // The model of `options.in_process`. `cache` (may be null) and `ledger` must outlive it. Throws
@@ -23,7 +25,7 @@ class ModelChatClient final : public ChatClient {
   ModelChatClient(LlmOptions options, ReplyCache* cache, Ledger& ledger);
   ~ModelChatClient() override;
 
-  std::string name() const override;  // "FILE in process"
+  std::string name() const override;  // "FILE 1a2b3c4d in process", with the files' hash
   // An answer that would exceed the model's positions is an Error of its call, kInvalidInput.
   void submit(ChatRequest request, OnReply on_reply) override;
   void run() override;
@@ -31,6 +33,8 @@ class ModelChatClient final : public ChatClient {
  private:
   struct Call;
   Result<ChatReply> reply_to(const Call& call);
+  Result<ChatReply> decode(const ChatRequest& request, const std::vector<int32_t>& context,
+                           uint64_t key) const;
 
   LlmOptions options_;
   ReplyCache* cache_;
@@ -38,6 +42,7 @@ class ModelChatClient final : public ChatClient {
   std::string model_sha256_, name_;
   BpeTokenizer tokenizer_;
   ChatTemplate chat_;
+  AnswerTokens tokens_;
   Transformer model_;
   std::vector<Call> queued_;
 

@@ -50,12 +50,6 @@ struct Branch {
   std::vector<int32_t> history;  // context and reply so far; kept for the repetition penalty only
 };
 
-// A sampled byte may end in the middle of a character, or be none.
-std::string repair_utf8(std::string text) {
-  while (const auto bad = find_bad_utf8(text)) text.replace(*bad, 1, "\xEF\xBF\xBD");
-  return text;
-}
-
 void check_length(const Transformer& model, size_t context, const DecodingOptions& options) {
   const int64_t positions = model.config().max_positions;
   if (static_cast<int64_t>(context) + options.max_reply_tokens <= positions) return;
@@ -236,6 +230,11 @@ class PromptQueue {
 };
 
 }  // namespace
+
+std::string repair_utf8(std::string text) {
+  while (const auto bad = find_bad_utf8(text)) text.replace(*bad, 1, "\xEF\xBF\xBD");
+  return text;
+}
 
 uint64_t reply_key(uint64_t context_key, uint64_t reply) {
   return context_key + 0x9E3779B97F4A7C15 * reply;

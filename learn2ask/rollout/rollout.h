@@ -34,6 +34,9 @@ struct Rollout {
 // The key that reply `reply` of a context draws its random numbers by; reply 0: the context's own.
 uint64_t reply_key(uint64_t context_key, uint64_t reply);
 
+// A sampled byte may end in the middle of a character, or be none: U+FFFD stands for it then.
+std::string repair_utf8(std::string text);
+
 // What a call of sample_rollouts took.
 struct RolloutCost {
   int64_t steps = 0;         // of decoding
