@@ -56,7 +56,7 @@ Measured measured(const RewardOptions& options, const std::string& grader) {
                            options.agreement, shown(grader, 200), kUnlessTold));
   }
   require_measured(options);
-  const std::string path = GraderInputs{.thresholds = options.thresholds}.thresholds_file();
+  const std::string path = options.grader_inputs().thresholds_file();
   const auto agreement = load_thresholds(path).agreement;
   return {(options.grader == "match" ? agreement.match : agreement.words).low, path};
 }
@@ -75,6 +75,8 @@ void require_measured(const RewardOptions& options) {
 
 void check_agreement(const RewardOptions& options, const std::string& grader_name) {
   if (options.min_agreement <= -1) return;
+  const bool is_yardstick = options.grader == "labels" || options.grader == "truth";
+  if (is_yardstick && options.agreement.empty()) return;
   const auto [low, where] = measured(options, grader_name);
   if (low >= options.min_agreement) return;
   fail_input(

@@ -22,8 +22,6 @@ NamedPolicy read_policy(const std::string& text) {
 void evaluate(const EvaluationSettings& settings, EvaluationFiles files,
               const std::vector<std::string>& policies, bool dry_run) {
   for (const auto& text : policies) files.policies.push_back(read_policy(text));
-  auto& domain = files.grader_inputs.domain;
-  if (!domain.empty()) domain = shipped_or_path("domains", domain);
   if (dry_run) return print_estimate(estimate_evaluation(settings, files));
   std::printf("%s", evaluate_step(settings, files).c_str());
   std::printf("\nreport: %s/report.html\n", files.out.c_str());
@@ -54,6 +52,7 @@ void add_eval_command(CLI::App& app) {
   command
       ->add_option("--sessions", files->grader_inputs.sessions,
                    "for the graders truth and labels: the sessions that were labelled")
+      ->allow_extra_args(false)
       ->type_name("SESSIONS");
   command
       ->add_option("--domain", files->grader_inputs.domain,

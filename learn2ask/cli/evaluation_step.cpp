@@ -167,8 +167,7 @@ class EvaluationRun {
                        .fusion = fusion_from_name(settings_.fusion).value_or_throw(),
                        .compat = settings_.compat};
     options.max_failure_rate = settings_.max_failure_rate;
-    std::vector<Grader*> graders;
-    for (const auto& grader : graders_) graders.push_back(grader.get());
+    const std::vector<Grader*> graders = graders_in_order();
 
     const fs::path journal_path = rows_path(policy.name(), "journal");
     EvaluationJournal journal(journal_path, journal_header(policy.name(), content),
@@ -230,23 +229,29 @@ class EvaluationRun {
     return fs::path(files_.out) / "rows" / (file_name(policy) + "." + grader + ".jsonl");
   }
 
+  std::vector<Grader*> graders_in_order() const {
+    std::vector<Grader*> graders;
+    for (const auto& grader : graders_) graders.push_back(grader.get());
+    return graders;
+  }
+  Json prompts_of_graders() const { return grading_prompts(graders_in_order()); }
+
   FileHeader header() const {
     FileHeader header;
     header.command = "learn2ask eval " + files_.labels;
     header.config_sha256 = sha256_hex(config_to_yaml(deciding_fields(list_config(settings_))));
     header.input_sha256 = sha256_file(files_.labels);
+    header.extra = {{"grading_prompts", prompts_of_graders()}};
     return header;
   }
 
   // Names all that decides a policy's rows.
   FileHeader journal_header(const std::string& policy, const std::string& content) const {
     std::string inputs = forms_.phrases().sha256();
-    const auto& given = files_.grader_inputs;
-    for (const auto& file :
-         {given.thresholds_file(), files_.train_labels, given.sessions, given.domain, given.bank}) {
-      inputs += file.empty() ? "-" : sha256_file(file);
-    }
+    inputs += files_.grader_inputs.sha256();
+    if (!files_.train_labels.empty()) inputs += sha256_file(files_.train_labels);
     for (const auto& grader : graders_) inputs += grader->name();
+    inputs += prompts_of_graders().dump();
     FileHeader named = header();
     named.extra = {{"policy", policy},
                    {"policy_sha256", content},
@@ -298,7 +303,8 @@ class EvaluationRun {
       row.update(to_json(c.difference));
       comparisons.push_back(row);
     }
-    const Json json = {{"policies", tables_to_json(summaries_)},
+    const Json json = {{"grading_prompts", prompts_of_graders()},
+                       {"policies", tables_to_json(summaries_)},
                        {"comparisons", comparisons},
                        {"agreements", agreements_to_json(agreements_)}};
     const fs::path out = files_.out;

@@ -100,7 +100,7 @@ void grade_file(const GradeArguments& arguments, const GradeSettings& settings) 
       .command = "learn2ask grade " + arguments.labels + " --replies " + arguments.replies,
       .config_sha256 = sha256_hex(config_to_yaml(deciding_fields(list_config(settings)))),
       .input_sha256 = sha256_file(arguments.replies),
-      .extra = {{"grader", reward.grader_name()}}})));
+      .extra = {{"grader", reward.grader_name()}, {"grading_prompts", reward.prompts()}}})));
   Progress progress("grade", requests.size(), "replies");
   double sum = 0;
   for (size_t at = 0; at < requests.size(); at += kTogether) {

@@ -1,5 +1,6 @@
 #include "cli/grader_factory.h"
 
+#include "base/file.h"
 #include "cli/command.h"
 #include "cli/sentence_encoder.h"
 #include "dialogue/session_file.h"
@@ -8,9 +9,35 @@
 #include "reward/words_grader.h"
 
 namespace l2a {
+namespace {
+
+const std::string& needed(const std::string& input, const char* what, const char* grader) {
+  if (input.empty()) fail_input(std::string("grader ") + grader + ": needs " + what);
+  return input;
+}
+
+std::string domain_file(const std::string& domain) { return shipped_or_path("domains", domain); }
+
+}  // namespace
 
 std::string GraderInputs::thresholds_file() const {
   return shipped_or_path("prompts/thresholds", thresholds);
+}
+
+std::string GraderInputs::sha256() const {
+  std::string hashes = sha256_file(thresholds_file());
+  hashes += domain.empty() ? "-" : sha256_file(domain_file(domain));
+  hashes += bank.empty() ? "-" : sha256_file(bank);
+  for (const std::string& file : sessions) hashes += sha256_file(file);
+  return sha256_hex(hashes);
+}
+
+Json grading_prompts(std::span<Grader* const> graders) {
+  Json prompts = Json::object();
+  for (const Grader* grader : graders) {
+    if (const auto sha256 = grader->prompt_sha256()) prompts[grader->name()] = *sha256;
+  }
+  return prompts;
 }
 
 GraderFactory::GraderFactory(const QuestionForms& forms, GraderInputs inputs)
@@ -18,19 +45,22 @@ GraderFactory::GraderFactory(const QuestionForms& forms, GraderInputs inputs)
 
 GraderFactory::~GraderFactory() = default;
 
-const std::string& GraderFactory::needed(const std::string& input, const char* flag,
-                                         const char* grader) const {
-  if (input.empty()) fail_input(std::string("grader ") + grader + ": needs " + flag);
-  return input;
+std::vector<Session> GraderFactory::graded_sessions(const char* grader) const {
+  const auto& files = inputs_.sessions;
+  needed(files.empty() ? "" : files.front(), "--sessions (reward.sessions)", grader);
+  std::vector<Session> sessions;
+  for (const std::string& file : files) {
+    for (Session& session : read_sessions(file)) sessions.push_back(std::move(session));
+  }
+  return sessions;
 }
 
 std::unique_ptr<Grader> GraderFactory::make_truth() {
-  const std::string& sessions = needed(inputs_.sessions, "--sessions", "truth");
-  const std::string& domain = needed(inputs_.domain, "--domain", "truth");
   if (!truth_) {
-    domain_ = std::make_unique<Domain>(read_domain(domain));
+    truth_ = std::make_unique<TruthIndex>(graded_sessions("truth"));
+    const auto& domain = needed(inputs_.domain, "--domain (reward.domain)", "truth");
+    domain_ = std::make_unique<Domain>(read_domain(domain_file(domain)));
     recogniser_ = std::make_unique<Recogniser>(*domain_, forms_);
-    truth_ = std::make_unique<TruthIndex>(read_sessions(sessions));
   }
   return std::make_unique<TruthGrader>(*domain_, *recogniser_, *truth_);
 }
@@ -77,9 +107,8 @@ std::unique_ptr<Grader> GraderFactory::make(const std::string& name) {
     return std::make_unique<WordsGrader>(forms_, load_thresholds(inputs_.thresholds_file()));
   }
   if (name == "labels") {
-    const auto bank = read_sessions(needed(inputs_.bank, "--bank", "labels"));
-    const auto graded = read_sessions(needed(inputs_.sessions, "--sessions", "labels"));
-    return std::make_unique<LabelGrader>(bank, graded, forms_);
+    const auto bank = read_sessions(needed(inputs_.bank, "--bank (reward.bank)", "labels"));
+    return std::make_unique<LabelGrader>(bank, graded_sessions("labels"), forms_);
   }
   if (name == "truth") return make_truth();
   const std::string near = nearest_name(name, {"match", "words", "labels", "truth", "llm"});

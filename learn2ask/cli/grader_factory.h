@@ -2,9 +2,11 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "cli/llm_setup.h"
 #include "hindsight/question.h"
 #include "reward/grader.h"
@@ -16,8 +18,9 @@ namespace l2a {
 
 // What some graders need besides the labels; empty where it is not given.
 struct GraderInputs {
-  std::string sessions{};              // truth, labels: the sessions that the labels were made from
-  std::string domain{};                // truth: the domain that they were generated from
+  // truth, labels: the sessions that the labels were made from.
+  std::vector<std::string> sessions{};
+  std::string domain{};                // truth: that they were generated from, shipped or a file
   std::string bank{};                  // labels: training sessions whose questions people labelled
   std::string thresholds = "flodial";  // match, words: a shipped set, or a file of one's own
 
@@ -28,7 +31,11 @@ struct GraderInputs {
   std::shared_ptr<Ledger> shared_ledger{};  // of others who ask too, in place of `ledger`
 
   std::string thresholds_file() const;
+  std::string sha256() const;  // of the files that decide verdicts
 };
+
+// By grader's name the SHA-256 of its prompt, of those that have one.
+Json grading_prompts(std::span<Grader* const> graders);
 
 // Graders refer to the factory: it must outlive them. Not thread-safe.
 class GraderFactory {
@@ -55,7 +62,7 @@ class GraderFactory {
   std::string costs() const;
 
  private:
-  const std::string& needed(const std::string& input, const char* flag, const char* grader) const;
+  std::vector<Session> graded_sessions(const char* grader) const;
   std::unique_ptr<Grader> make_match();
   std::unique_ptr<Grader> make_truth();
 

@@ -26,8 +26,8 @@ TEST(GraderFactory, SaysWhatIsMissing) {
   } cases[] = {
       {"mach", "grader 'mach': expected match, words, labels, truth or llm: did you mean 'match'?"},
       {"", "grader '': expected match, words, labels, truth or llm"},
-      {"labels", "grader labels: needs --bank"},
-      {"truth", "grader truth: needs --sessions"},
+      {"labels", "grader labels: needs --bank (reward.bank)"},
+      {"truth", "grader truth: needs --sessions (reward.sessions)"},
   };
   for (const auto& c : cases) {
     EXPECT_EQ(failure_of([&] { factory.make(c.name); }), c.message);

@@ -3,6 +3,20 @@
 #include "cli/command.h"
 
 namespace l2a {
+namespace {
+
+GraderInputs inputs_of(const RewardSettings& settings, const std::filesystem::path& ledger,
+                       Calls calls, std::shared_ptr<Ledger> shared) {
+  GraderInputs inputs = settings.reward.grader_inputs();
+  inputs.llm = settings.llm;
+  inputs.grading = settings.grading;
+  inputs.ledger = ledger;
+  inputs.calls = calls;
+  inputs.shared_ledger = std::move(shared);
+  return inputs;
+}
+
+}  // namespace
 
 RewardSetup::RewardSetup(const RewardSettings& settings, const std::filesystem::path& ledger,
                          ReplyFormat format, Calls calls, std::shared_ptr<Ledger> shared)
@@ -12,13 +26,13 @@ RewardSetup::RewardSetup(const RewardSettings& settings, const std::filesystem::
       is_llm_(settings.reward.grader == "llm"),
       is_in_process_(!settings.llm.in_process.empty()),
       forms_(QuestionForms::load(data_path("prompts/questions"))),
-      factory_(forms_, {.thresholds = settings.reward.thresholds,
-                        .llm = settings.llm,
-                        .grading = settings.grading,
-                        .ledger = ledger,
-                        .calls = calls,
-                        .shared_ledger = std::move(shared)}),
+      factory_(forms_, inputs_of(settings, ledger, calls, std::move(shared))),
       grader_(factory_.make(settings.reward.grader)) {}
+
+Json RewardSetup::prompts() const {
+  Grader* const grader = grader_.get();
+  return grading_prompts({&grader, 1});
+}
 
 std::vector<ScoredReply> RewardSetup::score(std::span<const ScoreRequest> requests,
                                             uint64_t attempt) {

@@ -16,6 +16,8 @@ namespace l2a {
 struct RewardOptions {
   std::string grader = "match";
   std::string thresholds = "flodial";
+  std::vector<std::string> sessions;
+  std::string domain, bank;
   std::string fusion = "product";
   bool compat = false;
   std::string agreement;
@@ -24,14 +26,22 @@ struct RewardOptions {
   int64_t look_every = 10;
 
   Fusion fusion_kind() const { return fusion_from_name(fusion).value_or_throw(); }
+  GraderInputs grader_inputs() const {
+    return {.sessions = sessions, .domain = domain, .bank = bank, .thresholds = thresholds};
+  }
 
   template <class Visitor>
   void visit(Visitor& v) {
-    v.choice("grader", grader, {"match", "words", "llm"},
-             "who grades questions; llm: the model of `llm`");
+    v.choice("grader", grader, {"match", "words", "llm", "labels", "truth"},
+             "who grades questions; llm: the model of `llm`; labels: what people labelled; truth: "
+             "what the generator knows");
     v("thresholds", thresholds,
       "the grader's thresholds: flodial (English trouble-shooting), pharmacy, or a file fitted on "
       "your own labels");
+    v("sessions", sessions,
+      "for labels and truth: files of the sessions that were labelled, --dev's too");
+    v("domain", domain, "for truth: the domain that they were generated from");
+    v("bank", bank, "for labels: training sessions whose questions people labelled");
     v.choice("fusion", fusion, {"product", "sum", "macro-only", "micro-only"},
              "how decision, question and format become one number");
     v("compat", compat, "score as the published code does: any <stop /> in a reply is a stop");
@@ -78,6 +88,7 @@ class RewardSetup {
   std::vector<ScoredReply> score(std::span<const ScoreRequest> requests, uint64_t attempt = 0);
   const QuestionForms& forms() const { return forms_; }
   std::string grader_name() const { return grader_->name(); }
+  Json prompts() const;                                   // grading_prompts() of the grader
   std::string costs() const { return factory_.costs(); }  // of a grader that has any
   std::string prefiltered() const { return factory_.prefiltered(); }
   // Whether grading is mostly waiting for an endpoint.

@@ -77,7 +77,10 @@ void add_serve_reward_command(CLI::App& app) {
   command->add_option("--port", arguments->port, "0: any that is free")
       ->check(CLI::Range(0, 65535))
       ->capture_default_str();
-  command->add_option("--ledger", arguments->ledger, "journal of the calls of the grader llm")
+  command
+      ->add_option("--ledger", arguments->ledger,
+                   "journal of the calls of the grader llm; what it says is spent counts towards "
+                   "llm.max_spend and llm.max_calls, and a second server needs another one")
       ->capture_default_str()
       ->type_name("FILE");
   auto settings = Settings::add<ServeRewardSettings>(*command);

@@ -110,10 +110,11 @@ struct TrainingStep {
     return texts;
   }
 
+  // `reward`: the hash of what decides rewards besides the settings.
   TrainerSetup setup(const std::string& what, const std::string& noted_key,
-                     const QuestionForms& forms) {
+                     const QuestionForms& forms, const std::string& reward = "") {
     const std::string decisive =
-        directory.config_sha256 + inputs_hash(files, policy) + forms.phrases().sha256();
+        directory.config_sha256 + inputs_hash(files, policy) + forms.phrases().sha256() + reward;
     return {.model = policy.model,
             .window = policy.window(),
             .format = policy.format,
@@ -164,10 +165,9 @@ template <class Options, class Trainer>
 std::string train_on_rewards(const RewardTrainingSettings<Options>& settings, const Trainer& train,
                              const TrainingFiles& files) {
   require_measured(settings.reward);
-  const std::string thresholds =
-      GraderInputs{.thresholds = settings.reward.thresholds}.thresholds_file();
+  const GraderInputs inputs = settings.reward.grader_inputs();
   const auto format = reply_format_from_name(settings.policy.reply_format).value_or_throw();
-  Texts texts = {{"grader_thresholds.yaml", read_file(thresholds)}};
+  Texts texts = {{"grader_thresholds.yaml", read_file(inputs.thresholds_file())}};
   if (settings.reward.grader == "llm") {
     texts["grading.txt"] = read_file(prompt_path(settings.grading.prompt, "grading/question"));
   }
@@ -176,8 +176,8 @@ std::string train_on_rewards(const RewardTrainingSettings<Options>& settings, co
   TrainingStep step(files, settings.policy, settings.reward.fusion_kind(), settings.finetuning,
                     settings.trainer.loop.seed, deciding_fields(list_config(settings)),
                     std::move(texts));
-  TrainerSetup setup =
-      step.setup(std::string("train ") + Options::kSection, "reward", reward.forms());
+  TrainerSetup setup = step.setup(std::string("train ") + Options::kSection, "reward",
+                                  reward.forms(), inputs.sha256());
   setup.grade_while_sampling = reward.waits_for_endpoint();
   const auto looks_on = reward.make_looker_on(settings.reward);
   const SampleIndex samples(step.sessions);

@@ -41,6 +41,8 @@ class Grader {
  public:
   virtual ~Grader() = default;
   virtual std::string name() const = 0;  // stands beside every number it gave
+  // SHA-256 of the prompt that a language model is told; nullopt: none is asked.
+  virtual std::optional<std::string> prompt_sha256() const { return std::nullopt; }
   virtual std::vector<Result<Grade>> grade(std::span<const GradeRequest> requests) = 0;
 };
 

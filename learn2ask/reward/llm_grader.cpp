@@ -81,6 +81,11 @@ Result<JudgeAnswer> middle_of(const std::vector<JudgeAnswer>& answers) {
   return JudgeAnswer{*content, *format, said->reason};
 }
 
+// Of two reasons why there is no verdict, an answer that never came over one that cannot be read.
+void keep_graver(std::optional<Error>& kept, const Error& error) {
+  if (!kept || kept->code == ErrorCode::kInvalidInput) kept = error;
+}
+
 }  // namespace
 
 std::optional<double> lower_median(std::vector<double> values) {
@@ -115,6 +120,7 @@ std::string LlmGrader::name() const {
 
 std::vector<Result<Grade>> LlmGrader::grade(std::span<const GradeRequest> requests) {
   const size_t judges = judges_.size();
+  const bool is_asked_once = options_.samples == 1 && first_sample_ == 0;
   const Verdicts nothing(static_cast<size_t>(options_.samples),
                          Error{ErrorCode::kUnavailable, "not asked"});
   std::vector<Verdicts> asked(requests.size() * judges, nothing);
@@ -126,7 +132,7 @@ std::vector<Result<Grade>> LlmGrader::grade(std::span<const GradeRequest> reques
           .messages = prompt_.messages({{"context", lines_of(request.context)},
                                         {"open", lines_of(request.wanted)},
                                         {"question", dump_json(Json(request.question))}}),
-          .temperature = options_.samples == 1 ? 0 : kSamplingTemperature,
+          .temperature = is_asked_once ? 0 : kSamplingTemperature,
           .max_tokens = options_.max_answer_tokens,
           .schema = answer_schema()};
       Verdicts& verdicts = asked[i * judges + j];
@@ -148,14 +154,14 @@ std::vector<Result<Grade>> LlmGrader::grade(std::span<const GradeRequest> reques
       continue;
     }
     std::vector<JudgeAnswer> verdicts;
-    Error last_error;
+    std::optional<Error> why;  // there is none
     for (size_t j = 0; j < judges; ++j) {
       std::vector<JudgeAnswer> answers;
       for (const auto& verdict : asked[i * judges + j]) {
         if (verdict) {
           answers.push_back(*verdict);
         } else {
-          last_error = verdict.error();
+          keep_graver(why, verdict.error());
         }
       }
       if (2 * answers.size() > static_cast<size_t>(options_.samples)) {
@@ -163,7 +169,7 @@ std::vector<Result<Grade>> LlmGrader::grade(std::span<const GradeRequest> reques
       }
     }
     if (verdicts.size() < static_cast<size_t>(options_.quorum)) {
-      grades.emplace_back(last_error);
+      grades.emplace_back(why.value());
       continue;
     }
     const JudgeAnswer verdict = middle_of(verdicts).value_or_throw();

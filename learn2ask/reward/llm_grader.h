@@ -35,7 +35,8 @@ struct LlmGradingOptions {
     v("models", models, "judges at llm.url; none: llm.model alone");
     v("quorum", quorum, Range{1, 99}, "judges that must have given a verdict");
     v("samples", samples, Range{1, 99},
-      "answers of each judge, an odd number; one is asked for at temperature 0, more at 0.7");
+      "answers of each judge, an odd number; one is asked for at temperature 0, more (and those "
+      "of repeats) at 0.7");
     v("max_answer_tokens", max_answer_tokens, Range{16, 1 << 20}, "an answer's length");
     v("prefilter", prefilter,
       "ask the judges only where the grader match is not sure (a 0.5, or none at all)");
@@ -63,7 +64,10 @@ class LlmGrader final : public Grader {
   LlmGrader(std::vector<ChatClient*> judges, Prompt prompt, LlmGradingOptions options,
             uint64_t repeat = 0);
   std::string name() const override;
-  // A question where nothing is open reaches nothing: 0, and no call.
+  std::optional<std::string> prompt_sha256() const override { return prompt_.sha256(); }
+  // A question where nothing is open reaches nothing: 0, and no call. An unscored one has the
+  // error kInvalidInput where judges answered otherwise than asked, and another code where one of
+  // them gave no answer at all.
   std::vector<Result<Grade>> grade(std::span<const GradeRequest> requests) override;
 
  private:

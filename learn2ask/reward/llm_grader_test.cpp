@@ -145,6 +145,29 @@ TEST(LlmGrader, HasNoVerdictWhereHalfOfTheAnswersFailed) {
   EXPECT_EQ(grade->content, 0.5);  // the lower one of the middle
 }
 
+// Otherwise an outage would look like the fault of whoever asks.
+TEST(LlmGrader, NamesTheAnswerThatNeverCameRatherThanTheOneThatCannotBeRead) {
+  auto down_between = ScriptedClient([](const ChatRequest& request) -> Result<ChatReply> {
+    if (request.sample == 1) return Error{ErrorCode::kInvalidInput, "404: no such path"};
+    return ChatReply{.text = "I am sorry"};
+  });
+  LlmGrader grader({&down_between}, shipped_prompt(), with_samples(3));
+  const auto none = grade_one(grader);
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().message, "404: no such path");
+  EXPECT_NE(none.error().code, ErrorCode::kInvalidInput);
+}
+
+// At temperature 0 an endpoint says the same again: the spread of its answers would be nothing.
+TEST(LlmGrader, AsksForRepeatsAtATemperature) {
+  for (const uint64_t repeat : {0, 1, 2}) {
+    auto client = judge({verdict(1)});
+    LlmGrader grader({&client}, shipped_prompt(), {}, repeat);
+    EXPECT_TRUE(grade_one(grader));
+    EXPECT_EQ(client.requests.at(0).temperature, repeat == 0 ? 0 : 0.7);
+  }
+}
+
 TEST(LlmGrader, AsksForAQuorumOfJudges) {
   LlmGradingOptions options;
   options.quorum = 2;

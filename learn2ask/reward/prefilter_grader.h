@@ -25,6 +25,7 @@ class PrefilterGrader final : public Grader {
   std::string name() const override {
     return second_->name() + " where not sure: " + first_->name();
   }
+  std::optional<std::string> prompt_sha256() const override { return second_->prompt_sha256(); }
   std::vector<Result<Grade>> grade(std::span<const GradeRequest> requests) override;
 
  private:

@@ -195,6 +195,29 @@ class RewardServerTest(ProgramTest):
                 self.assertEqual({key: detail[key] for key in ("macro", "micro", "format", "malformed", "reason")},
                                  {key: row[key] for key in ("macro", "micro", "format", "malformed", "reason")})
 
+    def test_any_grader_rewards(self):
+        """Those that need the sessions, too; the generator's truth says what its own questions are worth."""
+        sessions = ["--set", f"reward.sessions=[{self.inputs}/data/dev.jsonl]"]
+        bank = ["--set", f"reward.bank={self.inputs}/data/train.jsonl"]  # a small one: few questions have a neighbour
+        for settings, least in ((["--set", "reward.grader=truth", *sessions, "--set", "reward.domain=pharmacy"], 0.9),
+                                (["--set", "reward.grader=labels", *sessions, *bank], 0.2)):
+            with self.subTest(settings[1]):
+                rows = self.grade(self.replies, settings)
+                status, answer, _ = post(self.serve(*settings).url + "/score", {"replies": self.replies})
+                self.assertEqual((status, answer.get("rewards")), (200, [row["reward"] for row in rows]))
+                self.assertNotEqual(answer["rewards"], self.rewards)
+                scored = {(reply["context"], reply["text"]): row["micro"] for reply, row in zip(self.replies, rows)}
+                own = [scored[context, messages[sample["turn"]]["content"]]
+                       for context, (messages, sample) in self.turns.items() if sample["decision"] == "continue"]
+                own = [content for content in own if content is not None]  # labels: the bank lacks the complaint
+                self.assertGreater(len(own), 10)
+                self.assertGreater(sum(own) / len(own), least)
+                sunny = [content for (context, text), content in scored.items() if text == "Is it sunny out there?"
+                         and self.turns[context][1]["decision"] == "continue"]
+                self.assertEqual(set(sunny) - {None}, {0.0})
+        missing = run(["serve-reward", self.labels, "--set", "reward.grader=truth"], self.folder)
+        self.assertEqual((missing.code, missing.error()), (1, "error: grader truth: needs --sessions (reward.sessions)"))
+
     def test_a_conversation_names_its_turn(self):
         url = self.serve(*WORDS).url + "/score"
         conversations = {context: [{key: message[key] for key in ("role", "content")}
