@@ -24,7 +24,7 @@ PathLock::~PathLock() { ::close(fd_); }
 FileLock::FileLock(const std::filesystem::path& path)
     : PathLock(path, O_RDWR | O_CREAT,
                "open: " + path.string() +
-                   ": another process is writing to it: wait for it, or give another --out") {}
+                   ": another process is writing to it: wait for it, or name another file") {}
 
 DirectoryLock::DirectoryLock(const std::filesystem::path& path)
     : PathLock(path, O_RDONLY | O_DIRECTORY,

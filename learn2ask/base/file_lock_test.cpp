@@ -16,7 +16,7 @@ TEST(FileLock, IsHeldByOneAtATimeAndLetGoOf) {
     const FileLock lock(path);
     EXPECT_EQ(failure_of([&] { FileLock another(path); }),
               "open: " + path.string() +
-                  ": another process is writing to it: wait for it, or give another --out");
+                  ": another process is writing to it: wait for it, or name another file");
   }
   const FileLock again(path);
 }

@@ -7,20 +7,14 @@
 #include <fmt/format.h>
 
 #include "base/rng.h"
+#include "calibrate/people_agreement.h"
 
 namespace l2a {
 
 double doubt_of(const CalibrationItem& item) {
-  double low = 1, high = 0;
-  size_t given = 0;
-  for (const auto& [grader, verdict] : item.verdicts) {
-    if (!verdict) continue;
-    ++given;
-    low = std::min(low, *verdict);
-    high = std::max(high, *verdict);
-  }
-  if (item.verdicts.size() < 2 || given == 0) return 0;
-  return given < item.verdicts.size() ? 1 : high - low;
+  std::vector<Verdict> verdicts;
+  for (const auto& [grader, verdict] : item.verdicts) verdicts.push_back(verdict);
+  return spread_of(verdicts).value_or(0);
 }
 
 std::vector<CalibrationItem> choose_items(std::vector<Candidate> candidates, size_t count,

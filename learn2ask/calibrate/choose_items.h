@@ -17,8 +17,8 @@ struct Candidate {
   std::string stratum;  // "verdict 0.5", "2 items": of each as many
 };
 
-// The distance of the highest and the lowest verdict; 1 where one of them gave none and another
-// did; 0 where fewer than two were asked.
+// The distance of the highest and the lowest verdict; 0 where fewer than two gave one: a judge
+// that failed differs from nobody.
 double doubt_of(const CalibrationItem& item);
 
 // At most `count`, no id twice: up to half of them those with the most doubt, the rest spread

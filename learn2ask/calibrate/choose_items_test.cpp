@@ -129,9 +129,10 @@ TEST(DoubtOf, IsTheDistanceOfTheVerdicts) {
       {{{"a", 0.5}, {"b", 1.0}}, 0.5},
       {{{"a", 1.0}, {"b", 0.0}}, 1},
       {{{"a", 0.5}, {"b", 0.0}, {"c", 0.5}}, 0.5},
-      {{{"a", 0.5}, {"b", std::nullopt}}, 1},
-      {{{"a", 0.5}, {"b", 0.5}, {"c", std::nullopt}}, 1},
-      {{{"a", std::nullopt}, {"b", std::nullopt}}, 0},  // both say the same: nothing
+      {{{"a", 0.5}, {"b", std::nullopt}}, 0},  // it failed
+      {{{"a", 0.5}, {"b", 0.5}, {"c", std::nullopt}}, 0},
+      {{{"a", 0.5}, {"b", 1.0}, {"c", std::nullopt}}, 0.5},
+      {{{"a", std::nullopt}, {"b", std::nullopt}}, 0},
   };
   for (const auto& c : cases) {
     CalibrationItem item = grade_item("g");

@@ -164,8 +164,13 @@ std::vector<GoldLabel> read_gold_sheet(std::istream& in, const std::string& name
     for (size_t i = 0; i < std::min(columns.size(), row.fields.size()); ++i) {
       cells[columns[i]] = row.fields[i];
     }
-    if (trim(cells["label"]).empty()) continue;
     try {
+      if (trim(cells["label"]).empty()) {
+        if (trim(cells["missing"]).empty()) continue;
+        fail_input(
+            "'missing' is filled in and 'label' is not: say right, wrong or ? of each fact, or "
+            "none where there is no fact");
+      }
       labels.push_back(label_of(cells, items, by));
     } catch (const Failure& failure) {
       fail_input(name + ":" + std::to_string(row.line) + ": " + failure.what());

@@ -196,6 +196,7 @@ TEST(GoldSheet, RefusesARowAndNamesItsLine) {
                {"e,unsure,,", "'unsure': not of an item of kind extract"},
                {"e,right right,I cough,", "'missing': the user does not say 'I cough'"},
                {"e,right right,34,", "'missing': the user does not say '34'"},
+               {"e,,I cough,", "'missing' is filled in and 'label' is not"},
                {"g,1,," + std::string(41, 'n'), "'by'"}};
   for (const auto& [row, why] : cases) {
     // The line is that where the row begins, after a cell of three lines.

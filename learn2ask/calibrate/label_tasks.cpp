@@ -20,10 +20,12 @@ Json texts_of(const CalibrationItem& item, std::span<const SaidRange> said) {
   return list;
 }
 
-// What the model says is the prompt's doing; that it could not be asked is not.
-void refuse_outage(const Error& error) {
-  if (error.code != ErrorCode::kUnavailable && error.code != ErrorCode::kTimeout) return;
-  fail(error.code, "calibrate: " + error.message + " (run the same command again)");
+// What the model says is the prompt's doing; that it did not answer is not (llm/json_answer.h has
+// the codes).
+void refuse_unanswered(const std::string& item, const Error& error) {
+  if (error.code == ErrorCode::kInvalidInput) return;
+  fail(error.code, "calibrate: item " + item + ": no answer: " + error.message +
+                       " (mend that, then run the same command again)");
 }
 
 }  // namespace
@@ -57,7 +59,7 @@ std::vector<Outcome> GradingTask::run(const std::string& prompt, std::span<const
       outcomes.push_back({std::abs(grades[i]->content - gold_[items[i]]),
                           fmt::format("{:g}: {}", grades[i]->content, grades[i]->reason)});
     } else {
-      refuse_outage(grades[i].error());
+      refuse_unanswered(items_[items[i]].id, grades[i].error());
       outcomes.push_back({1, "no verdict: " + grades[i].error().message});
     }
   }
@@ -156,7 +158,7 @@ Outcome ExtractionTask::outcome_of(size_t item, const LabelOutcome& labelled) co
     return {1 - f1, dump_json(facts)};
   }
   const auto& errors = labelled.extraction_errors;
-  if (!errors.empty()) refuse_outage(errors.front());
+  for (const Error& error : errors) refuse_unanswered(items_[item].id, error);
   return {1, "no reading" + (errors.empty() ? "" : ": " + errors.front().message)};
 }
 

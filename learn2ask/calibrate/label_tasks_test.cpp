@@ -93,6 +93,19 @@ TEST(GradingTask, TakesNoOutageForAMistakeOfThePrompt) {
               HasSubstr("503: down"));
 }
 
+// A wrong path in llm.url would count against the prompt, and stay in the search's journal.
+TEST(GradingTask, TakesNoRefusedCallForAMistakeOfThePrompt) {
+  const Graded graded_items;
+  for (const ErrorCode code : {ErrorCode::kInvalidInput, ErrorCode::kNotFound}) {
+    ScriptedClient refuses(
+        [&](const ChatRequest&) -> Result<ChatReply> { return Error{code, "404: no such path"}; });
+    GradingTask task({&refuses}, {}, graded_items.items, graded_items.labels);
+    const std::vector<size_t> one = {1};
+    EXPECT_THAT(failure_of([&] { task.run(shipped("grading/question.en.txt"), one); }),
+                HasSubstr("item 1: no answer: 404: no such path"));
+  }
+}
+
 TEST(GradingTask, HasTheItemsThatPeopleGradedByGrade) {
   const Graded graded_items;
   auto judge = obedient_judge();
@@ -210,6 +223,22 @@ TEST(ExtractionTask, TakesNoOutageForAMistakeOfThePrompt) {
   const std::string down;
   EXPECT_THAT(failure_of([&] { Extraction({Read("a", 1, {"34"})}, down).outcome(); }),
               HasSubstr("503: down"));
+}
+
+// Read turn by turn, one turn's bad answer does not hide that another had none.
+TEST(ExtractionTask, TakesNoOutageOfAnotherTurnForAMistakeOfThePrompt) {
+  Extraction read({Read("a", 1, {"34"})}, "");
+  int calls = 0;
+  ScriptedClient client([&](const ChatRequest&) -> Result<ChatReply> {
+    if (++calls > 2) return Error{ErrorCode::kInvalidInput, "404: no such path"};
+    return ChatReply{.text = "I am sorry"};
+  });
+  LlmExtractionOptions by_turn;
+  by_turn.per = "turn";
+  ExtractionTask task(client, by_turn, {}, shipped_forms(), read.items, read.labels, read.sessions);
+  const std::vector<size_t> first = {0};
+  EXPECT_THAT(failure_of([&] { task.run(shipped("extraction/turn.en.txt"), first); }),
+              HasSubstr("404: no such path"));
 }
 
 TEST(ExtractionTask, LosesWhatIsLackingOfF1) {

@@ -49,7 +49,7 @@ class LlmPromptWriter final : public PromptWriter {
   LlmPromptWriter(ChatClient& client, Prompt critique, Prompt rewrite, PromptWriterOptions options,
                   uint64_t seed, Describe describe, Refuse refuse);
   // A candidate whose text is refused twice, or whose call fails, is left out. Throws Failure
-  // (kUnavailable) where nothing is left.
+  // where nothing is left: kUnavailable, or the code of a call that was not answered.
   std::vector<std::string> rewrite(const std::string& prompt, std::span<const Mistake> mistakes,
                                    size_t count, size_t round) override;
   // Sentence by sentence (calibrate/prompt_changes.h). Asks nobody.

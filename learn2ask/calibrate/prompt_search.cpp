@@ -274,6 +274,15 @@ void require_searchable(std::span<const SearchItem> items, const PromptSearchOpt
   }
 }
 
+size_t outcomes_of_short_races(std::span<const SearchItem> items,
+                               const PromptSearchOptions& options) {
+  const Split split = split_items(items, options);
+  const size_t of_candidate = std::min(kFirstItems, split.search.size());
+  const auto candidates = static_cast<size_t>(options.rounds * options.candidates);
+  const size_t most = static_cast<size_t>(options.max_outcomes) - 2 * split.held_out.size();
+  return std::min(most, split.search.size() + candidates * of_candidate);
+}
+
 PromptSearchResult search_prompt(const std::string& in_use, std::span<const SearchItem> items,
                                  PromptTask& task, PromptWriter& writer,
                                  const PromptSearchOptions& options) {

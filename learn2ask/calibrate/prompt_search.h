@@ -108,6 +108,11 @@ struct PromptSearchResult {
 // that cannot try one prompt on them: what search_prompt() throws before it asks for anything.
 void require_searchable(std::span<const SearchItem> items, const PromptSearchOptions& options);
 
+// How many outcomes a search asks for in which the prompt in use does something badly and no
+// candidate does better on the first items of its race.
+size_t outcomes_of_short_races(std::span<const SearchItem> items,
+                               const PromptSearchOptions& options);
+
 // Deterministic, as far as task and writer are. Throws what require_searchable() throws.
 PromptSearchResult search_prompt(const std::string& in_use, std::span<const SearchItem> items,
                                  PromptTask& task, PromptWriter& writer,

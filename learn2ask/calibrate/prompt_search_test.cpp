@@ -244,6 +244,51 @@ TEST(SearchPrompt, StaysWithinItsBudget) {
   }
 }
 
+// Nothing is better than the prompt in use, which does everything badly.
+class Hopeless final : public PromptTask {
+ public:
+  std::vector<Outcome> run(const std::string&, std::span<const size_t> items) override {
+    calls += items.size();
+    return std::vector<Outcome>(items.size(), {1, ""});
+  }
+  size_t calls = 0;
+};
+
+// So many others, new each time.
+class TirelessWriter final : public PromptWriter {
+ public:
+  std::vector<std::string> rewrite(const std::string& prompt, std::span<const Mistake>,
+                                   size_t count, size_t) override {
+    std::vector<std::string> prompts;
+    for (size_t i = 0; i < count; ++i) prompts.push_back(prompt + std::to_string(++written_));
+    return prompts;
+  }
+  std::vector<std::string> take_back_one(const std::string&, const std::string&) const override {
+    return {};
+  }
+
+ private:
+  int written_ = 0;
+};
+
+TEST(OutcomesOfShortRaces, AreWhatASearchInWhichNothingHelpsAsksFor) {
+  for (const int64_t max_outcomes : {100, 500, 10'000}) {
+    for (const int64_t rounds : {1, 7}) {
+      for (const size_t items : {12, 60}) {
+        PromptSearchOptions options{.rounds = rounds, .max_outcomes = max_outcomes};
+        std::vector<SearchItem> all;
+        for (size_t i = 0; i < items; ++i) all.push_back({std::to_string(i), "all"});
+        Hopeless task;
+        TirelessWriter writer;
+        search_prompt("Judge.", all, task, writer, options);
+        const auto foreseen = static_cast<double>(outcomes_of_short_races(all, options));
+        EXPECT_LE(static_cast<double>(task.calls), foreseen);
+        EXPECT_GT(static_cast<double>(task.calls), foreseen - 8);  // what is left is too little
+      }
+    }
+  }
+}
+
 // Says of "b" that it is "c" with a change too many, and of "c" that it is "b" with one.
 class GoingInCircles final : public PromptWriter {
  public:

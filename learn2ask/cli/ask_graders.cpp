@@ -3,16 +3,22 @@
 #include <algorithm>
 #include <memory>
 
+#include <fmt/format.h>
+
 #include "base/interrupt.h"
 #include "base/progress.h"
+#include "base/utf8.h"
 
 namespace l2a {
 namespace {
 
 constexpr size_t kTogether = 512;  // questions graded at once
 
-void ask(Grader& grader, std::span<const GradeRequest> requests,
-         std::vector<std::vector<Verdict>>& verdicts) {
+void ask(Grader& grader, std::span<const GradeRequest> requests, AskedGraders& asked) {
+  auto& verdicts = asked.verdicts[grader.name()];
+  auto& failures = asked.failures[grader.name()];
+  verdicts.resize(requests.size());
+  failures.asked += requests.size();
   Progress progress("grade by " + grader.name(), requests.size(), "questions");
   for (size_t at = 0; at < requests.size(); at += kTogether) {
     throw_if_interrupted();
@@ -20,6 +26,8 @@ void ask(Grader& grader, std::span<const GradeRequest> requests,
     const auto grades = grader.grade(some);
     for (size_t i = 0; i < some.size(); ++i) {
       verdicts[at + i].push_back(grades[i] ? Verdict(grades[i]->content) : std::nullopt);
+      if (grades[i] || failures.failed++ > 0) continue;
+      failures.first = some[i].context_id + ": " + grades[i].error().message;
     }
     progress.advance(some.size());
   }
@@ -28,13 +36,29 @@ void ask(Grader& grader, std::span<const GradeRequest> requests,
 
 }  // namespace
 
-VerdictsByGrader ask_graders(GraderFactory& factory, const GraderList& list,
-                             std::span<const GradeRequest> requests) {
-  VerdictsByGrader verdicts;
+std::string AskedGraders::Failures::text() const {
+  return fmt::format("no verdict on {} of {} questions, the first: {}", failed, asked,
+                     shown(first, 300));
+}
+
+std::string AskedGraders::failures_text() const {
+  std::string text;
+  for (const auto& [grader, of_grader] : failures) {
+    if (of_grader.failed > 0) text += grader + ": " + of_grader.text() + "\n";
+  }
+  return text;
+}
+
+AskedGraders ask_graders(GraderFactory& factory, const GraderList& list,
+                         std::span<const GradeRequest> requests) {
+  AskedGraders asked;
   const auto ask_one = [&](const std::unique_ptr<Grader>& grader, bool again) {
-    const auto [column, added] = verdicts.try_emplace(grader->name(), requests.size());
-    if (!added && !again) fail_input("--grader: '" + grader->name() + "' stands twice");
-    ask(*grader, requests, column->second);
+    if (!again && asked.verdicts.contains(grader->name())) {
+      fail_input("--grader: '" + grader->name() + "' stands twice");
+    }
+    Grader* const one = grader.get();
+    asked.prompts.update(grading_prompts({&one, 1}));
+    ask(*grader, requests, asked);
   };
   const auto ask_more = [&](const std::string& prompt) {
     if (list.also_without_prefilter && factory.llm_asks_match_first()) {
@@ -52,7 +76,7 @@ VerdictsByGrader ask_graders(GraderFactory& factory, const GraderList& list,
     ask_one(factory.make_llm(prompt), false);
     ask_more(prompt);
   }
-  return verdicts;
+  return asked;
 }
 
 }  // namespace l2a

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -21,9 +22,25 @@ struct GraderList {
   bool also_without_prefilter = false;
 };
 
+struct AskedGraders {
+  VerdictsByGrader verdicts;
+  // By grader: how many questions it was asked, repeats counted each, how often it failed, and why
+  // the first time.
+  struct Failures {
+    size_t asked = 0, failed = 0;
+    std::string first = {};
+    std::string text() const;  // "no verdict on 3 of 60 questions, the first: ..."
+  };
+  std::map<std::string, Failures> failures;
+  Json prompts = Json::object();  // grading_prompts() of all
+
+  // For people, a line for each grader that failed; empty where none did.
+  std::string failures_text() const;
+};
+
 // A progress line for each grader. Throws Failure: what the factory throws; a name that stands
 // twice.
-VerdictsByGrader ask_graders(GraderFactory& factory, const GraderList& list,
-                             std::span<const GradeRequest> requests);
+AskedGraders ask_graders(GraderFactory& factory, const GraderList& list,
+                         std::span<const GradeRequest> requests);
 
 }  // namespace l2a

@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <filesystem>
 
+#include <fmt/format.h>
+
 #include "base/file.h"
 #include "calibrate/label_tasks.h"
 #include "cli/ask_graders.h"
@@ -15,12 +17,16 @@ namespace {
 
 struct ReportSettings {
   int64_t resamples = 2000;
+  double max_failure_rate = 0.05;
   LlmGradingOptions grading;
   LlmOptions llm;
 
   template <class Visitor>
   void visit(Visitor& v) {
     v("resamples", resamples, Range{100, 1e6}, "bootstrap resamples of the intervals");
+    v("max_failure_rate", max_failure_rate, Range{0, 1},
+      "end past this share of questions to which a grader gave no verdict: how it agrees on the "
+      "others says little");
     v.group("grading", grading);
     v.group("llm", llm);
   }
@@ -35,8 +41,8 @@ struct ReportArguments {
 };
 
 // Verdicts on the items that people graded; of others nothing is asked.
-VerdictsByGrader verdicts_on(const std::vector<CalibrationItem>& items, const GoldLabels& labels,
-                             GraderFactory& factory, const GraderList& graders) {
+AskedGraders verdicts_on(const std::vector<CalibrationItem>& items, const GoldLabels& labels,
+                         GraderFactory& factory, const GraderList& graders) {
   std::vector<size_t> graded;
   std::vector<GradeRequest> requests;
   for (size_t i = 0; i < items.size(); ++i) {
@@ -44,27 +50,41 @@ VerdictsByGrader verdicts_on(const std::vector<CalibrationItem>& items, const Go
     graded.push_back(i);
     requests.push_back(grade_request(items[i]));
   }
-  VerdictsByGrader verdicts;
-  if (requests.empty()) return verdicts;
-  for (auto& [grader, of_requests] : ask_graders(factory, graders, requests)) {
-    auto& of_items = verdicts[grader];
-    of_items.resize(items.size());
-    for (size_t k = 0; k < graded.size(); ++k) of_items[graded[k]] = of_requests[k];
+  if (requests.empty()) return {};
+  AskedGraders asked = ask_graders(factory, graders, requests);
+  for (auto& [grader, verdicts] : asked.verdicts) {
+    std::vector<std::vector<Verdict>> of_items(items.size());
+    for (size_t k = 0; k < graded.size(); ++k) of_items[graded[k]] = std::move(verdicts[k]);
+    verdicts = std::move(of_items);
   }
-  return verdicts;
+  return asked;
+}
+
+void refuse_failing(const AskedGraders& asked, double max_failure_rate) {
+  for (const auto& [grader, of_grader] : asked.failures) {
+    const double rate =
+        static_cast<double>(of_grader.failed) / static_cast<double>(of_grader.asked);
+    if (rate <= max_failure_rate) continue;
+    fail(ErrorCode::kUnavailable,
+         fmt::format("calibrate report: {}: {} (max_failure_rate={:g}): mend that and run again: "
+                     "what was answered is kept",
+                     grader, of_grader.text(), max_failure_rate));
+  }
 }
 
 // Item by item, for whoever wants to see where a grader errs and how its answers vary.
 void write_verdicts(const std::filesystem::path& path, const std::string& items_sha256,
                     const std::vector<CalibrationItem>& items, const GoldLabels& labels,
-                    const VerdictsByGrader& verdicts) {
-  std::string lines = dump_json(to_json(FileHeader{.format = "calibration_verdicts",
-                                                   .command = "learn2ask calibrate report",
-                                                   .input_sha256 = items_sha256})) +
-                      "\n";
+                    const AskedGraders& asked) {
+  std::string lines =
+      dump_json(to_json(FileHeader{.format = "calibration_verdicts",
+                                   .command = "learn2ask calibrate report",
+                                   .input_sha256 = items_sha256,
+                                   .extra = {{"grading_prompts", asked.prompts}}})) +
+      "\n";
   for (size_t i = 0; i < items.size(); ++i) {
     if (items[i].kind != ItemKind::kGrade || !labels.grade_of(items[i].id)) continue;
-    lines += dump_json(verdicts_on_item(items[i], labels, verdicts, i)) + "\n";
+    lines += dump_json(verdicts_on_item(items[i], labels, asked.verdicts, i)) + "\n";
   }
   write_file_atomic(path, lines);
 }
@@ -84,22 +104,25 @@ void report(const ReportArguments& arguments, const ReportSettings& settings) {
   inputs.ledger = out / "ledger.jsonl";
   if (arguments.dry_run) inputs.calls = Calls::kCount;
   GraderFactory factory(forms, inputs);
-  const VerdictsByGrader verdicts = verdicts_on(items, labels, factory, arguments.graders);
+  const AskedGraders asked = verdicts_on(items, labels, factory, arguments.graders);
   if (arguments.dry_run) {
     std::printf("%s\n", factory.costs().empty() ? kNoCalls : factory.costs().c_str());
     return;
   }
+  refuse_failing(asked, settings.max_failure_rate);
   const AgreementReport agreement = measure_people_agreement(
-      items, labels, verdicts, {.resamples = static_cast<size_t>(settings.resamples)});
+      items, labels, asked.verdicts, {.resamples = static_cast<size_t>(settings.resamples)});
   if (agreement.labelled == 0) fail_input("calibrate report: nobody labelled any of the items");
 
   make_private_directory(out);
   Json json = to_json(agreement);
   json["items_sha256"] = sha256_file(arguments.items);
   json["gold_sha256"] = gold_sha256(arguments.labels);
+  json["grading_prompts"] = asked.prompts;
   write_file_atomic(out / "agreement.json", json.dump(2) + "\n");
-  write_verdicts(out / "verdicts.jsonl", json["items_sha256"], items, labels, verdicts);
+  write_verdicts(out / "verdicts.jsonl", json["items_sha256"], items, labels, asked);
   std::string text = to_text(agreement);
+  if (const std::string failed = asked.failures_text(); !failed.empty()) text += "\n" + failed;
   if (!factory.costs().empty()) text += "\n" + factory.costs() + "\n";
   write_file_atomic(out / "agreement.txt", text);
   std::printf("%s\nwritten to %s\n", text.c_str(), (out / "agreement.json").c_str());

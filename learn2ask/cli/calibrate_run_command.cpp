@@ -1,5 +1,7 @@
 // `learn2ask calibrate run`: a better prompt for a grader, an extractor or the policy, or the
 // thresholds of match and words.
+#include <cstdio>
+
 #include "cli/calibrate_command.h"
 #include "cli/command.h"
 #include "cli/prompt_calibration.h"
@@ -14,6 +16,7 @@ void add_calibrate_run(CLI::App& calibrate) {
     std::string what = "grade";
     PromptCalibrationFiles search;
     ThresholdFiles thresholds;
+    bool dry_run = false;
   };
   auto arguments = std::make_shared<Arguments>();
   PromptCalibrationFiles& files = arguments->search;
@@ -42,11 +45,18 @@ void add_calibrate_run(CLI::App& calibrate) {
                    "folder for what is found; a search that was interrupted goes on there")
       ->required()
       ->type_name("DIR");
+  add_dry_run(*command, arguments->dry_run);
   auto settings = Settings::add<PromptCalibrationSettings>(*command);
   command->callback([=] {
     const auto& given = *arguments;
     const auto resolved = settings->read<PromptCalibrationSettings>();
-    if (given.what == "match") {
+    if (given.dry_run) {
+      const bool asks = given.what != "match" && resolved.llm.in_process.empty();
+      std::printf(
+          "%s\n",
+          asks ? to_text(estimate_prompt_calibration(given.what, resolved, given.search)).c_str()
+               : kNoCalls);
+    } else if (given.what == "match") {
       ThresholdFiles to_fit = given.thresholds;
       to_fit.out = given.search.out;
       calibrate_thresholds(to_fit);

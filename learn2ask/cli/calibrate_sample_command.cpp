@@ -43,6 +43,7 @@ struct SampleArguments {
   std::vector<std::string> replies;
   GraderList graders{.names = {"match", "words"}, .prompts = {}};
   GraderInputs inputs;
+  bool dry_run = false;
 };
 
 // A labelled turn.
@@ -150,27 +151,45 @@ std::vector<CalibrationItem> items_of_logs(const std::vector<LabelledSession>& s
   return items;
 }
 
-std::vector<Candidate> grade_candidates(const SampleArguments& arguments,
-                                        const SampleSettings& settings,
-                                        const std::vector<LabelledSession>& sessions) {
-  const QuestionForms forms = QuestionForms::load(data_path("prompts/questions"));
+std::vector<CalibrationItem> items_to_grade(const SampleArguments& arguments,
+                                            const SampleSettings& settings,
+                                            const std::vector<LabelledSession>& sessions,
+                                            const QuestionForms& forms) {
   Rng rng = Rng::stream(settings.seed, "grade candidates");
   auto items = arguments.replies.empty()
                    ? items_of_logs(sessions, forms, static_cast<size_t>(settings.pool), rng)
                    : items_of_replies(arguments, settings, sessions, rng);
   if (items.empty()) fail_input("calibrate sample: no question to grade where something is open");
+  return items;
+}
+
+AskedGraders ask_about(std::span<const CalibrationItem> items, const SampleArguments& arguments,
+                       GraderFactory& factory) {
   std::vector<GradeRequest> requests;
   for (const CalibrationItem& item : items) requests.push_back(grade_request(item));
+  return ask_graders(factory, arguments.graders, requests);
+}
+
+GraderInputs grader_inputs(const SampleArguments& arguments, const SampleSettings& settings) {
   GraderInputs inputs = arguments.inputs;
   inputs.grading = settings.grading;
   inputs.llm = settings.llm;
   inputs.ledger = std::filesystem::path(arguments.out).replace_extension(".ledger.jsonl");
-  GraderFactory factory(forms, inputs);
-  const auto verdicts = ask_graders(factory, arguments.graders, requests);
+  if (arguments.dry_run) inputs.calls = Calls::kCount;
+  return inputs;
+}
+
+std::vector<Candidate> grade_candidates(const SampleArguments& arguments,
+                                        const SampleSettings& settings,
+                                        const std::vector<LabelledSession>& sessions) {
+  const QuestionForms forms = QuestionForms::load(data_path("prompts/questions"));
+  auto items = items_to_grade(arguments, settings, sessions, forms);
+  GraderFactory factory(forms, grader_inputs(arguments, settings));
+  const AskedGraders asked = ask_about(items, arguments, factory);
   std::vector<Candidate> candidates;
   for (size_t i = 0; i < items.size(); ++i) {
     Candidate candidate{.item = std::move(items[i]), .stratum = {}};
-    for (const auto& [grader, of_items] : verdicts) {
+    for (const auto& [grader, of_items] : asked.verdicts) {
       for (size_t r = 0; r < of_items[i].size(); ++r) {
         candidate.item.verdicts[r == 0 ? grader : fmt::format("{} #{}", grader, r + 1)] =
             of_items[i][r];
@@ -181,8 +200,22 @@ std::vector<Candidate> grade_candidates(const SampleArguments& arguments,
     candidate.stratum = first ? fmt::format("verdict {:g}", *first) : "no verdict";
     candidates.push_back(std::move(candidate));
   }
+  std::printf("%s", asked.failures_text().c_str());
   if (!factory.costs().empty()) std::printf("%s\n", factory.costs().c_str());
   return candidates;
+}
+
+// The calls that picking would make.
+void count_calls(const SampleArguments& arguments, const SampleSettings& settings,
+                 const std::vector<LabelledSession>& sessions) {
+  if (arguments.what != "grade" || !settings.llm.in_process.empty()) {
+    std::printf("%s\n", kNoCalls);
+    return;
+  }
+  const QuestionForms forms = QuestionForms::load(data_path("prompts/questions"));
+  GraderFactory factory(forms, grader_inputs(arguments, settings));
+  ask_about(items_to_grade(arguments, settings, sessions, forms), arguments, factory);
+  std::printf("%s\n", factory.costs().empty() ? kNoCalls : factory.costs().c_str());
 }
 
 // Samples of a second labelling of the same sessions, by id; empty without one.
@@ -212,10 +245,9 @@ std::vector<SaidRange> said_at(const Place& place) {
   return said;
 }
 
-// 1 less the F1 of the two labellings' items.
+// 1 less the F1 of the two labellings' items; 0 where the other one failed.
 double extraction_doubt(const Place& place, const Place* other) {
-  if (other == nullptr) return 0;
-  if (!other->sample->wanted) return 1;
+  if (other == nullptr || !other->sample->wanted) return 0;
   return 1 - count_claims(said_at(place), said_at(*other)).f1().value_or(1);
 }
 
@@ -253,8 +285,8 @@ std::vector<Candidate> stop_candidates(const SampleSettings& settings,
     item.future = turns_from(place);
     item.decision = place.sample->decision->value;
     const Place* other = others.find(item.context_id);
-    const bool differs = other != nullptr && (!other->sample->decision ||
-                                              other->sample->decision->value != *item.decision);
+    const bool differs = other != nullptr && other->sample->decision &&
+                         other->sample->decision->value != *item.decision;
     candidates.push_back({.item = std::move(item),
                           .doubt = differs ? 1.0 : 0.0,
                           .stratum = std::string(decision_name(place.sample->decision->value)) +
@@ -274,6 +306,7 @@ std::vector<Candidate> candidates_for(const SampleArguments& arguments,
 
 void sample_items(const SampleArguments& arguments, const SampleSettings& settings) {
   const auto sessions = read_labels(arguments.labels);
+  if (arguments.dry_run) return count_calls(arguments, settings, sessions);
   auto candidates = candidates_for(arguments, settings, sessions);
   const size_t pool = candidates.size();
   const auto items =
@@ -333,6 +366,7 @@ void add_calibrate_sample(CLI::App& calibrate) {
                    "is picked")
       ->type_name("LABELS");
   command->add_option("--out", arguments->out, "items to write")->required()->type_name("FILE");
+  add_dry_run(*command, arguments->dry_run);
   auto settings = Settings::add<SampleSettings>(*command);
   command->callback([=] { sample_items(*arguments, settings->read<SampleSettings>()); });
 }

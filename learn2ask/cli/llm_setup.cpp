@@ -1,5 +1,7 @@
 #include "cli/llm_setup.h"
 
+#include <cstdio>
+#include <exception>
 #include <set>
 
 #include "base/file.h"
@@ -33,7 +35,7 @@ std::vector<ConfigField> deciding_fields(std::vector<ConfigField> fields) {
 LlmSetup::LlmSetup(const LlmOptions& options, std::vector<std::string> models,
                    const std::string& sent, const std::filesystem::path& ledger, Calls calls,
                    std::shared_ptr<Ledger> shared)
-    : ledger_(std::move(shared)) {
+    : shares_ledger_(shared != nullptr), ledger_(std::move(shared)) {
   const bool in_process = !options.in_process.empty();
   if (in_process && !models.empty()) {
     fail_input("grading.models: not with llm.in_process, which is one model");
@@ -69,6 +71,12 @@ LlmSetup::LlmSetup(const LlmOptions& options, std::vector<std::string> models,
     clients_.push_back(std::make_unique<HttpChatClient>(
         options_of_model(options, models[i]), std::move(transfers[i]), cache_.get(), *ledger_));
   }
+}
+
+LlmSetup::~LlmSetup() {
+  const bool failed = std::uncaught_exceptions() > 0;
+  if (!failed || shares_ledger_ || !ledger_ || ledger_->totals().sent == 0) return;
+  std::fprintf(stderr, "%s\n", totals().c_str());
 }
 
 std::string LlmSetup::totals() const {

@@ -41,6 +41,10 @@ class LlmSetup {
   LlmSetup(const LlmOptions& options, std::vector<std::string> models, const std::string& sent,
            const std::filesystem::path& ledger, Calls calls = Calls::kMake,
            std::shared_ptr<Ledger> shared = nullptr);
+  // Where a command ends by a Failure, says what its calls came to until then.
+  ~LlmSetup();
+  LlmSetup(const LlmSetup&) = delete;
+  LlmSetup& operator=(const LlmSetup&) = delete;
 
   std::vector<ChatClient*> clients() const;
   std::string totals() const;     // of all runs of the ledger; of the calls that were counted
@@ -50,6 +54,7 @@ class LlmSetup {
   std::shared_ptr<Ledger> ledger() const { return ledger_; }
 
  private:
+  const bool shares_ledger_;
   std::unique_ptr<ReplyCache> cache_;
   std::shared_ptr<Ledger> ledger_;
   std::vector<std::unique_ptr<ChatClient>> clients_;

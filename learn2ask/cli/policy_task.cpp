@@ -10,6 +10,10 @@
 
 namespace l2a {
 
+bool is_replied_to(const Sample& sample) {
+  return is_labelled(sample) && !has_empty_target(sample);
+}
+
 PolicyTask::PolicyTask(PolicySetup& policy, RewardFn reward, Fusion fusion,
                        std::vector<LabelledSession> sessions, size_t contexts,
                        DecodingOptions decoding, uint64_t seed)
@@ -21,7 +25,7 @@ PolicyTask::PolicyTask(PolicySetup& policy, RewardFn reward, Fusion fusion,
   decoding_.replies = 1;
   for (const LabelledSession& session : sessions_) {
     for (const Sample& sample : session.samples) {
-      if (is_labelled(sample) && !has_empty_target(sample)) places_.push_back({&session, &sample});
+      if (is_replied_to(sample)) places_.push_back({&session, &sample});
     }
   }
   if (places_.empty()) fail_input("calibrate run --what policy: no labelled turn to reply in");

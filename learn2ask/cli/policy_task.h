@@ -13,6 +13,9 @@
 
 namespace l2a {
 
+// Whether replies to it are tried.
+bool is_replied_to(const Sample& sample);
+
 // Loss: 1 less the share of the highest reward. A reply that cannot be graded is no loss: run()
 // throws Failure (kUnavailable). Not thread-safe.
 class PolicyTask final : public PromptTask {

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <numeric>
 
 #include <fmt/format.h>
 
@@ -16,6 +17,7 @@
 #include "cli/agreement_check.h"
 #include "cli/command.h"
 #include "cli/gold_files.h"
+#include "cli/grading_estimate.h"
 #include "cli/policy_task.h"
 #include "dialogue/session_file.h"
 
@@ -37,11 +39,11 @@ const std::string& needed(const std::string& file, const char* flag, const std::
 class Models {
  public:
   Models(const PromptCalibrationSettings& settings, const std::string& what,
-         const std::string& sent, const fs::path& ledger)
+         const std::string& sent, const fs::path& ledger, Calls calls)
       : names_(names_of(settings, what)),
         writer_(settings.writer.model.empty() ? settings.llm.model : settings.writer.model),
-        setup_(settings.llm, settings.llm.in_process.empty() ? with_writer() : names_, sent,
-               ledger) {}
+        setup_(settings.llm, settings.llm.in_process.empty() ? with_writer() : names_, sent, ledger,
+               calls) {}
 
   std::vector<ChatClient*> judges() const {
     auto clients = setup_.clients();
@@ -57,6 +59,7 @@ class Models {
   }
   std::string totals() const { return setup_.totals(); }
   LedgerTotals spent() const { return setup_.spent(); }
+  CallEstimate estimate() const { return setup_.estimate(); }
   std::shared_ptr<Ledger> ledger() const { return setup_.ledger(); }
 
  private:
@@ -202,21 +205,32 @@ std::string to_text(const PromptSearchResult& result, const fs::path& out) {
                      : "that may be luck: the one in use is kept\n");
 }
 
+// What writes candidates, and what it is told.
+struct Writing {
+  Writing(const Problem& problem, const PromptCalibrationSettings& settings, const Models& models)
+      : critique(told(settings, "critique", LlmPromptWriter::critique_places())),
+        rewrite(told(settings, "rewrite", LlmPromptWriter::rewrite_places())),
+        writer(models.writer(), critique, rewrite, settings.writer, settings.search.seed,
+               problem.describe, problem.refuse) {}
+
+  static Prompt told(const PromptCalibrationSettings& settings, const std::string& stem,
+                     const std::vector<std::string>& places) {
+    return Prompt::load(prompt_path(settings.writer.prompt, "optimiser/" + stem), places);
+  }
+
+  const Prompt critique, rewrite;
+  LlmPromptWriter writer;
+};
+
 void search(const std::string& what, Problem& problem, const PromptCalibrationSettings& settings,
             const Models& models, const fs::path& out) {
   require_searchable(problem.items, settings.search);
-  const std::string language = settings.writer.prompt;
-  const auto told = [&](const char* stem, std::vector<std::string> places) {
-    return Prompt::load(prompt_path(language, std::string("optimiser/") + stem), places);
-  };
-  const Prompt critique = told("critique", LlmPromptWriter::critique_places());
-  const Prompt rewrite = told("rewrite", LlmPromptWriter::rewrite_places());
-  LlmPromptWriter writer(models.writer(), critique, rewrite, settings.writer, settings.search.seed,
-                         problem.describe, problem.refuse);
+  Writing writing(problem, settings, models);
   SearchJournal journal(
       out / "search.jsonl",
       sha256_hex(kSearchVersion + what + config_to_yaml(deciding_fields(list_config(settings))) +
-                 problem.inputs_sha256 + problem.in_use + critique.sha256() + rewrite.sha256()),
+                 problem.inputs_sha256 + problem.in_use + writing.critique.sha256() +
+                 writing.rewrite.sha256()),
       [&] {
         const LedgerTotals spent = models.spent();
         return CallSpending{.calls = spent.replies, .cost = spent.cost};
@@ -226,20 +240,49 @@ void search(const std::string& what, Problem& problem, const PromptCalibrationSe
     progress.advance(items);
     throw_if_interrupted();
   });
-  RecordedWriter recorded(writer, journal);
+  RecordedWriter recorded(writing.writer, journal);
   const auto result = search_prompt(problem.in_use, problem.items, task, recorded, settings.search);
   progress.finish();
   if (result.improved) write_file_atomic(out / "prompt.txt", result.prompt);
-  write_file_atomic(out / "search.json",
-                    to_json(result, journal, what, critique, rewrite).dump(2) + "\n");
+  write_file_atomic(
+      out / "search.json",
+      to_json(result, journal, what, writing.critique, writing.rewrite).dump(2) + "\n");
   std::printf("%s%s\n", to_text(result, out).c_str(), models.totals().c_str());
 }
 
-}  // namespace
+SearchEstimate estimate(const Problem& problem, const PromptCalibrationSettings& settings,
+                        const Models& models, const CallEstimate& trying_all) {
+  std::vector<Mistake> mistakes;  // as if each item were one
+  for (size_t i = 0; i < problem.items.size(); ++i)
+    mistakes.push_back({i, {.loss = 1, .said = ""}});
+  Writing writing(problem, settings, models);
+  const auto criticise = [&] {
+    writing.writer.rewrite(problem.in_use, mistakes,
+                           static_cast<size_t>(settings.search.candidates), 1);
+  };
+  return estimate_search(problem.items, settings.search, trying_all,
+                         counted_by(criticise, [&] { return models.estimate(); }));
+}
 
-void calibrate_prompt(const std::string& what, const PromptCalibrationSettings& settings,
-                      const PromptCalibrationFiles& files) {
-  const fs::path out = files.out;
+// Judging a reply to each of the contexts that are tried, about.
+CallEstimate grading_of(const PromptCalibrationSettings& settings, const std::string& contexts,
+                        size_t items) {
+  if (settings.reward.grader != "llm") return {};
+  const auto sessions = read_labels(contexts);
+  size_t labelled = 0;
+  for (const LabelledSession& session : sessions) {
+    labelled += static_cast<size_t>(
+        std::count_if(session.samples.begin(), session.samples.end(), is_replied_to));
+  }
+  return times(estimate_grading(sessions, settings.llm, settings.grading),
+               static_cast<double>(items) / static_cast<double>(labelled));
+}
+
+// Calls `use(problem, models, reward)`; `reward` is null but for the policy.
+template <class Use>
+void with_problem(const std::string& what, const PromptCalibrationSettings& settings,
+                  const PromptCalibrationFiles& files, Calls calls, const Use& use) {
+  const fs::path ledger = fs::path(files.out) / "ledger.jsonl";
   const bool on_policy = what == "policy";
   if (on_policy) {
     require_measured(settings.reward);
@@ -249,24 +292,50 @@ void calibrate_prompt(const std::string& what, const PromptCalibrationSettings& 
     needed(files.labels.empty() ? "" : files.labels.front(), "--labels", what);
   }
   if (what == "extract") needed(files.sessions, "--sessions", what);
-  const Models models(settings, what, "the labelled cases with their conversations",
-                      out / "ledger.jsonl");
-  make_private_directory(out);
+  const Models models(settings, what, "the labelled cases with their conversations", ledger, calls);
+  if (calls == Calls::kMake) make_private_directory(files.out);
   if (on_policy) {
     PolicySetup policy(settings.policy, settings.reward.fusion_kind());
-    RewardSetup reward(settings, out / "ledger.jsonl", policy.format, Calls::kMake,
-                       models.ledger());
+    RewardSetup reward(settings, ledger, policy.format, calls, models.ledger());
     check_agreement(settings.reward, reward.grader_name());
     Problem problem = policy_problem(settings, files, policy, reward);
-    search(what, problem, settings, models, out);
-    if (!reward.prefiltered().empty()) std::printf("%s\n", reward.prefiltered().c_str());
-    return;
+    return use(problem, models, &reward);
   }
   const QuestionForms forms = QuestionForms::load(data_path("prompts/questions"));
   const auto sessions = what == "extract" ? read_sessions(files.sessions) : std::vector<Session>();
   Problem problem = what == "grade" ? grading_problem(settings, files, models)
                                     : extraction_problem(settings, files, models, forms, sessions);
-  search(what, problem, settings, models, out);
+  use(problem, models, nullptr);
+}
+
+}  // namespace
+
+void calibrate_prompt(const std::string& what, const PromptCalibrationSettings& settings,
+                      const PromptCalibrationFiles& files) {
+  with_problem(what, settings, files, Calls::kMake,
+               [&](Problem& problem, const Models& models, const RewardSetup* reward) {
+                 search(what, problem, settings, models, files.out);
+                 if (!reward || reward->prefiltered().empty()) return;
+                 std::printf("%s\n", reward->prefiltered().c_str());
+               });
+}
+
+SearchEstimate estimate_prompt_calibration(const std::string& what,
+                                           const PromptCalibrationSettings& settings,
+                                           const PromptCalibrationFiles& files) {
+  SearchEstimate estimated;
+  with_problem(what, settings, files, Calls::kCount,
+               [&](Problem& problem, const Models& models, const RewardSetup*) {
+                 require_searchable(problem.items, settings.search);
+                 std::vector<size_t> all(problem.items.size());
+                 std::iota(all.begin(), all.end(), size_t{0});
+                 const auto try_all = [&] { problem.task->run(problem.in_use, all); };
+                 const CallEstimate trying =
+                     what == "policy" ? grading_of(settings, files.contexts, all.size())
+                                      : counted_by(try_all, [&] { return models.estimate(); });
+                 estimated = estimate(problem, settings, models, trying);
+               });
+  return estimated;
 }
 
 }  // namespace l2a

@@ -10,6 +10,7 @@
 #include "calibrate/prompt_search.h"
 #include "cli/policy_setup.h"
 #include "cli/reward_setup.h"
+#include "cli/search_estimate.h"
 #include "dialogue/policy.h"
 #include "hindsight/label.h"
 #include "hindsight/llm_extractor.h"
@@ -51,5 +52,10 @@ struct PromptCalibrationFiles {
 // came of it), ledger.jsonl, and prompt.txt where a better prompt was found. Throws Failure.
 void calibrate_prompt(const std::string& what, const PromptCalibrationSettings& settings,
                       const PromptCalibrationFiles& files);
+
+// What that would ask of an endpoint; nothing is sent or written. Throws Failure as it does.
+SearchEstimate estimate_prompt_calibration(const std::string& what,
+                                           const PromptCalibrationSettings& settings,
+                                           const PromptCalibrationFiles& files);
 
 }  // namespace l2a

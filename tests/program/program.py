@@ -121,6 +121,8 @@ class ProgramTest(unittest.TestCase):
             "label": ["label", self.inputs / "many.jsonl", "--out", "out"],
             "grade": ["grade", labels / "dev.jsonl", "--replies", self.replies(), "--out", "out",
                       "--set", "reward.grader=words"],
+            "calibrate report": ["calibrate", "report", *self.gold(), "--grader", "match", "words", "--out", "out"],
+            "calibrate overrides": ["calibrate", "overrides", *self.gold("stop"), "--out", "out"],
             "train sft": ["train", "sft", *training, "--set", "sft.epochs=2",
                           "--set", "sft.sessions_per_step=4", "--set", "sft.checkpoint_every=3",
                           "--set", "sft.evaluate_every=4"],
@@ -150,6 +152,17 @@ class ProgramTest(unittest.TestCase):
         path = self.inputs / "replies.jsonl"
         path.write_text("\n".join(lines * 300) + "\n")
         return path
+
+    def gold(self, what="grade"):
+        """Items, and what somebody said of each: ITEMS --labels GOLD."""
+        items, labels = self.inputs / f"{what}-items.jsonl", self.inputs / f"{what}-gold.jsonl"
+        finished = run(["calibrate", "sample", self.inputs / "labels/train.jsonl", "--what", what, "--out", items,
+                        "--set", "count=40"], self.inputs)
+        self.assertEqual(finished.code, 0, finished.err)
+        said = {"grade": {"grade": 0.5}, "stop": {"decision": "stop"}}[what]
+        rows = [json.loads(line) for line in items.read_text().splitlines()[1:]]
+        labels.write_text("".join(json.dumps({"item": row["id"], "by": "anna"} | said) + "\n" for row in rows))
+        return [items, "--labels", labels]
 
     def recipe(self, policy):
         """The demo's steps, made small."""

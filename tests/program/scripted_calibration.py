@@ -32,6 +32,8 @@ class Model(http.server.ThreadingHTTPServer):
 
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            if not self.path.startswith("/v1/"):
+                return self.send_error(404)
             request = json.loads(body)
             task = next(task for begin, task in TASKS.items() if request["messages"][0]["content"].startswith(begin))
             with self.server.lock:

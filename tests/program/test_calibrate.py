@@ -218,11 +218,14 @@ class CalibrateTest(CalibrationTest):
             return "I cannot say." if content is None else verdict(content)
 
         model = Model(self, grade=answer)
-        command = ["report", self.items, "--labels", gold, "--out", "report", "--grader", "words", "llm", "--repeats", 3,
-                   *model.settings]
+        strict = ["report", self.items, "--labels", gold, "--out", "report", "--grader", "words", "llm", "--repeats", 3,
+                  *model.settings]
+        command = [*strict, "--set", "max_failure_rate=1"]
         counted = self.calibrate(*command, "--dry-run")
         self.assertEqual((model.requests, (self.folder / "report").exists()), ([], False))
         finished = self.calibrate(*command)
+        failures = re.search(r"prompt [0-9a-f]{8}\): no verdict on (\d+) of (\d+) questions, the first: .*I cannot say",
+                             finished.out)
         calls = int(re.match(r"grader llm: (\d+) calls, ", counted.out)[1])
         again = sum(len(messages) > 2 for _, messages in model.requests)
         self.assertEqual(calls, len(model.requests) - again)  # second questions are not foreseen
@@ -242,6 +245,11 @@ class CalibrateTest(CalibrationTest):
         answers = [[said(item["reply"], [open["question"] for open in item["open"]], seed) for seed in range(3)]
                    for item in asked]
         self.assertIn([None] * 3, answers)
+        flat = [grade for answer in answers for grade in answer]
+        self.assertEqual([int(count) for count in failures.groups()], [flat.count(None), len(flat)])
+        refused = self.calibrate(*strict, "--set", f"llm.url={model.url}", code=1)
+        self.assertIn(f"no verdict on {flat.count(None)} of {len(flat)} questions, the first: ", refused.error())
+        self.assertIn("(max_failure_rate=0.05)", refused.error())
         self.assert_agree(graders["llm"], [(middle[item["id"]], answer[0]) for item, answer in zip(asked, answers)])
         spreads = [max(answer) - min(answer) for answer in answers if None not in answer]
         self.assertAlmostEqual(graders["llm"]["spread"], sum(spreads) / len(spreads), places=9)

@@ -183,6 +183,40 @@ class CalibrateRunTest(CalibrationTest):
         self.assertEqual({outcome["loss"] for outcome in outcomes}, {1})
         self.assertTrue(all(outcome["said"].startswith("no verdict: ") for outcome in outcomes))
 
+    def test_a_wrong_address_counts_against_no_prompt(self):
+        """What could not be asked is no mistake, is not kept, and does not last when the address is mended."""
+        model, gold = Model(self, grade=judge), self.fair_labels()
+        command, untouched = self.search(model, gold), self.new_folder()
+        self.calibrate(*command, folder=untouched)
+        wrong = self.calibrate(*command, "--set", f"llm.url={model.url.removesuffix('/v1')}/elsewhere", code=1)
+        self.assertRegex(wrong.error(), r"calibrate: item g-\S+: no answer: 404")
+        self.assertEqual(rows_of(self.folder / "out/search.jsonl"), [])
+        self.calibrate(*command)
+        self.assertEqual([trial["loss"] for trial in self.result()["trials"]],
+                         [trial["loss"] for trial in self.result(untouched)["trials"]])
+
+    def test_counts_calls_before_they_are_made(self):
+        useless = Model(self, grade=judge, rewrite=lambda messages, seed: {
+            "prompt": told(given_prompt(messages), f"Variant {seed}.")})
+        gold = self.fair_labels()
+        command = self.search(useless, gold, "--set", "search.rounds=2")
+        before = sorted(self.folder.rglob("*"))
+        counted = self.calibrate(*command, "--dry-run")
+        self.assertEqual((useless.requests, sorted(self.folder.rglob("*"))), ([], before))
+        few, most = (int(calls) for calls in re.findall(r"about: (\d+) calls", counted.out))
+        self.calibrate(*command)
+        self.assertTrue(len(useless.requests) <= few < 2 * len(useless.requests), (few, len(useless.requests)))
+        self.assertGreater(most, 10_000)
+        limited = self.calibrate(*self.search(useless, gold, "--set", "llm.max_calls=25", "--set", "llm.cache=",
+                                              out="limited"), code=1)
+        self.assertIn("llm.max_calls: 25 of 25 calls are made: allow more", limited.error())
+        sample = ["sample", self.labels, "--out", "more.jsonl", "--grader", "words", "llm", "--set", "pool=30",
+                  "--repeats", 2, *useless.settings, "--set", "llm.cache="]
+        counted, asked = self.calibrate(*sample, "--dry-run"), len(useless.requests)
+        self.assertFalse((self.folder / "more.jsonl").exists())
+        self.calibrate(*sample)
+        self.assertTrue(counted.out.startswith(f"grader llm: {len(useless.requests) - asked} calls"), counted.out)
+
     def search_on_policy(self, model, *more):
         return self.search(
             model, None, "--contexts", self.labels, "--set", f"policy.model={self.inputs}/tiny.gguf",

@@ -1,7 +1,9 @@
-"""`label` by a language model: an endpoint that misbehaves, a key that expires, kill -9 at any moment."""
+"""`label` and `grade` by a language model: an endpoint that misbehaves, a key that expires, kill -9 at any moment."""
 
+import hashlib
 import json
 import os
+import pathlib
 import random
 import re
 import signal
@@ -96,11 +98,15 @@ class LlmTest(ProgramTest):
         polite = self.new_folder()
         self.assertEqual(run(self.label(self.endpoint("well").url), polite).code, 0)
         self.assertEqual(self.labels(polite).split(b"\n")[1:], expected.split(b"\n")[1:], "a label was made up")
+        self.kill(self.label(endpoint.url, timeout=HASTY), 50, expected)
+
+    def kill(self, command, times, expected):
+        """Kills it at random moments; however often that was, it ends with `expected` in out.jsonl."""
         rng, kills = random.Random(1), 0
-        while kills < 50:
+        while kills < times:
             folder, of_folder = self.new_folder(), 0
             while True:
-                process = start(self.label(endpoint.url, timeout=HASTY), folder)
+                process = start(command, folder)
                 try:
                     process.wait(rng.uniform(0.02, 1 + 0.05 * of_folder))  # a busy machine needs longer
                 except subprocess.TimeoutExpired:
@@ -156,7 +162,7 @@ class LlmTest(ProgramTest):
     def test_says_what_is_wrong_with_its_settings(self):
         for more, message in ((["--set", "llm.url="], "llm.url"),
                               (["--set", "llm.model="], "llm.model: missing"),
-                              (["--set", "llm.key_file=none"], "llm.key_file: none: No such file"),
+                              (["--set", "llm.key_file=none"], "llm.key_file: the file that it names: No such file"),
                               (["--set", "extraction.prompt=./none"], "none"),
                               (["--set", "llm.max_spend=5"], "llm.max_spend: needs llm.price_prompt")):
             with self.subTest(message):
@@ -218,7 +224,8 @@ class LlmTest(ProgramTest):
         for name in ("adapter/adapter_model.safetensors", "rollouts.jsonl"):
             self.assertEqual((self.folder / "out" / name).read_bytes(), (untouched / "out" / name).read_bytes(), name)
 
-    def test_grades_replies(self):
+    def questions(self):
+        """One to each context where something is open, of the log and off the subject in turn."""
         given = []
         for line in (self.inputs / "labels/dev.jsonl").read_text().splitlines()[1:]:
             row = json.loads(line)
@@ -226,6 +233,24 @@ class LlmTest(ProgramTest):
                 if sample["wanted"] and sample["decision"]:
                     text = row["items"][sample["wanted"][0]]["question"] if i % 2 else "Is it sunny out there?"
                     given.append({"context": f"{row['session_id']}/{sample['turn']}", "text": text})
+        return given
+
+    def test_a_grading_killed_at_any_moment_ends_in_the_same_bytes(self):
+        replies = self.inputs / "questions.jsonl"
+        replies.write_text("".join(json.dumps(reply) + "\n" for reply in self.questions()))
+        endpoint = self.endpoint("hostile")
+        command = ["grade", self.inputs / "labels/dev.jsonl", "--replies", replies, "--out", "out.jsonl",
+                   "--set", "reward.grader=llm", "--set", "reward.min_agreement=-1", "--set", "llm.concurrency=2"]
+        self.assertEqual(run([*command, *self.judged(endpoint.url, timeout=HASTY)], self.folder).code, 0)
+        expected = self.labels(self.folder)
+        polite = self.new_folder()
+        self.assertEqual(run([*command, *self.judged(self.endpoint("well").url)], polite).code, 0)
+        without_name = [folder.split(b"\n")[1:] for folder in (expected, self.labels(polite))]
+        self.assertEqual(*without_name, "a grade was made up")
+        self.kill([*command, *self.judged(endpoint.url, timeout=HASTY)], 20, expected)
+
+    def test_grades_replies(self):
+        given = self.questions()
         given += given[:5]  # equal calls are asked once
         replies = self.folder / "replies.jsonl"
         lines = [json.dumps(reply) + "\n" for reply in given]
@@ -246,6 +271,9 @@ class LlmTest(ProgramTest):
         self.assertGreater(int(re.search(r"(\d+) calls", counted.out)[1]), len(given) / 2)
         rows = [json.loads(line) for line in (self.folder / "graded.jsonl").read_text().splitlines()]
         self.assertIn("judge at", rows[0]["grader"])
+        prompt = pathlib.Path(__file__).parents[2] / "prompts/grading/question.en.txt"
+        self.assertEqual(rows[0]["grading_prompts"],
+                         {rows[0]["grader"]: hashlib.sha256(prompt.read_bytes()).hexdigest()})
         self.assertEqual([{key: row[key] for key in ("context", "text")} for row in rows[1:]], given)
         self.assertEqual({row["micro"] for row in rows[1:]}, {0.0, 1.0})
         self.assertTrue(any(row["reason"] == "by its words" for row in rows[1:]))
@@ -280,7 +308,7 @@ class LlmTest(ProgramTest):
         finished = run(command, self.folder)
         self.assertEqual(finished.code, 0, finished.err)
         rows = [json.loads(line) for line in self.labels(self.folder).splitlines()]
-        self.assertIn("tiny.gguf in process", rows[0]["extractor"])
+        self.assertRegex(rows[0]["extractor"], r"tiny\.gguf [0-9a-f]{8} in process")
         self.assertTrue(all(sample["wanted"] is None for row in rows[1:] for sample in row["samples"]))
         first = (self.folder / "out.ledger.jsonl").read_bytes()
         self.assertIn(b'"outcome":"reply"', first)
