@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -20,13 +22,31 @@ Json texts_of(const CalibrationItem& item, std::span<const SaidRange> said) {
   return list;
 }
 
-// What the model says is the prompt's doing; that it did not answer is not (llm/json_answer.h has
-// the codes).
-void refuse_unanswered(const std::string& item, const Error& error) {
-  if (error.code == ErrorCode::kInvalidInput) return;
-  fail(error.code, "calibrate: item " + item + ": no answer: " + error.message +
-                       " (mend that, then run the same command again)");
-}
+// What the model says is the prompt's doing, and so may be that a call is refused: too long, or
+// against a policy. That nothing answers is not, nor that every call is refused (llm/json_answer.h
+// has the codes).
+class Unanswered {
+ public:
+  // Throws Failure where nothing answers.
+  void add(const std::string& item, const Error& error) {
+    if (error.code == ErrorCode::kInvalidInput) return;
+    if (error.code != ErrorCode::kUnsupported) stop(item, error);
+    ++refused_;
+    if (!first_) first_ = {item, error};
+  }
+  // Throws Failure where all of `items` were refused.
+  void end(size_t items) const {
+    if (refused_ == items && first_) stop(first_->first, first_->second);
+  }
+
+ private:
+  [[noreturn]] static void stop(const std::string& item, const Error& error) {
+    fail(error.code, "calibrate: item " + item + ": no answer: " + error.message +
+                         " (mend that, then run the same command again)");
+  }
+  size_t refused_ = 0;
+  std::optional<std::pair<std::string, Error>> first_;
+};
 
 }  // namespace
 
@@ -54,15 +74,17 @@ std::vector<Outcome> GradingTask::run(const std::string& prompt, std::span<const
   for (const size_t item : items) requests.push_back(grade_request(items_[item]));
   const auto grades = grader.grade(requests);
   std::vector<Outcome> outcomes;
+  Unanswered unanswered;
   for (size_t i = 0; i < items.size(); ++i) {
     if (grades[i]) {
       outcomes.push_back({std::abs(grades[i]->content - gold_[items[i]]),
                           fmt::format("{:g}: {}", grades[i]->content, grades[i]->reason)});
     } else {
-      refuse_unanswered(items_[items[i]].id, grades[i].error());
+      unanswered.add(items_[items[i]].id, grades[i].error());
       outcomes.push_back({1, "no verdict: " + grades[i].error().message});
     }
   }
+  unanswered.end(items.size());
   return outcomes;
 }
 
@@ -135,9 +157,18 @@ std::vector<Outcome> ExtractionTask::run(const std::string& prompt, std::span<co
   }
   const auto labelled = Labeller(label_options_, forms_, extractor).label(read);
   std::vector<Outcome> outcomes;
+  Unanswered unanswered;
   for (const size_t item : items) {
-    outcomes.push_back(outcome_of(item, labelled[places.at(items_[item].session())]));
+    const LabelOutcome& read_so = labelled[places.at(items_[item].session())];
+    outcomes.push_back(outcome_of(item, read_so));
+    // Of any turn of its session: one turn's bad answer does not hide that another had none.
+    const auto& errors = read_so.extraction_errors;
+    const auto no_answer = std::find_if(errors.begin(), errors.end(), [](const Error& error) {
+      return error.code != ErrorCode::kInvalidInput;
+    });
+    if (no_answer != errors.end()) unanswered.add(items_[item].id, *no_answer);
   }
+  unanswered.end(items.size());
   return outcomes;
 }
 
@@ -158,7 +189,6 @@ Outcome ExtractionTask::outcome_of(size_t item, const LabelOutcome& labelled) co
     return {1 - f1, dump_json(facts)};
   }
   const auto& errors = labelled.extraction_errors;
-  for (const Error& error : errors) refuse_unanswered(items_[item].id, error);
   return {1, "no reading" + (errors.empty() ? "" : ": " + errors.front().message)};
 }
 

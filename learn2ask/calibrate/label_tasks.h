@@ -22,7 +22,8 @@ namespace l2a {
 GradeRequest grade_request(const CalibrationItem& item);
 
 // The prompt of the grader `llm`. Loss: the distance of its verdict from people's; 1 where the
-// judge gave none that can be read. run() throws Failure where the judge could not be asked.
+// judge gave none that can be read, or would not take this call. run() throws Failure where nothing
+// answers, and where every call of it is refused.
 class GradingTask final : public PromptTask {
  public:
   // Takes the grade items that people graded. `judges` must outlive it.
@@ -41,7 +42,8 @@ class GradingTask final : public PromptTask {
 };
 
 // The prompt of the extractor `llm`. Loss: 1 less the F1 of what it finds for the item's turn; 1
-// where nothing came that can be read. run() throws Failure where the model could not be asked.
+// where nothing came that can be read, or the call was refused. run() throws Failure as the
+// grader's.
 class ExtractionTask final : public PromptTask {
  public:
   // Takes the extract items whose claims people judged; where several did, the first by name

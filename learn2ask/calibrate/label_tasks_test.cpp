@@ -106,6 +106,26 @@ TEST(GradingTask, TakesNoRefusedCallForAMistakeOfThePrompt) {
   }
 }
 
+// Such as one that a filter of the endpoint stops whatever the prompt: nothing mends that.
+TEST(GradingTask, LosesAllOnAnItemThatIsRefusedWhereOthersAreNot) {
+  Graded graded_items;
+  graded_items.items[1].reply = "is filtered";
+  ScriptedClient filters([](const ChatRequest& request) -> Result<ChatReply> {
+    if (request.messages.at(1).content.find("\"is filtered\"") != std::string::npos) {
+      return Error{ErrorCode::kInvalidInput, "400: content filter"};
+    }
+    return ChatReply{.text = R"({"reason": "so", "format": 1, "content": 0})"};
+  });
+  GradingTask task({&filters}, {}, graded_items.items, graded_items.labels);
+  const std::vector<size_t> both = {0, 1}, one = {1};
+  const auto outcomes = task.run(shipped("grading/question.en.txt"), both);
+  EXPECT_EQ(outcomes[0].loss, 0);
+  EXPECT_EQ(outcomes[1].loss, 1);
+  EXPECT_THAT(outcomes[1].said, HasSubstr("400: content filter"));
+  EXPECT_THAT(failure_of([&] { task.run(shipped("grading/question.en.txt"), one); }),
+              HasSubstr("400: content filter"));
+}
+
 TEST(GradingTask, HasTheItemsThatPeopleGradedByGrade) {
   const Graded graded_items;
   auto judge = obedient_judge();

@@ -16,13 +16,8 @@ bool is_plain(const std::string& bytes) {
 }  // namespace
 
 AnswerTokens::AnswerTokens(const BpeTokenizer& tokenizer, int32_t end_of_turn) : end_(end_of_turn) {
-  // After another token: at the start of a text some vocabularies leave a space out.
-  std::vector<int32_t> ids = tokenizer.encode("{").value_or_throw();
-  const size_t before = tokenizer.decode(ids).size();
-  ids.push_back(0);
   for (int32_t id = 0; id < tokenizer.size(); ++id) {
-    ids.back() = id;
-    bytes_.push_back(tokenizer.is_special(id) ? "" : tokenizer.decode(ids).substr(before));
+    bytes_.push_back(tokenizer.is_special(id) ? "" : tokenizer.decode({&id, 1}));
     is_plain_.push_back(is_plain(bytes_.back()));
   }
 }

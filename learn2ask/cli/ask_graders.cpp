@@ -36,6 +36,12 @@ void ask(Grader& grader, std::span<const GradeRequest> requests, AskedGraders& a
 
 }  // namespace
 
+GraderList only_llm(GraderList list) {
+  std::erase_if(list.names,
+                [](const std::string& name) { return name == "match" || name == "words"; });
+  return list;
+}
+
 std::string AskedGraders::Failures::text() const {
   return fmt::format("no verdict on {} of {} questions, the first: {}", failed, asked,
                      shown(first, 300));

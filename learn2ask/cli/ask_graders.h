@@ -22,6 +22,9 @@ struct GraderList {
   bool also_without_prefilter = false;
 };
 
+// Less those that ask no language model.
+GraderList only_llm(GraderList list);
+
 struct AskedGraders {
   VerdictsByGrader verdicts;
   // By grader: how many questions it was asked, repeats counted each, how often it failed, and why

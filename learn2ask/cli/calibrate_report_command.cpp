@@ -66,8 +66,8 @@ void refuse_failing(const AskedGraders& asked, double max_failure_rate) {
         static_cast<double>(of_grader.failed) / static_cast<double>(of_grader.asked);
     if (rate <= max_failure_rate) continue;
     fail(ErrorCode::kUnavailable,
-         fmt::format("calibrate report: {}: {} (max_failure_rate={:g}): mend that and run again: "
-                     "what was answered is kept",
+         fmt::format("calibrate report: {}: {} (max_failure_rate={:g}): mend that and run again "
+                     "(what was answered is kept), leave it out of --grader, or allow more",
                      grader, of_grader.text(), max_failure_rate));
   }
 }
@@ -104,7 +104,9 @@ void report(const ReportArguments& arguments, const ReportSettings& settings) {
   inputs.ledger = out / "ledger.jsonl";
   if (arguments.dry_run) inputs.calls = Calls::kCount;
   GraderFactory factory(forms, inputs);
-  const AskedGraders asked = verdicts_on(items, labels, factory, arguments.graders);
+  const GraderList& all = arguments.graders;
+  const AskedGraders asked =
+      verdicts_on(items, labels, factory, arguments.dry_run ? only_llm(all) : all);
   if (arguments.dry_run) {
     std::printf("%s\n", factory.costs().empty() ? kNoCalls : factory.costs().c_str());
     return;

@@ -167,7 +167,8 @@ AskedGraders ask_about(std::span<const CalibrationItem> items, const SampleArgum
                        GraderFactory& factory) {
   std::vector<GradeRequest> requests;
   for (const CalibrationItem& item : items) requests.push_back(grade_request(item));
-  return ask_graders(factory, arguments.graders, requests);
+  const GraderList& all = arguments.graders;
+  return ask_graders(factory, arguments.dry_run ? only_llm(all) : all, requests);
 }
 
 GraderInputs grader_inputs(const SampleArguments& arguments, const SampleSettings& settings) {

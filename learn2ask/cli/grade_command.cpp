@@ -91,6 +91,7 @@ void grade_file(const GradeArguments& arguments, const GradeSettings& settings) 
   if (arguments.dry_run) return count_calls(requests, settings, format);
   RewardSetup reward(
       settings, std::filesystem::path(arguments.out).replace_extension(".ledger.jsonl"), format);
+  reward.require_sessions_of(sessions);
   const RewardFn grade_replies = reward.reward_fn();
 
   AtomicFile out(arguments.out);

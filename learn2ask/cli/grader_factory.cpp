@@ -1,6 +1,7 @@
 #include "cli/grader_factory.h"
 
 #include "base/file.h"
+#include "base/utf8.h"
 #include "cli/command.h"
 #include "cli/sentence_encoder.h"
 #include "dialogue/session_file.h"
@@ -45,14 +46,26 @@ GraderFactory::GraderFactory(const QuestionForms& forms, GraderInputs inputs)
 
 GraderFactory::~GraderFactory() = default;
 
-std::vector<Session> GraderFactory::graded_sessions(const char* grader) const {
+std::vector<Session> GraderFactory::graded_sessions(const char* grader) {
   const auto& files = inputs_.sessions;
   needed(files.empty() ? "" : files.front(), "--sessions (reward.sessions)", grader);
   std::vector<Session> sessions;
   for (const std::string& file : files) {
     for (Session& session : read_sessions(file)) sessions.push_back(std::move(session));
   }
+  known_.emplace();
+  for (const Session& session : sessions) known_->insert(session.id);
   return sessions;
+}
+
+void GraderFactory::require_sessions_of(std::span<const LabelledSession> labelled) const {
+  if (!known_) return;
+  for (const LabelledSession& session : labelled) {
+    if (known_->contains(session.id)) continue;
+    fail_input(
+        "reward.sessions: session '" + shown(session.id) +
+        "' is not in these files: name all that the labels were made from, [a.jsonl,b.jsonl]");
+  }
 }
 
 std::unique_ptr<Grader> GraderFactory::make_truth() {

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -56,13 +58,17 @@ class GraderFactory {
   const std::string& llm_prompt() const { return inputs_.grading.prompt; }  // of make("llm")
   bool llm_asks_match_first() const { return inputs_.grading.prefilter; }
 
+  // Throws Failure naming the first of `labelled` that truth or labels know nothing of: what they
+  // cannot grade would be left out, unseen. Of other graders nothing is asked.
+  void require_sessions_of(std::span<const LabelledSession> labelled) const;
+
   // How much of what it graded `llm` was asked about, where `match` came first; else empty.
   std::string prefiltered() const;
   // That, and what the calls of `llm` came to, for people; empty where it was not made.
   std::string costs() const;
 
  private:
-  std::vector<Session> graded_sessions(const char* grader) const;
+  std::vector<Session> graded_sessions(const char* grader);
   std::unique_ptr<Grader> make_match();
   std::unique_ptr<Grader> make_truth();
 
@@ -74,6 +80,7 @@ class GraderFactory {
   std::unique_ptr<TruthIndex> truth_;
   std::unique_ptr<LlmSetup> llm_;
   PrefilterCounts prefiltered_;
+  std::optional<std::set<std::string>> known_;  // sessions of truth or labels
 };
 
 }  // namespace l2a

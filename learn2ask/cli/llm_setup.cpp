@@ -27,7 +27,8 @@ std::vector<ConfigField> deciding_fields(std::vector<ConfigField> fields) {
   std::erase_if(fields, [](const ConfigField& field) {
     if (kOnlyWatch.contains(field.key)) return true;
     return field.key.starts_with("llm.") && field.key != "llm.model" &&
-           field.key != "llm.in_process" && field.key != "llm.response_format";
+           field.key != "llm.in_process" && field.key != "llm.response_format" &&
+           field.key != "llm.send_temperature";
   });
   return fields;
 }
@@ -39,6 +40,9 @@ LlmSetup::LlmSetup(const LlmOptions& options, std::vector<std::string> models,
   const bool in_process = !options.in_process.empty();
   if (in_process && !models.empty()) {
     fail_input("grading.models: not with llm.in_process, which is one model");
+  }
+  if (in_process && options.max_calls > 0) {
+    fail_input("llm.max_calls: not with llm.in_process, whose calls cost nothing but time");
   }
   if (std::set(models.begin(), models.end()).size() < models.size()) {
     fail_input("grading.models: the same model twice would give one verdict twice");
@@ -63,6 +67,7 @@ LlmSetup::LlmSetup(const LlmOptions& options, std::vector<std::string> models,
     if (ledger.has_parent_path()) make_private_directory(ledger.parent_path());
     ledger_ = std::make_shared<Ledger>(ledger, cache_.get());
   }
+  sent_before_ = ledger_->totals().sent;
   if (in_process) {
     clients_.push_back(std::make_unique<ModelChatClient>(options, cache_.get(), *ledger_));
     return;
@@ -75,7 +80,7 @@ LlmSetup::LlmSetup(const LlmOptions& options, std::vector<std::string> models,
 
 LlmSetup::~LlmSetup() {
   const bool failed = std::uncaught_exceptions() > 0;
-  if (!failed || shares_ledger_ || !ledger_ || ledger_->totals().sent == 0) return;
+  if (!failed || shares_ledger_ || !ledger_ || ledger_->totals().sent == sent_before_) return;
   std::fprintf(stderr, "%s\n", totals().c_str());
 }
 

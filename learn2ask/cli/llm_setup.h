@@ -41,7 +41,7 @@ class LlmSetup {
   LlmSetup(const LlmOptions& options, std::vector<std::string> models, const std::string& sent,
            const std::filesystem::path& ledger, Calls calls = Calls::kMake,
            std::shared_ptr<Ledger> shared = nullptr);
-  // Where a command ends by a Failure, says what its calls came to until then.
+  // Where a command ends by a Failure after it made calls, says what all of them came to.
   ~LlmSetup();
   LlmSetup(const LlmSetup&) = delete;
   LlmSetup& operator=(const LlmSetup&) = delete;
@@ -55,6 +55,7 @@ class LlmSetup {
 
  private:
   const bool shares_ledger_;
+  int64_t sent_before_ = 0;  // by earlier runs
   std::unique_ptr<ReplyCache> cache_;
   std::shared_ptr<Ledger> ledger_;
   std::vector<std::unique_ptr<ChatClient>> clients_;

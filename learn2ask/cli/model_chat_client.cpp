@@ -78,7 +78,9 @@ ModelChatClient::~ModelChatClient() = default;
 std::string ModelChatClient::name() const { return name_; }
 
 void ModelChatClient::submit(ChatRequest request, OnReply on_reply) {
-  std::string key = call_key(model_sha256_, request_body(request, options_), request.sample);
+  LlmOptions all_of_it;  // what decides the answer, whatever an endpoint would be sent
+  std::string key = call_key("held to its schema\n" + model_sha256_,
+                             request_body(request, all_of_it), request.sample);
   queued_.push_back({std::move(request), std::move(on_reply), std::move(key)});
 }
 
@@ -139,14 +141,15 @@ Result<ChatReply> ModelChatClient::decode(const ChatRequest& request,
     const TokenDraws draws{{token_uniform(decoding.seed, key, ids.size())}, {}};
     const int32_t id = sample_tokens(logits_rv, decoding, {&draws, 1})[0][0].id;
     ended = id == chat_.end_of_turn();
-    if (!ended) ids.push_back(id);
-    if (ended || static_cast<int64_t>(ids.size()) == request.max_tokens) break;
+    if (ended) break;
+    ids.push_back(id);
     if (shape) place = shape->after(std::move(place), tokens_.bytes(id));
+    if (static_cast<int64_t>(ids.size()) == request.max_tokens) break;
     logits_rv = batch.step({&id, 1});
   }
   const auto said = static_cast<int64_t>(ids.size()) + (ended ? 1 : 0);
   return ChatReply{.text = repair_utf8(tokenizer_.decode(ids)),
-                   .truncated = !ended,
+                   .truncated = !ended && !(shape && shape->is_whole(place)),
                    .usage = TokenUsage{static_cast<int64_t>(context.size()), said}};
 }
 

@@ -26,7 +26,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kLongestPrompt = 64 << 10;
+constexpr size_t kLongestPrompt = 16 << 10;  // some 4,000 tokens
 // Counted up when searches ask otherwise: a journal is good for one that asks the same.
 constexpr const char* kSearchVersion = "3";
 
@@ -151,7 +151,8 @@ Problem policy_problem(const PromptCalibrationSettings& settings,
   Problem problem;
   problem.in_use = policy.prompt.text;
   problem.refuse = refuse_blank;
-  problem.inputs_sha256 = sha256_file(files.contexts) + policy.model_sha256();
+  problem.inputs_sha256 = sha256_file(files.contexts) + policy.model_sha256() +
+                          settings.reward.grader_inputs().sha256();
   take_task(problem, std::make_unique<PolicyTask>(
                          policy, reward.reward_fn(), settings.reward.fusion_kind(),
                          read_labels(files.contexts), static_cast<size_t>(settings.contexts),
@@ -324,7 +325,9 @@ SearchEstimate estimate_prompt_calibration(const std::string& what,
                                            const PromptCalibrationSettings& settings,
                                            const PromptCalibrationFiles& files) {
   SearchEstimate estimated;
-  with_problem(what, settings, files, Calls::kCount,
+  PromptCalibrationSettings not_cached = settings;  // answers to the prompt in use are of no other
+  not_cached.llm.cache.clear();
+  with_problem(what, not_cached, files, Calls::kCount,
                [&](Problem& problem, const Models& models, const RewardSetup*) {
                  require_searchable(problem.items, settings.search);
                  std::vector<size_t> all(problem.items.size());

@@ -88,7 +88,11 @@ class RewardSetup {
   std::vector<ScoredReply> score(std::span<const ScoreRequest> requests, uint64_t attempt = 0);
   const QuestionForms& forms() const { return forms_; }
   std::string grader_name() const { return grader_->name(); }
-  Json prompts() const;                                   // grading_prompts() of the grader
+  Json prompts() const;  // grading_prompts() of the grader
+  // Throws Failure where the grader cannot know of one of them.
+  void require_sessions_of(std::span<const LabelledSession> labelled) const {
+    factory_.require_sessions_of(labelled);
+  }
   std::string costs() const { return factory_.costs(); }  // of a grader that has any
   std::string prefiltered() const { return factory_.prefiltered(); }
   // Whether grading is mostly waiting for an endpoint.

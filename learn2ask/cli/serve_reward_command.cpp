@@ -44,6 +44,7 @@ void serve_rewards(const ServeRewardArguments& arguments, const ServeRewardSetti
   HttpServer server(options);
   RewardSetup reward(settings, arguments.ledger, format);
   check_agreement(settings.reward, reward.grader_name());
+  reward.require_sessions_of(sessions);
   {
     RewardRoutes routes(
         server, samples,

@@ -173,6 +173,10 @@ std::string train_on_rewards(const RewardTrainingSettings<Options>& settings, co
   }
   RewardSetup reward(settings, fs::path(files.out) / "ledger.jsonl", format);
   check_agreement(settings.reward, reward.grader_name());
+  if (!settings.reward.sessions.empty()) {
+    reward.require_sessions_of(read_labels(files.labels));
+    reward.require_sessions_of(read_optional_labels(files.dev));
+  }
   TrainingStep step(files, settings.policy, settings.reward.fusion_kind(), settings.finetuning,
                     settings.trainer.loop.seed, deciding_fields(list_config(settings)),
                     std::move(texts));

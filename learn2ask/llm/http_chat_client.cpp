@@ -256,7 +256,7 @@ HttpChatClient::Ended HttpChatClient::judge(EndedTransfer transfer) {
     if (!again) why = again.error().message;
   }
   const bool refused = ended.failure == FailureClass::kRefuse;
-  if (refused) why += setting_to_change(why);
+  if (refused) why += setting_to_change(why, options_);
   ended.reply =
       Error{refused ? ErrorCode::kInvalidInput : ErrorCode::kUnavailable,
             fmt::format("{}: {}", response.status, transfers_->without_key(std::move(why)))};

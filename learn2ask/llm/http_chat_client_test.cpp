@@ -280,6 +280,19 @@ TEST_F(Client, NeverSpendsMoreThanAllowed) {
   EXPECT_EQ(ledger_.totals().cost, 15.0 * static_cast<double>(endpoint.calls()));
 }
 
+TEST_F(Client, SendsNoMoreCallsThanAllowed) {
+  ScriptedEndpoint endpoint([](const ReceivedCall& call) {
+    return call.number % 3 == 0 ? ScriptedAnswer{.status = 500} : echo(call);  // tries are calls
+  });
+  LlmOptions options = options_for(endpoint.url());
+  options.max_calls = 20;
+  auto client = make(options);
+  Answers answers(100);
+  submit_numbered(client, answers);
+  EXPECT_THAT(pause_of(client), HasSubstr("llm.max_calls: 20 of 20 calls are made: allow more"));
+  EXPECT_EQ(endpoint.calls(), 20u);
+}
+
 TEST_F(Client, SendsNoMoreThanTheRateAllows) {
   ScriptedEndpoint endpoint(echo);
   LlmOptions options = options_for(endpoint.url());

@@ -64,7 +64,7 @@ Error with_answer(const Error& wrong, const ChatReply& reply) {
 }
 
 Error not_answered(Error error) {
-  if (error.code == ErrorCode::kInvalidInput) error.code = ErrorCode::kUnavailable;
+  if (error.code == ErrorCode::kInvalidInput) error.code = ErrorCode::kUnsupported;
   return error;
 }
 

@@ -22,7 +22,8 @@ ChatRequest ask_again(const ChatRequest& request, const ChatReply& reply, const 
 // What was wrong with an answer, and its beginning: all of it is in the cache. kInvalidInput.
 Error with_answer(const Error& wrong, const ChatReply& reply);
 
-// Why a call has no answer; never kInvalidInput, which is what a wrong answer has.
+// Why a call has no answer. Never kInvalidInput, which is what a wrong answer has: kUnsupported
+// where the endpoint would not take this call.
 Error not_answered(Error error);
 
 // Submits `request`; `read` takes the value out of its answer or says what is wrong with it, in

@@ -94,17 +94,23 @@ Result<ChatReply> read_reply(std::string_view body) {
   return reply;
 }
 
-std::string setting_to_change(std::string_view error) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kRemedies = {{
-      {"response_format", "llm.response_format=json_object or none"},
-      {"json_schema", "llm.response_format=json_object or none"},
-      {"max_completion_tokens", "llm.max_tokens_key=max_completion_tokens"},
-      {"temperature", "llm.send_temperature=false"},
-      {"seed", "llm.send_seed=false"},
-  }};
-  for (const auto& [named, remedy] : kRemedies) {
-    if (error.find(named) != error.npos) return " (try " + std::string(remedy) + ")";
+std::string setting_to_change(std::string_view error, const LlmOptions& options) {
+  const auto says = [&](std::string_view text) { return error.find(text) != error.npos; };
+  const bool unknown = says("nsupported") || says("not support") || says("not permitted") ||
+                       says("nrecognized") || says("nknown") || says("nexpected");
+  const bool sends_schema = options.response_format == "json_schema";
+  if ((says("json_schema") && sends_schema) ||
+      (says("response_format") && options.response_format != "none")) {
+    return sends_schema ? " (try llm.response_format=json_object or none)"
+                        : " (try llm.response_format=none)";
   }
+  if (!unknown) return "";
+  if (says("max_tokens") && says("max_completion_tokens") &&
+      options.max_tokens_key == "max_tokens") {
+    return " (try llm.max_tokens_key=max_completion_tokens)";
+  }
+  if (says("temperature") && options.send_temperature) return " (try llm.send_temperature=false)";
+  if (says("seed") && options.send_seed) return " (try llm.send_seed=false)";
   return "";
 }
 

@@ -21,9 +21,9 @@ Result<ChatReply> read_reply(std::string_view body);
 // has them; else the start of the body.
 std::string error_text(std::string_view body);
 
-// " (try llm.send_seed=false)" where a refusal names a key of ours that an endpoint may do without
-// or call otherwise; else empty.
-std::string setting_to_change(std::string_view error);
+// " (try llm.send_seed=false)" where a refusal says that a key which `options` have sent is not
+// known, or not so; else empty.
+std::string setting_to_change(std::string_view error, const LlmOptions& options);
 
 // All that an error's body says, of whatever form and length, less what it repeats of the request
 // or of a reply: those speak of anything. Empty for JSON that was cut.

@@ -114,8 +114,17 @@ TEST(SettingToChange, IsThatOfTheKeyThatIsRefused) {
       {"Unsupported value: 'temperature' does not support 0", "llm.send_temperature=false"},
       {"seed: Extra inputs are not permitted", "llm.send_seed=false"},
   };
-  for (const auto& c : cases) EXPECT_THAT(setting_to_change(c.error), HasSubstr(c.setting));
-  EXPECT_EQ(setting_to_change("too many tokens"), "");
+  for (const auto& c : cases) EXPECT_THAT(setting_to_change(c.error, {}), HasSubstr(c.setting));
+  LlmOptions changed;
+  changed.response_format = "none";
+  changed.max_tokens_key = "max_completion_tokens";
+  changed.send_temperature = changed.send_seed = false;
+  for (const auto& c : cases) EXPECT_EQ(setting_to_change(c.error, changed), "") << c.error;
+  for (const char* error :
+       {"too many tokens", "the body temperature is 39",
+        "'max_tokens' or 'max_completion_tokens' is too large: 4096. This model has 2048"}) {
+    EXPECT_EQ(setting_to_change(error, {}), "") << error;
+  }
 }
 
 TEST(RequestBody, AsksForJsonAsTheEndpointUnderstandsIt) {

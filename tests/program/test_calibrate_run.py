@@ -207,6 +207,7 @@ class CalibrateRunTest(CalibrationTest):
         self.calibrate(*command)
         self.assertTrue(len(useless.requests) <= few < 2 * len(useless.requests), (few, len(useless.requests)))
         self.assertGreater(most, 10_000)
+        self.assertEqual(self.calibrate(*command, "--dry-run").out, counted.out, "other prompts are not in the cache")
         limited = self.calibrate(*self.search(useless, gold, "--set", "llm.max_calls=25", "--set", "llm.cache=",
                                               out="limited"), code=1)
         self.assertIn("llm.max_calls: 25 of 25 calls are made: allow more", limited.error())

@@ -145,6 +145,7 @@ class LlmTest(ProgramTest):
                        env=os.environ | {"LEARN2ASK_LLM_KEY": KEY})
         self.assertEqual(finished.code, 1)
         self.assertIn("401: no such key", finished.error())
+        self.assertRegex(finished.err, r"(?m)^\d+ calls.*, cost 0\.0000$")
         self.assertIn("run the same command again", finished.error())
         self.assertFalse((self.folder / "out.jsonl").exists())
         for path in self.folder.rglob("*"):
@@ -301,7 +302,7 @@ class LlmTest(ProgramTest):
         self.assertIn("replies.jsonl:2: 'context': the labels have no sample 'nobody/1'", finished.error())
 
     def test_asks_a_model_in_process(self):
-        """A model of random weights answers nothing of use: no turn is labelled, and none invented."""
+        """One of random weights keeps to the form, as nothing but its schema can make it, and finds no fact."""
         command = ["label", self.inputs / "data/dev.jsonl", "--out", "out.jsonl", "--set", "extractor=llm",
                    "--set", f"llm.in_process={self.inputs}/tiny.gguf", "--set", "extraction.max_answer_tokens=16",
                    "--set", "label.max_failure_rate=1"]
@@ -309,7 +310,12 @@ class LlmTest(ProgramTest):
         self.assertEqual(finished.code, 0, finished.err)
         rows = [json.loads(line) for line in self.labels(self.folder).splitlines()]
         self.assertRegex(rows[0]["extractor"], r"tiny\.gguf [0-9a-f]{8} in process")
-        self.assertTrue(all(sample["wanted"] is None for row in rows[1:] for sample in row["samples"]))
+        read = [sample["wanted"] for row in rows[1:] for sample in row["samples"]]
+        self.assertIn([], read)
+        self.assertTrue(all(not wanted for wanted in read))
+        failures = self.folder / "out.failures.jsonl"
+        for line in failures.read_text().splitlines() if failures.exists() else []:
+            self.assertNotIn("not JSON", line)
         first = (self.folder / "out.ledger.jsonl").read_bytes()
         self.assertIn(b'"outcome":"reply"', first)
         again = run(command, self.folder)

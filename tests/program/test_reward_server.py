@@ -213,10 +213,18 @@ class RewardServerTest(ProgramTest):
                 self.assertGreater(len(own), 10)
                 self.assertGreater(sum(own) / len(own), least)
                 sunny = [content for (context, text), content in scored.items() if text == "Is it sunny out there?"
-                         and self.turns[context][1]["decision"] == "continue"]
-                self.assertEqual(set(sunny) - {None}, {0.0})
+                         and self.turns[context][1]["decision"] == "continue" and content is not None]
+                self.assertLess(sum(sunny) / len(sunny), sum(own) / len(own))
         missing = run(["serve-reward", self.labels, "--set", "reward.grader=truth"], self.folder)
         self.assertEqual((missing.code, missing.error()), (1, "error: grader truth: needs --sessions (reward.sessions)"))
+        others = ["--set", "reward.grader=truth", "--set", "reward.domain=pharmacy", "--set",
+                  f"reward.sessions=[{self.inputs}/data/train.jsonl]"]
+        for command in (["serve-reward", self.labels], ["train", "grpo", self.labels, "--out", "out"],
+                        ["train", "grpo", self.inputs / "labels/train.jsonl", "--dev", self.labels, "--out", "out"]):
+            refused = run([*command, *others], self.folder)
+            self.assertEqual(refused.code, 1)
+            self.assertRegex(refused.error(), r"reward\.sessions: session '\S+' is not in these files")
+        self.assertEqual(list(self.folder.iterdir()), [])
 
     def test_a_conversation_names_its_turn(self):
         url = self.serve(*WORDS).url + "/score"
