@@ -9,6 +9,7 @@
 
 #include "base/utf8.h"
 #include "calibrate/people_agreement.h"
+#include "llm/json_answer.h"
 
 namespace l2a {
 namespace {
@@ -23,23 +24,25 @@ Json texts_of(const CalibrationItem& item, std::span<const SaidRange> said) {
 }
 
 // What the model says is the prompt's doing, and so may be that a call is refused: too long, or
-// against a policy. That nothing answers is not, nor that every call is refused (llm/json_answer.h
-// has the codes).
+// against a policy. That nothing answers is not, nor that so many calls are all refused
+// (llm/json_answer.h has the codes).
 class Unanswered {
  public:
   // Throws Failure where nothing answers.
   void add(const std::string& item, const Error& error) {
-    if (error.code == ErrorCode::kInvalidInput) return;
-    if (error.code != ErrorCode::kUnsupported) stop(item, error);
+    if (gravity_of(error) == 0) return;
+    if (gravity_of(error) > 1) stop(item, error);
     ++refused_;
     if (!first_) first_ = {item, error};
   }
-  // Throws Failure where all of `items` were refused.
+  // Throws Failure where all that was asked about `items` was refused, and they are too many for
+  // chance.
   void end(size_t items) const {
-    if (refused_ == items && first_) stop(first_->first, first_->second);
+    if (refused_ == items && items >= kMany) stop(first_->first, first_->second);
   }
 
  private:
+  static constexpr size_t kMany = 5;
   [[noreturn]] static void stop(const std::string& item, const Error& error) {
     fail(error.code, "calibrate: item " + item + ": no answer: " + error.message +
                          " (mend that, then run the same command again)");
@@ -75,7 +78,9 @@ std::vector<Outcome> GradingTask::run(const std::string& prompt, std::span<const
   const auto grades = grader.grade(requests);
   std::vector<Outcome> outcomes;
   Unanswered unanswered;
+  size_t asked = 0;
   for (size_t i = 0; i < items.size(); ++i) {
+    asked += !items_[items[i]].open.empty();
     if (grades[i]) {
       outcomes.push_back({std::abs(grades[i]->content - gold_[items[i]]),
                           fmt::format("{:g}: {}", grades[i]->content, grades[i]->reason)});
@@ -84,7 +89,7 @@ std::vector<Outcome> GradingTask::run(const std::string& prompt, std::span<const
       outcomes.push_back({1, "no verdict: " + grades[i].error().message});
     }
   }
-  unanswered.end(items.size());
+  unanswered.end(asked);
   return outcomes;
 }
 
@@ -160,20 +165,21 @@ std::vector<Outcome> ExtractionTask::run(const std::string& prompt, std::span<co
   Unanswered unanswered;
   for (const size_t item : items) {
     const LabelOutcome& read_so = labelled[places.at(items_[item].session())];
-    outcomes.push_back(outcome_of(item, read_so));
-    // Of any turn of its session: one turn's bad answer does not hide that another had none.
-    const auto& errors = read_so.extraction_errors;
-    const auto no_answer = std::find_if(errors.begin(), errors.end(), [](const Error& error) {
-      return error.code != ErrorCode::kInvalidInput;
-    });
-    if (no_answer != errors.end()) unanswered.add(items_[item].id, *no_answer);
+    const auto read_item = reading_of(item, read_so);
+    // Of all turns of its session, the item's own among them where that was not read.
+    for (const Error& error : read_so.extraction_errors) {
+      if (gravity_of(error) > 1) unanswered.add(items_[item].id, error);
+    }
+    if (!read_item) unanswered.add(items_[item].id, read_item.error());
+    outcomes.push_back(read_item ? *read_item
+                                 : Outcome{1, "no reading: " + read_item.error().message});
   }
   unanswered.end(items.size());
   return outcomes;
 }
 
-Outcome ExtractionTask::outcome_of(size_t item, const LabelOutcome& labelled) const {
-  if (!labelled.session) return {1, "no reading: " + labelled.session.error().message};
+Result<Outcome> ExtractionTask::reading_of(size_t item, const LabelOutcome& labelled) const {
+  if (!labelled.session) return labelled.session.error();
   const size_t turn = items_[item].context.size();
   for (const Sample& sample : labelled.session->samples) {
     if (sample.turn != turn) continue;
@@ -186,10 +192,14 @@ Outcome ExtractionTask::outcome_of(size_t item, const LabelOutcome& labelled) co
     }
     // Nothing found where there is nothing is right.
     const double f1 = count_claims(claims, truth_[item]).f1().value_or(1);
-    return {1 - f1, dump_json(facts)};
+    return Outcome{1 - f1, dump_json(facts)};
   }
   const auto& errors = labelled.extraction_errors;
-  return {1, "no reading" + (errors.empty() ? "" : ": " + errors.front().message)};
+  const auto gravest = std::max_element(
+      errors.begin(), errors.end(),
+      [](const Error& a, const Error& b) { return gravity_of(a) < gravity_of(b); });
+  if (gravest != errors.end()) return *gravest;
+  return Error{ErrorCode::kInvalidInput, "the turn has no target"};
 }
 
 std::vector<SearchItem> ExtractionTask::search_items() const {

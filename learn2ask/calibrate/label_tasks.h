@@ -23,7 +23,7 @@ GradeRequest grade_request(const CalibrationItem& item);
 
 // The prompt of the grader `llm`. Loss: the distance of its verdict from people's; 1 where the
 // judge gave none that can be read, or would not take this call. run() throws Failure where nothing
-// answers, and where every call of it is refused.
+// answers, and where five calls or more are asked for and all are refused.
 class GradingTask final : public PromptTask {
  public:
   // Takes the grade items that people graded. `judges` must outlive it.
@@ -59,7 +59,7 @@ class ExtractionTask final : public PromptTask {
 
  private:
   void require_session_of(const CalibrationItem& item) const;
-  Outcome outcome_of(size_t item, const LabelOutcome& labelled) const;
+  Result<Outcome> reading_of(size_t item, const LabelOutcome& labelled) const;
   ChatClient& client_;
   LlmExtractionOptions options_;
   LabelOptions label_options_;

@@ -94,16 +94,29 @@ TEST(GradingTask, TakesNoOutageForAMistakeOfThePrompt) {
 }
 
 // A wrong path in llm.url would count against the prompt, and stay in the search's journal.
-TEST(GradingTask, TakesNoRefusedCallForAMistakeOfThePrompt) {
+TEST(GradingTask, TakesNoCallsThatAreAllRefusedForMistakesOfThePrompt) {
   const Graded graded_items;
-  for (const ErrorCode code : {ErrorCode::kInvalidInput, ErrorCode::kNotFound}) {
-    ScriptedClient refuses(
-        [&](const ChatRequest&) -> Result<ChatReply> { return Error{code, "404: no such path"}; });
-    GradingTask task({&refuses}, {}, graded_items.items, graded_items.labels);
-    const std::vector<size_t> one = {1};
-    EXPECT_THAT(failure_of([&] { task.run(shipped("grading/question.en.txt"), one); }),
-                HasSubstr("item 1: no answer: 404: no such path"));
-  }
+  ScriptedClient refuses([](const ChatRequest&) -> Result<ChatReply> {
+    return Error{ErrorCode::kInvalidInput, "404: no such path"};
+  });
+  GradingTask task({&refuses}, {}, graded_items.items, graded_items.labels);
+  const std::vector<size_t> many = {1, 2, 3, 4, 5}, few = {1, 2, 3, 4};
+  EXPECT_THAT(failure_of([&] { task.run(shipped("grading/question.en.txt"), many); }),
+              HasSubstr("item 1: no answer: 404: no such path"));
+  EXPECT_EQ(task.run(shipped("grading/question.en.txt"), few)[0].loss, 1);
+}
+
+// Those that nobody is asked about say nothing of the endpoint.
+TEST(GradingTask, CountsNoItemWhereNothingIsOpenForAnAnswer) {
+  Graded graded_items;
+  graded_items.items[0].open.clear();
+  ScriptedClient refuses([](const ChatRequest&) -> Result<ChatReply> {
+    return Error{ErrorCode::kInvalidInput, "404: no such path"};
+  });
+  GradingTask task({&refuses}, {}, graded_items.items, graded_items.labels);
+  const std::vector<size_t> six = {0, 1, 2, 3, 4, 5};
+  EXPECT_THAT(failure_of([&] { task.run(shipped("grading/question.en.txt"), six); }),
+              HasSubstr("404: no such path"));
 }
 
 // Such as one that a filter of the endpoint stops whatever the prompt: nothing mends that.
@@ -117,13 +130,11 @@ TEST(GradingTask, LosesAllOnAnItemThatIsRefusedWhereOthersAreNot) {
     return ChatReply{.text = R"({"reason": "so", "format": 1, "content": 0})"};
   });
   GradingTask task({&filters}, {}, graded_items.items, graded_items.labels);
-  const std::vector<size_t> both = {0, 1}, one = {1};
+  const std::vector<size_t> both = {0, 1};
   const auto outcomes = task.run(shipped("grading/question.en.txt"), both);
   EXPECT_EQ(outcomes[0].loss, 0);
   EXPECT_EQ(outcomes[1].loss, 1);
   EXPECT_THAT(outcomes[1].said, HasSubstr("400: content filter"));
-  EXPECT_THAT(failure_of([&] { task.run(shipped("grading/question.en.txt"), one); }),
-              HasSubstr("400: content filter"));
 }
 
 TEST(GradingTask, HasTheItemsThatPeopleGradedByGrade) {
@@ -248,17 +259,26 @@ TEST(ExtractionTask, TakesNoOutageForAMistakeOfThePrompt) {
 // Read turn by turn, one turn's bad answer does not hide that another had none.
 TEST(ExtractionTask, TakesNoOutageOfAnotherTurnForAMistakeOfThePrompt) {
   Extraction read({Read("a", 1, {"34"})}, "");
-  int calls = 0;
-  ScriptedClient client([&](const ChatRequest&) -> Result<ChatReply> {
-    if (++calls > 2) return Error{ErrorCode::kInvalidInput, "404: no such path"};
-    return ChatReply{.text = "I am sorry"};
-  });
-  LlmExtractionOptions by_turn;
-  by_turn.per = "turn";
-  ExtractionTask task(client, by_turn, {}, shipped_forms(), read.items, read.labels, read.sessions);
-  const std::vector<size_t> first = {0};
-  EXPECT_THAT(failure_of([&] { task.run(shipped("extraction/turn.en.txt"), first); }),
-              HasSubstr("404: no such path"));
+  for (const ErrorCode code : {ErrorCode::kUnavailable, ErrorCode::kInvalidInput}) {
+    int calls = 0;
+    ScriptedClient client([&](const ChatRequest&) -> Result<ChatReply> {
+      if (++calls > 2) return Error{code, "no answer came"};
+      return ChatReply{.text = "I am sorry"};
+    });
+    LlmExtractionOptions by_turn;
+    by_turn.per = "turn";
+    ExtractionTask task(client, by_turn, {}, shipped_forms(), read.items, read.labels,
+                        read.sessions);
+    const std::vector<size_t> first = {0};
+    std::vector<Outcome> outcomes;
+    const auto run = [&] { outcomes = task.run(shipped("extraction/turn.en.txt"), first); };
+    if (code == ErrorCode::kUnavailable) {
+      EXPECT_THAT(failure_of(run), HasSubstr("no answer came"));
+    } else {  // refused: of that turn alone
+      run();
+      EXPECT_EQ(outcomes.at(0).loss, 1);
+    }
+  }
 }
 
 TEST(ExtractionTask, LosesWhatIsLackingOfF1) {

@@ -182,11 +182,13 @@ GraderInputs grader_inputs(const SampleArguments& arguments, const SampleSetting
 
 std::vector<Candidate> grade_candidates(const SampleArguments& arguments,
                                         const SampleSettings& settings,
-                                        const std::vector<LabelledSession>& sessions) {
+                                        const std::vector<LabelledSession>& sessions,
+                                        Json& prompts) {
   const QuestionForms forms = QuestionForms::load(data_path("prompts/questions"));
   auto items = items_to_grade(arguments, settings, sessions, forms);
   GraderFactory factory(forms, grader_inputs(arguments, settings));
   const AskedGraders asked = ask_about(items, arguments, factory);
+  prompts = asked.prompts;
   std::vector<Candidate> candidates;
   for (size_t i = 0; i < items.size(); ++i) {
     Candidate candidate{.item = std::move(items[i]), .stratum = {}};
@@ -296,10 +298,11 @@ std::vector<Candidate> stop_candidates(const SampleSettings& settings,
   return candidates;
 }
 
+// `prompts`: takes grading_prompts() of who was asked.
 std::vector<Candidate> candidates_for(const SampleArguments& arguments,
                                       const SampleSettings& settings,
-                                      const std::vector<LabelledSession>& sessions) {
-  if (arguments.what == "grade") return grade_candidates(arguments, settings, sessions);
+                                      const std::vector<LabelledSession>& sessions, Json& prompts) {
+  if (arguments.what == "grade") return grade_candidates(arguments, settings, sessions, prompts);
   const OtherLabels others(arguments.other_labels);
   return arguments.what == "extract" ? extract_candidates(settings, sessions, others)
                                      : stop_candidates(settings, sessions, others);
@@ -308,7 +311,8 @@ std::vector<Candidate> candidates_for(const SampleArguments& arguments,
 void sample_items(const SampleArguments& arguments, const SampleSettings& settings) {
   const auto sessions = read_labels(arguments.labels);
   if (arguments.dry_run) return count_calls(arguments, settings, sessions);
-  auto candidates = candidates_for(arguments, settings, sessions);
+  Json prompts = Json::object();
+  auto candidates = candidates_for(arguments, settings, sessions, prompts);
   const size_t pool = candidates.size();
   const auto items =
       choose_items(std::move(candidates), static_cast<size_t>(settings.count), settings.seed);
@@ -318,7 +322,8 @@ void sample_items(const SampleArguments& arguments, const SampleSettings& settin
       .format = "calibration_items",
       .command = "learn2ask calibrate sample " + arguments.labels + " --what " + arguments.what,
       .config_sha256 = sha256_hex(config_to_yaml(deciding_fields(list_config(settings)))),
-      .input_sha256 = sha256_file(arguments.labels)})));
+      .input_sha256 = sha256_file(arguments.labels),
+      .extra = {{"grading_prompts", prompts}}})));
   for (const CalibrationItem& item : items) out.write_line(dump_json(to_json(item)));
   out.commit();
   const auto doubtful = std::count_if(items.begin(), items.end(), [](const CalibrationItem& item) {

@@ -132,6 +132,7 @@ Result<ChatReply> ModelChatClient::decode(const ChatRequest& request,
   std::vector<int32_t> ids;
   bool ended = false;
   while (true) {
+    throw_if_interrupted();
     logits_rv = logits_rv.to(at::kCPU, at::kFloat).contiguous();
     const auto width = static_cast<size_t>(logits_rv.size(1));
     if (shape && !tokens_.mask(*shape, place, {logits_rv.mutable_data_ptr<float>(), width})) {

@@ -152,7 +152,7 @@ Problem policy_problem(const PromptCalibrationSettings& settings,
   problem.in_use = policy.prompt.text;
   problem.refuse = refuse_blank;
   problem.inputs_sha256 = sha256_file(files.contexts) + policy.model_sha256() +
-                          settings.reward.grader_inputs().sha256();
+                          settings.reward.grader_inputs().sha256() + dump_json(reward.prompts());
   take_task(problem, std::make_unique<PolicyTask>(
                          policy, reward.reward_fn(), settings.reward.fusion_kind(),
                          read_labels(files.contexts), static_cast<size_t>(settings.contexts),
@@ -254,8 +254,9 @@ void search(const std::string& what, Problem& problem, const PromptCalibrationSe
 SearchEstimate estimate(const Problem& problem, const PromptCalibrationSettings& settings,
                         const Models& models, const CallEstimate& trying_all) {
   std::vector<Mistake> mistakes;  // as if each item were one
-  for (size_t i = 0; i < problem.items.size(); ++i)
+  for (size_t i = 0; i < problem.items.size(); ++i) {
     mistakes.push_back({i, {.loss = 1, .said = ""}});
+  }
   Writing writing(problem, settings, models);
   const auto criticise = [&] {
     writing.writer.rewrite(problem.in_use, mistakes,
@@ -299,6 +300,7 @@ void with_problem(const std::string& what, const PromptCalibrationSettings& sett
     PolicySetup policy(settings.policy, settings.reward.fusion_kind());
     RewardSetup reward(settings, ledger, policy.format, calls, models.ledger());
     check_agreement(settings.reward, reward.grader_name());
+    if (!settings.reward.sessions.empty()) reward.require_sessions_of(read_labels(files.contexts));
     Problem problem = policy_problem(settings, files, policy, reward);
     return use(problem, models, &reward);
   }

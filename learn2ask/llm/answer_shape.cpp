@@ -47,22 +47,22 @@ uint32_t AnswerShape::add_schema(const Json& schema) {
 }
 
 uint32_t AnswerShape::add_object(const Json& schema) {
-  const Json& properties = **get_object(schema, "properties");
-  const Json& required = **get_list(schema, "required");
+  const Json& properties = *get_object(schema, "properties").value_or_throw();
+  const Json& required = *get_list(schema, "required").value_or_throw();
   if (required.size() != properties.size()) {
     fail(ErrorCode::kUnsupported, "schema: properties that are not required: " + dump_json(schema));
   }
   std::vector<uint32_t> parts;
   for (const Json& key : required) {
     parts.push_back(literal((parts.empty() ? "{" : ", ") + dump_json(key) + ": "));
-    parts.push_back(add_schema(properties.at(key.get<std::string>())));
+    parts.push_back(add_schema(*get_object(properties, key.get<std::string>()).value_or_throw()));
   }
   parts.push_back(literal(parts.empty() ? "{}" : "}"));
   return sequence(std::move(parts));
 }
 
 uint32_t AnswerShape::add_array(const Json& schema) {
-  const uint32_t item = add_schema(**get_object(schema, "items"));
+  const uint32_t item = add_schema(*get_object(schema, "items").value_or_throw());
   const uint32_t close = literal("]"), comma = literal(", ");
   const uint32_t more = add({.kind = Kind::kEither});
   parts_[more].ways = {{close}, {comma, item, more}};

@@ -19,7 +19,8 @@ namespace l2a {
 // Immutable once made; thread-safe.
 class AnswerShape {
  public:
-  // Throws Failure (kUnsupported) for a schema that says something else.
+  // Throws Failure (kUnsupported) for another type, and for properties that are not required. Other
+  // keywords are passed over.
   explicit AnswerShape(const Json& schema);
 
   // One way in which an answer may have come so far: the parts that are still to come, the next one

@@ -63,6 +63,11 @@ Error with_answer(const Error& wrong, const ChatReply& reply) {
           wrong.message + "; the answer: \"" + shown(reply.text, kReportedBytes) + "\""};
 }
 
+int gravity_of(const Error& error) {
+  if (error.code == ErrorCode::kInvalidInput) return 0;
+  return error.code == ErrorCode::kUnsupported ? 1 : 2;
+}
+
 Error not_answered(Error error) {
   if (error.code == ErrorCode::kInvalidInput) error.code = ErrorCode::kUnsupported;
   return error;

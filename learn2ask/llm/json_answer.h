@@ -22,6 +22,10 @@ ChatRequest ask_again(const ChatRequest& request, const ChatReply& reply, const 
 // What was wrong with an answer, and its beginning: all of it is in the cache. kInvalidInput.
 Error with_answer(const Error& wrong, const ChatReply& reply);
 
+// Of two reasons why there is no value the higher one counts: 0 a wrong answer, 1 a call that the
+// endpoint would not take, 2 no answer at all.
+int gravity_of(const Error& error);
+
 // Why a call has no answer. Never kInvalidInput, which is what a wrong answer has: kUnsupported
 // where the endpoint would not take this call.
 Error not_answered(Error error);

@@ -251,7 +251,12 @@ TEST(AskJson, GivesAWrongAnswerAnotherCodeThanNone) {
     }
   }
   ScriptedClient talkative({says("three"), says("four")});
+  ScriptedClient refused({Error{ErrorCode::kInvalidInput, "404: no such path"}});
+  ScriptedClient down({Error{ErrorCode::kTimeout, "no answer"}});
   EXPECT_EQ(ask_count(talkative).at(0).error().code, ErrorCode::kInvalidInput);
+  EXPECT_EQ(gravity_of(Error{ErrorCode::kInvalidInput, "not JSON"}), 0);
+  EXPECT_EQ(gravity_of(ask_count(refused).at(0).error()), 1);
+  EXPECT_EQ(gravity_of(ask_count(down).at(0).error()), 2);
 }
 
 // Each in flight beside the others; what comes of one may be a reason to ask for another.

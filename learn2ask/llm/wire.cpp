@@ -88,7 +88,9 @@ Result<ChatReply> read_reply(std::string_view body) {
   const auto content = message->is_object() ? message->find("content") : message->end();
   // A model that is cut while it still thinks has said nothing.
   if (reply.truncated && content != message->end() && content->is_null()) return reply;
-  auto text = get_string(*message, "content");
+  const bool declines = content == message->end() || content->is_null();
+  auto text =
+      get_string(*message, declines && message->contains("refusal") ? "refusal" : "content");
   if (!text) return not_protocol(text.error().message, body);
   reply.text = std::move(*text);
   return reply;

@@ -200,6 +200,15 @@ TEST(ReadReply, NeedsNoMoreThanTheText) {
   }
 }
 
+// What a model declines to say under a schema, it says there.
+TEST(ReadReply, TakesARefusalForWhatWasSaid) {
+  const auto reply = read_reply(
+      R"({"choices": [{"message": {"content": null, "refusal": "I cannot"}, "finish_reason": "stop"}]})");
+  ASSERT_TRUE(reply);
+  EXPECT_EQ(reply->text, "I cannot");
+  EXPECT_FALSE(read_reply(R"({"choices": [{"message": {"content": null, "refusal": null}}]})"));
+}
+
 TEST(ReadReply, TakesNoCountThatIsNone) {
   for (const char* usage :
        {"null", "[]", "7", R"("none")", "{}", R"({"prompt_tokens": 12})",

@@ -81,9 +81,8 @@ Result<JudgeAnswer> middle_of(const std::vector<JudgeAnswer>& answers) {
   return JudgeAnswer{*content, *format, said->reason};
 }
 
-// Of two reasons why there is no verdict, an answer that never came over one that cannot be read.
 void keep_graver(std::optional<Error>& kept, const Error& error) {
-  if (!kept || kept->code == ErrorCode::kInvalidInput) kept = error;
+  if (!kept || gravity_of(error) > gravity_of(*kept)) kept = error;
 }
 
 }  // namespace

@@ -148,14 +148,14 @@ TEST(LlmGrader, HasNoVerdictWhereHalfOfTheAnswersFailed) {
 // Otherwise an outage would look like the fault of whoever asks.
 TEST(LlmGrader, NamesTheAnswerThatNeverCameRatherThanTheOneThatCannotBeRead) {
   auto down_between = ScriptedClient([](const ChatRequest& request) -> Result<ChatReply> {
-    if (request.sample == 1) return Error{ErrorCode::kInvalidInput, "404: no such path"};
+    if (request.sample == 0) return Error{ErrorCode::kInvalidInput, "400: too long"};
+    if (request.sample == 1) return Error{ErrorCode::kUnavailable, "503: down"};
     return ChatReply{.text = "I am sorry"};
   });
   LlmGrader grader({&down_between}, shipped_prompt(), with_samples(3));
   const auto none = grade_one(grader);
   ASSERT_FALSE(none);
-  EXPECT_EQ(none.error().message, "404: no such path");
-  EXPECT_NE(none.error().code, ErrorCode::kInvalidInput);
+  EXPECT_EQ(none.error().message, "503: down");
 }
 
 // At temperature 0 an endpoint says the same again: the spread of its answers would be nothing.
