@@ -637,6 +637,7 @@ function listen() {
   document.addEventListener("click", onClick);
   leaveOn("note", ["Enter", "Escape"], () => {});
   find("note").addEventListener("blur", saveNote);
+  window.addEventListener("pagehide", saveNote);
   leaveOn("go-to", ["Enter", "Escape"], goToTyped);
   leaveOn("quotation", ["Escape"], () => {});
   find("quotation").addEventListener("input", (event) => {

@@ -109,6 +109,15 @@ std::optional<ScriptedAnswer> trouble(const ReceivedCall& call, uint64_t dice) {
                                      : R"({"reason": "?", "content": NaN, "format": 1})");
     case 7:
       return corrected ? std::nullopt : std::optional(says("I am sorry, but I cannot"));
+    case 9: {
+      if (!first) return std::nullopt;
+      ScriptedAnswer slow = good_answer(call);
+      slow.manner = Manner::kDrip;
+      return slow;
+    }
+    case 10:
+      if (!first) return std::nullopt;
+      return ScriptedAnswer{.status = 429, .body = "slow down", .headers = {"Retry-After: 0"}};
     default:
       return std::nullopt;
   }

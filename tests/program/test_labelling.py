@@ -206,6 +206,21 @@ class LabellingTest(unittest.TestCase):
         self.assert_saved(("g-1", {"unsure": True}), ("g-1", {"unsure": True, **note}),
                           ("g-1", {"grade": 0.5, **note}), ("g-1", {"grade": 0.5}))
 
+    def test_a_note_that_is_being_written_survives_a_reload(self):
+        self.serve([grade_item(1), grade_item(2)])
+        page = self.visit()
+        self.press(page, "5", "k", "n")
+        page.keyboard.type("too general")
+        page.reload()
+        note = {"grade": 0.5, "note": "too general"}
+        self.assert_saved(("g-1", {"grade": 0.5}), ("g-1", note))
+        self.at(page, 1)
+        self.press(page, "j", "n")  # an item without a judgement
+        page.keyboard.type("unclear")
+        page.reload()
+        self.at(page, 2)
+        expect(page.locator("#note")).to_have_value("unclear")
+
     def test_a_quotation_that_the_user_does_not_say_stays_in_its_field(self):
         self.serve([extract_item(1)])
         page = self.visit()

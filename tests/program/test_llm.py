@@ -7,6 +7,7 @@ import pathlib
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -152,6 +153,15 @@ class LlmTest(ProgramTest):
             if path.is_file():
                 self.assertNotIn(KEY.encode(), path.read_bytes(), path)
         self.assertNotIn(KEY, finished.out + finished.err)
+
+    def test_waits_for_an_endpoint_that_is_away_and_then_pauses(self):
+        with socket.socket() as taken:  # bound, and nobody listens
+            taken.bind(("127.0.0.1", 0))
+            url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+            finished = run(self.label(url, "--set", "llm.max_outage_s=0.5"), self.folder)
+        self.assertEqual(finished.code, 1)
+        self.assertRegex(finished.error(), "no answer for 0.5 s .*: see to the endpoint, then run the same command again")
+        self.assertFalse((self.folder / "out.jsonl").exists())
 
     def test_sends_nothing_outside_the_house(self):
         finished = run(self.label("http://93.184.216.34/v1"), self.folder)
