@@ -89,8 +89,7 @@ std::vector<std::string> LlmPromptWriter::rewrite(const std::string& prompt,
   const bool none =
       std::none_of(written.begin(), written.end(), [](const auto& text) { return !!text; });
   if (none && last_error) {
-    const bool answered = last_error->code == ErrorCode::kInvalidInput;
-    fail(answered ? ErrorCode::kUnavailable : last_error->code,
+    fail(gravity_of(*last_error) == 0 ? ErrorCode::kUnavailable : last_error->code,
          "calibrate: the writer gave none of " + std::to_string(count) +
              " prompts that can be used, last: " + last_error->message +
              " (name another writer.model, or run the same command again)");

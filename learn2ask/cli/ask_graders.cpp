@@ -36,12 +36,6 @@ void ask(Grader& grader, std::span<const GradeRequest> requests, AskedGraders& a
 
 }  // namespace
 
-GraderList only_llm(GraderList list) {
-  std::erase_if(list.names,
-                [](const std::string& name) { return name == "match" || name == "words"; });
-  return list;
-}
-
 std::string AskedGraders::Failures::text() const {
   return fmt::format("no verdict on {} of {} questions, the first: {}", failed, asked,
                      shown(first, 300));
@@ -75,6 +69,7 @@ AskedGraders ask_graders(GraderFactory& factory, const GraderList& list,
     }
   };
   for (const std::string& name : list.names) {
+    if (factory.only_counts() && (name == "match" || name == "words")) continue;
     ask_one(factory.make(name), false);
     if (name == "llm") ask_more(factory.llm_prompt());
   }

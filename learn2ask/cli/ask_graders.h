@@ -22,9 +22,6 @@ struct GraderList {
   bool also_without_prefilter = false;
 };
 
-// Less those that ask no language model.
-GraderList only_llm(GraderList list);
-
 struct AskedGraders {
   VerdictsByGrader verdicts;
   // By grader: how many questions it was asked, repeats counted each, how often it failed, and why
@@ -41,7 +38,8 @@ struct AskedGraders {
   std::string failures_text() const;
 };
 
-// A progress line for each grader. Throws Failure: what the factory throws; a name that stands
+// A progress line for each grader. Where the factory only counts calls, those that make none are
+// left out. Throws Failure: what the factory throws; a name that stands
 // twice.
 AskedGraders ask_graders(GraderFactory& factory, const GraderList& list,
                          std::span<const GradeRequest> requests);

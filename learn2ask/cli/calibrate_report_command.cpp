@@ -104,11 +104,9 @@ void report(const ReportArguments& arguments, const ReportSettings& settings) {
   inputs.ledger = out / "ledger.jsonl";
   if (arguments.dry_run) inputs.calls = Calls::kCount;
   GraderFactory factory(forms, inputs);
-  const GraderList& all = arguments.graders;
-  const AskedGraders asked =
-      verdicts_on(items, labels, factory, arguments.dry_run ? only_llm(all) : all);
+  const AskedGraders asked = verdicts_on(items, labels, factory, arguments.graders);
   if (arguments.dry_run) {
-    std::printf("%s\n", factory.costs().empty() ? kNoCalls : factory.costs().c_str());
+    std::printf("%s\n", factory.counted().c_str());
     return;
   }
   refuse_failing(asked, settings.max_failure_rate);

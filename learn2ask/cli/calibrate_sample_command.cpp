@@ -167,8 +167,7 @@ AskedGraders ask_about(std::span<const CalibrationItem> items, const SampleArgum
                        GraderFactory& factory) {
   std::vector<GradeRequest> requests;
   for (const CalibrationItem& item : items) requests.push_back(grade_request(item));
-  const GraderList& all = arguments.graders;
-  return ask_graders(factory, arguments.dry_run ? only_llm(all) : all, requests);
+  return ask_graders(factory, arguments.graders, requests);
 }
 
 GraderInputs grader_inputs(const SampleArguments& arguments, const SampleSettings& settings) {
@@ -218,7 +217,7 @@ void count_calls(const SampleArguments& arguments, const SampleSettings& setting
   const QuestionForms forms = QuestionForms::load(data_path("prompts/questions"));
   GraderFactory factory(forms, grader_inputs(arguments, settings));
   ask_about(items_to_grade(arguments, settings, sessions, forms), arguments, factory);
-  std::printf("%s\n", factory.costs().empty() ? kNoCalls : factory.costs().c_str());
+  std::printf("%s\n", factory.counted().c_str());
 }
 
 // Samples of a second labelling of the same sessions, by id; empty without one.

@@ -57,6 +57,7 @@ class GraderFactory {
   std::unique_ptr<Grader> make_llm_alone(const std::string& prompt, uint64_t repeat = 0);
   const std::string& llm_prompt() const { return inputs_.grading.prompt; }  // of make("llm")
   bool llm_asks_match_first() const { return inputs_.grading.prefilter; }
+  bool only_counts() const { return inputs_.calls == Calls::kCount; }
 
   // Throws Failure naming the first of `labelled` that truth or labels know nothing of: what they
   // cannot grade would be left out, unseen. Of other graders nothing is asked.
@@ -66,6 +67,8 @@ class GraderFactory {
   std::string prefiltered() const;
   // That, and what the calls of `llm` came to, for people; empty where it was not made.
   std::string costs() const;
+  // The same where calls are only counted: kNoCalls where it was not made.
+  std::string counted() const { return llm_ ? costs() : kNoCalls; }
 
  private:
   std::vector<Session> graded_sessions(const char* grader);
