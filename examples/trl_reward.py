@@ -6,34 +6,27 @@
 #   trl_reward.END_IDS = {tokenizer.eos_token_id}  # a reply that ends otherwise was cut
 #   GRPOTrainer(model, reward_funcs=trl_reward.learn2ask_reward, args=GRPOConfig(...),
 #               train_dataset=load_dataset("json", data_files="prompts.jsonl")["train"])
-import json
 import os
-import time
-import urllib.error
-import urllib.request
+
+import requests
+from urllib3 import Retry
 
 URL = os.environ.get("LEARN2ASK_REWARD_URL", "http://127.0.0.1:8100")
-TOKEN = os.environ.get("LEARN2ASK_TOKEN", "")
-PATIENCE_S = 600  # of waiting for a server that is busy or away
 END_IDS = set()  # empty: no reply counts as cut
-server = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # past any proxy
+server = requests.Session()
+server.trust_env = False  # past any proxy
+server.headers["X-Learn2ask-Token"] = os.environ.get("LEARN2ASK_TOKEN", "")
+# A server that is away is looked for through ten minutes; a busy one (503) is asked three times more, when it says so.
+RETRY = Retry(None, connect=11, read=2, status=3, status_forcelist=[503], allowed_methods=None, backoff_factor=1,
+              raise_on_status=False)
+server.mount(URL, requests.adapters.HTTPAdapter(max_retries=RETRY))
 
 
 def post(path, body):
-    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {TOKEN}"} if TOKEN else {})
-    request = urllib.request.Request(URL + path, json.dumps(body).encode(), headers)
-    give_up = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            with server.open(request, timeout=PATIENCE_S) as answer:
-                return json.load(answer)
-        except OSError as error:
-            refused = isinstance(error, urllib.error.HTTPError)
-            wait = float(error.headers.get("Retry-After", 1)) if refused else 1.0
-            if (refused and error.code != 503) or time.monotonic() + wait > give_up:
-                said = error.read().decode(errors="replace") if refused else ""
-                raise RuntimeError(f"{URL}{path}: {error} {said}") from error
-        time.sleep(wait)
+    answer = server.post(URL + path, json=body, timeout=600)
+    if not answer.ok:
+        raise RuntimeError(f"{URL}{path}: {answer.status_code} {answer.text}")
+    return answer.json()
 
 
 def learn2ask_reward(completions, completion_ids, sample, **columns):

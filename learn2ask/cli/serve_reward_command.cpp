@@ -51,7 +51,7 @@ void serve_rewards(const ServeRewardArguments& arguments, const ServeRewardSetti
         [&](std::span<const ScoreRequest> requests, uint64_t attempt) {
           return reward.score(requests, attempt);
         },
-        max_reward(settings.reward.fusion_kind()),
+        {.highest = max_reward(settings.reward.fusion_kind()), .prompts = reward.prompts()},
         std::chrono::duration<double>(settings.patience_s));
     std::printf("%s gives the rewards of %s (Ctrl-C ends it)\n", server.url().c_str(),
                 reward.grader_name().c_str());

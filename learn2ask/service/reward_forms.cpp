@@ -182,7 +182,7 @@ Json rewards_of(std::span<const ScoredReply> replies) {
   return rewards;
 }
 
-Json write_own(std::span<const ScoredReply> replies, double) {
+Json write_own(std::span<const ScoredReply> replies, const RewardSource& source) {
   Json details = Json::array();
   for (const ScoredReply& reply : replies) {
     const auto part = [&](double RewardParts::* member) {
@@ -194,18 +194,20 @@ Json write_own(std::span<const ScoredReply> replies, double) {
                        {"malformed", !reply.action.has_value()},
                        {"reason", reply.reason}});
   }
-  return {{"rewards", rewards_of(replies)}, {"details", std::move(details)}};
+  return {{"rewards", rewards_of(replies)},
+          {"details", std::move(details)},
+          {"grading_prompts", source.prompts}};
 }
 
-Json write_trl(std::span<const ScoredReply> replies, double) {
+Json write_trl(std::span<const ScoredReply> replies, const RewardSource&) {
   return {{"rewards", rewards_of(replies)}};
 }
 
 // Its dynamic filtering takes scores of 0 to 1.
-Json write_openrlhf(std::span<const ScoredReply> replies, double highest) {
+Json write_openrlhf(std::span<const ScoredReply> replies, const RewardSource& source) {
   Json scores = Json::array(), macro = Json::array(), micro = Json::array(), format = Json::array();
   for (const ScoredReply& reply : replies) {
-    scores.push_back(*reply.reward / highest);
+    scores.push_back(*reply.reward / source.highest);
     macro.push_back(reply.parts->macro);
     micro.push_back(reply.parts->micro);
     format.push_back(reply.parts->format);
@@ -217,7 +219,7 @@ Json write_openrlhf(std::span<const ScoredReply> replies, double highest) {
        {{"macro", std::move(macro)}, {"micro", std::move(micro)}, {"format", std::move(format)}}}};
 }
 
-Json write_verl(std::span<const ScoredReply> replies, double) {
+Json write_verl(std::span<const ScoredReply> replies, const RewardSource&) {
   return {{"scores", rewards_of(replies)}};
 }
 

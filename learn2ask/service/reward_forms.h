@@ -3,7 +3,7 @@
 //   /score     our own: {"replies": [{"context": "12/3" or "messages": [...], "text",
 //   "truncated"?}]}
 //              -> {"rewards": [3.0, null], "details": [{"macro", "micro", "format", "malformed",
-//              "reason"}]}
+//              "reason"}], "grading_prompts": {"llm": SHA-256}}
 //   /trl       {"samples": ["12/3"], "completions": ["..."], "truncated"?: [false]} -> {"rewards"}
 //              TRL 1.16.0: its reward functions may give None, which leaves the reply out
 //   /openrlhf  {"query": [prompt + reply + end], "prompts", "labels": ["12/3"]}
@@ -24,13 +24,19 @@
 
 namespace l2a {
 
+// Where rewards come from.
+struct RewardSource {
+  double highest = 0;             // reward of a perfect reply
+  Json prompts = Json::object();  // of graders that ask a model, by their name: SHA-256
+};
+
 struct RewardForm {
   const char* path;
   bool has_null;  // a reply may be unscored
   // kInvalidInput names the key and the place; kNotFound an unknown sample.
   Result<std::vector<ScoreRequest>> (*read)(const Json& body, const SampleIndex& samples);
-  // Of scored replies where the form has no null. `highest`: of a perfect reply.
-  Json (*write)(std::span<const ScoredReply> replies, double highest);
+  // Of scored replies where the form has no null.
+  Json (*write)(std::span<const ScoredReply> replies, const RewardSource& source);
 };
 
 std::span<const RewardForm> reward_forms();

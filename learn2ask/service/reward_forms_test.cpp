@@ -169,18 +169,21 @@ TEST(RewardForms, AreWrittenWithWhatTheyHaveAWordFor) {
   const std::vector<ScoredReply> replies = {
       scored({.macro = 1, .micro = 0.5, .format = 1}, 2.5, "near"), unscored("down"),
       scored({.macro = 0, .micro = 0, .format = 0.5}, 0, "")};
+  const RewardSource source{.highest = 4, .prompts = {{"judge", "0a1b"}}};
   EXPECT_TRUE(form_at("/score").has_null);
-  EXPECT_EQ(form_at("/score").write(replies, 4), parsed(R"({"rewards": [2.5, null, 0], "details": [
+  EXPECT_EQ(form_at("/score").write(replies, source),
+            parsed(R"({"rewards": [2.5, null, 0], "details": [
       {"macro": 1, "micro": 0.5, "format": 1, "malformed": false, "reason": "near"},
       {"macro": null, "micro": null, "format": null, "malformed": true, "reason": "down"},
-      {"macro": 0, "micro": 0, "format": 0.5, "malformed": false, "reason": ""}]})"));
+      {"macro": 0, "micro": 0, "format": 0.5, "malformed": false, "reason": ""}],
+      "grading_prompts": {"judge": "0a1b"}})"));
   EXPECT_TRUE(form_at("/trl").has_null);
-  EXPECT_EQ(form_at("/trl").write(replies, 4), parsed(R"({"rewards": [2.5, null, 0]})"));
+  EXPECT_EQ(form_at("/trl").write(replies, source), parsed(R"({"rewards": [2.5, null, 0]})"));
   const std::vector<ScoredReply> all = {replies[0], replies[2]};
   EXPECT_FALSE(form_at("/verl").has_null);
-  EXPECT_EQ(form_at("/verl").write(all, 4), parsed(R"({"scores": [2.5, 0]})"));
+  EXPECT_EQ(form_at("/verl").write(all, source), parsed(R"({"scores": [2.5, 0]})"));
   EXPECT_FALSE(form_at("/openrlhf").has_null);
-  EXPECT_EQ(form_at("/openrlhf").write(all, 4),
+  EXPECT_EQ(form_at("/openrlhf").write(all, source),
             parsed(R"({"rewards": [2.5, 0], "scores": [0.625, 0],
                        "extra_logs": {"macro": [1, 0], "micro": [0.5, 0], "format": [1, 0.5]}})"));
 }

@@ -16,11 +16,11 @@ Error stopped() { return {ErrorCode::kUnavailable, "the server is ending"}; }
 }  // namespace
 
 RewardRoutes::RewardRoutes(HttpServer& server, const SampleIndex& samples, ScoreReplies score,
-                           double highest, std::chrono::duration<double> patience)
+                           RewardSource source, std::chrono::duration<double> patience)
     : server_(server),
       samples_(samples),
       score_(std::move(score)),
-      highest_(highest),
+      source_(std::move(source)),
       patience_(patience),
       worker_([this] { work(); }) {
   for (const RewardForm& form : reward_forms()) {
@@ -53,7 +53,7 @@ HttpResponse RewardRoutes::answer(const RewardForm& form, const HttpRequest& req
   if (!form.has_null) {
     if (const auto error = score_again(*requests, *replies)) return error_response(*error);
   }
-  return json_response(form.write(*replies, highest_));
+  return json_response(form.write(*replies, source_));
 }
 
 Result<std::vector<ScoredReply>> RewardRoutes::score(std::vector<ScoreRequest> requests,

@@ -30,9 +30,9 @@ using ScoreReplies =
 // Thread-safe.
 class RewardRoutes {
  public:
-  // `server` and `samples` must outlive it. `highest`: the reward of a perfect reply.
-  RewardRoutes(HttpServer& server, const SampleIndex& samples, ScoreReplies score, double highest,
-               std::chrono::duration<double> patience);
+  // `server` and `samples` must outlive it.
+  RewardRoutes(HttpServer& server, const SampleIndex& samples, ScoreReplies score,
+               RewardSource source, std::chrono::duration<double> patience);
   ~RewardRoutes();
   RewardRoutes(const RewardRoutes&) = delete;
   RewardRoutes& operator=(const RewardRoutes&) = delete;
@@ -56,7 +56,7 @@ class RewardRoutes {
   HttpServer& server_;
   const SampleIndex& samples_;
   const ScoreReplies score_;
-  const double highest_;
+  const RewardSource source_;
   const std::chrono::duration<double> patience_;
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -32,7 +32,7 @@ class RewardRoutesTest : public ::testing::Test {
   using Score = std::function<std::vector<ScoredReply>(std::span<const ScoreRequest>, uint64_t)>;
 
   void serve(Score score, double patience_s = 5) {
-    routes_.emplace(server_, samples_, std::move(score), 4.0,
+    routes_.emplace(server_, samples_, std::move(score), RewardSource{.highest = 4},
                     std::chrono::duration<double>(patience_s));
     thread_ = std::thread([this] { server_.run(); });
   }

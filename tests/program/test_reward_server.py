@@ -1,6 +1,7 @@
 """`serve-reward` rewards the replies of other trainers as `grade` does, and gives no number where there is none."""
 
 import concurrent.futures
+import hashlib
 import http.client
 import http.server
 import importlib.util
@@ -18,6 +19,8 @@ import unittest.mock
 import urllib.error
 import urllib.parse
 import urllib.request
+
+import requests
 
 from program import SECONDS, ProgramTest, run, start
 
@@ -107,13 +110,14 @@ def post(url, body, **headers):
             return error.code, json.load(error), error.headers
 
 
-def example(name, url, token="", patience_s=60):
+def example(name, url, token="", patient=True):
     """The example's module, loaded as veRL and OpenRLHF load it."""
     with unittest.mock.patch.dict(os.environ, LEARN2ASK_REWARD_URL=url, LEARN2ASK_TOKEN=token):
         spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-    module.PATIENCE_S = patience_s
+    if not patient:
+        module.server.get_adapter(url).max_retries = module.RETRY.new(connect=1, status=0)
     return module
 
 
@@ -306,6 +310,9 @@ class RewardServerTest(ProgramTest):
         for path in ("/score", "/trl"):
             status, answer, _ = post(server.url + path, requests[path])
             self.assertEqual((status, answer.get("rewards")), (200, [4.0, None]), answer)
+            if path == "/score":
+                prompt = (EXAMPLES.parent / "prompts/grading/question.en.txt").read_bytes()
+                self.assertEqual(list(answer["grading_prompts"].values()), [hashlib.sha256(prompt).hexdigest()])
         for path in ("/openrlhf", "/verl"):
             status, answer, headers = post(server.url + path, requests[path])
             self.assertEqual((status, list(answer)), (503, ["error"]), path)
@@ -313,11 +320,11 @@ class RewardServerTest(ProgramTest):
         status, answer, _ = post(server.url + "/verl", requests_for(replies[:1])["/verl"])
         self.assertEqual((status, answer["scores"]), (200, [4.0]))
 
-        client = example("verl_reward", server.url, patience_s=2)
-        with self.assertRaisesRegex(RuntimeError, "503|timed out"):
+        client = example("verl_reward", server.url, patient=False)
+        with self.assertRaisesRegex(RuntimeError, "503.*could not be scored"):
             client.compute_score("learn2ask", declined["text"], declined["context"])
-        client, asked = example("openrlhf_reward", server.url, patience_s=2), requests_for([declined])["/openrlhf"]
-        with self.assertRaisesRegex(RuntimeError, "503|timed out"):
+        client, asked = example("openrlhf_reward", server.url, patient=False), requests_for([declined])["/openrlhf"]
+        with self.assertRaisesRegex(RuntimeError, "503.*could not be scored"):
             client.reward_func(asked["query"], asked["prompts"], asked["labels"])
         self.assertEqual(example("trl_reward", server.url).learn2ask_reward(
             prompts=[[]] * 2, completions=[[{"role": "assistant", "content": reply["text"]}] for reply in replies],
@@ -336,10 +343,10 @@ class RewardServerTest(ProgramTest):
     def test_a_client_raises_without_a_server(self):
         with socket.create_server(("127.0.0.1", 0)) as listener:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with self.assertRaisesRegex(RuntimeError, "refused"):
-            example("verl_reward", url, patience_s=2).compute_score("learn2ask", "Why?", "1/1")
-        client = example("trl_reward", url, patience_s=2)
-        with self.assertRaisesRegex(RuntimeError, "refused"):
+        with self.assertRaisesRegex(requests.ConnectionError, "refused"):
+            example("verl_reward", url, patient=False).compute_score("learn2ask", "Why?", "1/1")
+        client = example("trl_reward", url, patient=False)
+        with self.assertRaisesRegex(requests.ConnectionError, "refused"):
             client.learn2ask_reward(completions=["Why?"], completion_ids=[[1]], sample=["1/1"])
 
     def test_an_unknown_turn_is_named(self):
