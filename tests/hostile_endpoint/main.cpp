@@ -1,13 +1,14 @@
 // A chat endpoint that misbehaves in every way that endpoints do, for the program's tests.
 //
-// usage: hostile_endpoint [well|hostile|expired]      prints its URL, runs until standard input
-// ends
+// usage: hostile_endpoint [well|hostile|expired|long]      prints its URL, runs until standard
+// input ends
 //
 // It reads logs as the program's extraction prompt asks, by a rule: what an expert's message with a
 // question mark asks, the next message of the user answers. It judges questions as the grading
 // prompt asks: 1 if one has a long word of an open question, else 0. What it says to a request
 // depends on that request alone; how it goes wrong before, also on how often the request was sent.
-// `expired` refuses the key from the thirtieth call on. A line on standard input is answered by the
+// `expired` refuses the key from the thirtieth call on; `long` says ten megabytes to every third
+// request, and is well otherwise. A line on standard input is answered by the
 // number of calls so far.
 #include <cstdio>
 #include <iostream>
@@ -123,11 +124,21 @@ std::optional<ScriptedAnswer> trouble(const ReceivedCall& call, uint64_t dice) {
   }
 }
 
+uint64_t dice_of(const Json& messages) {
+  return stable_hash(messages[1]["content"].get<std::string>());
+}
+
+ScriptedAnswer long_answer(const ReceivedCall& call) {
+  const Json body = *parse_json(call.body);
+  const bool is_long = body["messages"].size() > 1 && dice_of(body["messages"]) % 3 == 0;
+  return is_long ? says(std::string(10 << 20, 'x')) : good_answer(call);
+}
+
 ScriptedAnswer hostile_answer(const ReceivedCall& call) {
   const Json body = *parse_json(call.body);
   const Json& messages = body["messages"];
   if (messages.size() < 2) return says("pong");
-  const uint64_t dice = stable_hash(messages[1]["content"].get<std::string>());
+  const uint64_t dice = dice_of(messages);
   if (auto wrong = trouble(call, dice)) return std::move(*wrong);
   ScriptedAnswer answer = good_answer(call);
   if (dice % 12 == 8) answer.manner = Manner::kTwice;
@@ -144,6 +155,7 @@ int main(int argc, char** argv) {
     if (mode == "expired" && call.number >= 30) {
       return l2a::ScriptedAnswer{.status = 401, .body = R"({"error": {"message": "no such key"}})"};
     }
+    if (mode == "long") return l2a::long_answer(call);
     return mode == "well" ? l2a::good_answer(call) : l2a::hostile_answer(call);
   });
   std::printf("%s\n", endpoint.url().c_str());

@@ -18,6 +18,11 @@ def sha256(text):
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def told_to_find_all(messages, seed):
+    """One of four candidates says so."""
+    return {"prompt": told(given_prompt(messages), FIND_ALL if seed % 4 == 3 else f"Variant {seed}.")}
+
+
 class CalibrateRunTest(CalibrationTest):
     def test_finds_what_the_judge_has_to_be_told(self):
         model = Model(self, grade=judge)
@@ -88,15 +93,23 @@ class CalibrateRunTest(CalibrationTest):
 
     def test_killed_at_any_moment_it_ends_in_the_same_bytes(self):
         model = Model(self, grade=judge)
+        self.kill(model, self.search(model, self.fair_labels()), 16)
+
+    def test_a_search_for_a_reader_is_killed_at_any_moment(self):
+        model = Model(self, extract=self.reader(), rewrite=told_to_find_all)
+        self.kill(model, self.search_for_reader(model), 8)
+
+    def kill(self, model, search, times):
+        """Kills the search at random moments; however often that was, it ends as one that was let alone."""
         model.delay_s = 0.01
-        command = ["calibrate", *self.search(model, self.fair_labels(), "--set", "llm.concurrency=4")]
+        command = ["calibrate", *search, "--set", "llm.concurrency=4"]
         untouched = self.new_folder()
         finished = run(command, untouched)
         self.assertEqual(finished.code, 0, finished.err)
         expected, calls = (untouched / "out/search.json").read_bytes(), set(model.asked)
         self.assertTrue(self.result(untouched)["improved"])
         rng, kills, ended = random.Random(1), 0, 0
-        while kills < 16 or ended == 0:
+        while kills < times or ended == 0:
             folder, of_folder, done = self.new_folder(), 0, {}
             model.asked.clear()
             while True:
@@ -133,8 +146,8 @@ class CalibrateRunTest(CalibrationTest):
         self.assertEqual(len(replied), len(set(replied)))
         return replied
 
-    def test_finds_what_the_reader_has_to_be_told(self):
-        """The scripted reader points at what the labels say, and leaves every second out unless told otherwise."""
+    def reader(self):
+        """It points at what the labels say, and leaves every second out unless it is told otherwise."""
         of_log = {"\n".join(message["content"] for message in row["messages"]): row for row in rows_of(self.labels)}
 
         def read(messages, _):
@@ -149,13 +162,18 @@ class CalibrateRunTest(CalibrationTest):
                                 "answer_message": source + 1, "quotation": row["messages"][source]["content"]})
             return {"answers": answers if FIND_ALL in messages[0]["content"] else answers[::2]}
 
-        model = Model(self, extract=read, rewrite=lambda messages, seed: {
-            "prompt": told(given_prompt(messages), FIND_ALL if seed % 4 == 3 else f"Variant {seed}.")})
+        return read
+
+    def search_for_reader(self, model):
+        """With labels of somebody who finds all items right."""
         items = self.sample("extract.jsonl", "--what", "extract")
         rows = [{"item": item["id"], "by": "anna", "items": ["right"] * len(item["items"])} for item in items]
-        finished = self.calibrate(*self.search(
-            model, self.write_rows("gold.jsonl", rows), "--sessions", self.inputs / "data/train.jsonl",
-            what="extract", items="extract.jsonl"))
+        return self.search(model, self.write_rows("gold.jsonl", rows), "--sessions", self.inputs / "data/train.jsonl",
+                           what="extract", items=self.folder / "extract.jsonl")
+
+    def test_finds_what_the_reader_has_to_be_told(self):
+        model = Model(self, extract=self.reader(), rewrite=told_to_find_all)
+        finished = self.calibrate(*self.search_for_reader(model))
         self.assertIn("it is better", finished.out)
         result = self.result()
         self.assertEqual((self.folder / "out/prompt.txt").read_text(),

@@ -128,6 +128,34 @@ class LlmTest(ProgramTest):
         replied = [row["call"] for row in rows if row.get("outcome") == "reply"]
         self.assertEqual(len(replied), len(set(replied)))
 
+    def test_an_answer_of_ten_megabytes_labels_nothing(self):
+        """Its session stays unread and is counted; of many the run says so and writes no labels."""
+        endpoint = self.endpoint("long")
+        command = self.label(endpoint.url, "--set", "label.max_failure_rate=1")
+        finished = run(command, self.folder)
+        self.assertEqual(finished.code, 0, finished.err)
+        polite = self.new_folder()
+        self.assertEqual(run(self.label(self.endpoint("well").url), polite).code, 0)
+        failed = [json.loads(line) for line in (self.folder / "out.failures.jsonl").read_text().splitlines()]
+        self.assertTrue(all("an answer of more than 4194304 bytes" in row["error"] for row in failed), failed)
+        lines = (self.inputs / "data/train.jsonl").read_text().splitlines()
+        unread = {json.loads(lines[int(row["where"].rsplit(":", 1)[1]) - 1])["session_id"] for row in failed}
+        rows, whole = ([json.loads(line) for line in self.labels(folder).splitlines()[1:]]
+                       for folder in (self.folder, polite))
+        for row, expected in zip(rows, whole, strict=True):
+            if row["session_id"] in unread:
+                self.assertEqual([sample["wanted"] for sample in row["samples"] if sample["decision"] == "continue"],
+                                 [None for sample in row["samples"] if sample["decision"] == "continue"])
+            else:
+                self.assertEqual(row, expected)
+        self.assertTrue(0 < len(unread) < len(rows))
+        self.assertEqual(self.calls(endpoint), len(rows))
+        (self.folder / "out.jsonl").unlink()
+        strict = run(self.label(endpoint.url), self.folder)
+        self.assertEqual(strict.code, 1)
+        self.assertIn(f"{len(unread)} of {len(rows)} sessions failed", strict.error())
+        self.assertFalse((self.folder / "out.jsonl").exists())
+
     def test_ctrl_c_keeps_what_came(self):
         endpoint = self.endpoint("hostile")
         process = start(self.label(endpoint.url, timeout=HASTY), self.folder)
