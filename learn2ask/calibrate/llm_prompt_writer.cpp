@@ -42,10 +42,10 @@ std::string LlmPromptWriter::some_of(std::span<const Mistake> mistakes, size_t r
   return text;
 }
 
-std::vector<std::string> LlmPromptWriter::rewrite(const std::string& prompt,
-                                                  std::span<const Mistake> mistakes, size_t count,
-                                                  size_t round) {
+Rewriting LlmPromptWriter::rewrite(const std::string& prompt, std::span<const Mistake> mistakes,
+                                   size_t count, size_t round) {
   std::vector<std::optional<std::string>> written(count);
+  std::vector<std::optional<RefusedPrompt>> refused(count);  // the last text of each
   std::optional<Error> last_error;
   const auto request_of = [&](std::vector<ChatMessage> messages, const char* key, size_t c) {
     return ChatRequest{.messages = std::move(messages),
@@ -53,12 +53,6 @@ std::vector<std::string> LlmPromptWriter::rewrite(const std::string& prompt,
                        .max_tokens = options_.max_answer_tokens,
                        .schema = schema_of(key),
                        .sample = round * count + c};
-  };
-  const auto read_prompt = [this](const Json& answer) -> Result<std::string> {
-    auto text = get_string(answer, "prompt");
-    if (!text) return text;
-    if (const auto wrong = refuse_(*text)) return *wrong;
-    return text;
   };
   for (size_t c = 0; c < count; ++c) {
     const auto write = [&, c](Result<std::string> critique) {
@@ -69,7 +63,16 @@ std::vector<std::string> LlmPromptWriter::rewrite(const std::string& prompt,
       ask_json<std::string>(
           client_,
           request_of(rewrite_.messages({{"prompt", prompt}, {"critique", *critique}}), "prompt", c),
-          rewrite_.correction(), read_prompt, [&, c](Result<std::string> text) {
+          rewrite_.correction(),
+          [&, c](const Json& answer) -> Result<std::string> {
+            auto text = get_string(answer, "prompt");
+            if (!text) return text;
+            const auto wrong = refuse_(*text);
+            if (!wrong) return text;
+            refused[c] = {*text, wrong->message};
+            return *wrong;
+          },
+          [&, c](Result<std::string> text) {
             if (text) {
               written[c] = std::move(*text);
             } else {
@@ -95,11 +98,15 @@ std::vector<std::string> LlmPromptWriter::rewrite(const std::string& prompt,
              " (name another writer.model, or run the same command again)");
   }
 
-  std::vector<std::string> prompts;
-  for (auto& text : written) {
-    if (text && *text != prompt) prompts.push_back(std::move(*text));
+  Rewriting rewriting;
+  for (size_t c = 0; c < count; ++c) {
+    if (written[c]) {
+      if (*written[c] != prompt) rewriting.prompts.push_back(std::move(*written[c]));
+    } else if (refused[c]) {
+      rewriting.refused.push_back(std::move(*refused[c]));
+    }
   }
-  return prompts;
+  return rewriting;
 }
 
 std::vector<std::string> LlmPromptWriter::take_back_one(const std::string& prompt,

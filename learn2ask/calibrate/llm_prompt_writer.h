@@ -48,10 +48,11 @@ class LlmPromptWriter final : public PromptWriter {
   // `client` must outlive it.
   LlmPromptWriter(ChatClient& client, Prompt critique, Prompt rewrite, PromptWriterOptions options,
                   uint64_t seed, Describe describe, Refuse refuse);
-  // A candidate whose text is refused twice, or whose call fails, is left out. Throws Failure
-  // where nothing is left: kUnavailable, or the code of a call that was not answered.
-  std::vector<std::string> rewrite(const std::string& prompt, std::span<const Mistake> mistakes,
-                                   size_t count, size_t round) override;
+  // A candidate whose text is refused twice is among the refused; one whose call fails is left out.
+  // Throws Failure where nothing is left to try: kUnavailable, or the code of a call that was not
+  // answered.
+  Rewriting rewrite(const std::string& prompt, std::span<const Mistake> mistakes, size_t count,
+                    size_t round) override;
   // Sentence by sentence (calibrate/prompt_changes.h). Asks nobody.
   std::vector<std::string> take_back_one(const std::string& prompt,
                                          const std::string& in_use) const override;

@@ -77,7 +77,7 @@ TEST(LlmPromptWriter, CritiquesAndThenRewrites) {
   PromptWriterOptions options;
   options.temperature = 0.9;
   options.max_answer_tokens = 777;
-  EXPECT_THAT(writer_of(client, options).rewrite("the old one", mistakes(3), 2, 1),
+  EXPECT_THAT(writer_of(client, options).rewrite("the old one", mistakes(3), 2, 1).prompts,
               ElementsAre("prompt 0", "prompt 1"));
   ASSERT_EQ(client.requests.size(), 4u);
   for (size_t i = 0; i < 4; ++i) {
@@ -95,13 +95,17 @@ TEST(LlmPromptWriter, CritiquesAndThenRewrites) {
   EXPECT_NE(client.requests[2].sample, client.requests[3].sample);
 }
 
-TEST(LlmPromptWriter, LeavesOutWhatIsRefusedTwiceAndKeepsWhatIsMended) {
+TEST(LlmPromptWriter, SaysWhatIsRefusedTwiceAndKeepsWhatIsMended) {
   auto client = numbered([](size_t critique, const ChatRequest& request) {
-    if (critique == 0) return answer_of("prompt", "bad");
+    if (critique == 0) return answer_of("prompt", is_second_time(request) ? "bad again" : "bad");
     if (critique == 1 && !is_second_time(request)) return answer_of("prompt", "bad");
     return answer_of("prompt", critique == 1 ? "mended" : "fine");
   });
-  EXPECT_THAT(writer_of(client).rewrite("old", mistakes(3), 3, 1), ElementsAre("mended", "fine"));
+  const auto rewriting = writer_of(client).rewrite("old", mistakes(3), 3, 1);
+  EXPECT_THAT(rewriting.prompts, ElementsAre("mended", "fine"));
+  ASSERT_EQ(rewriting.refused.size(), 1u);
+  EXPECT_EQ(rewriting.refused[0].prompt, "bad again");
+  EXPECT_EQ(rewriting.refused[0].reason, "it lacks {open}");
   EXPECT_EQ(client.requests.size(), 3u + 3u + 2u);
   for (size_t i = 6; i < 8; ++i) {
     EXPECT_THAT(client.requests.at(i).messages.back().content, HasSubstr("it lacks {open}"));
@@ -128,7 +132,8 @@ TEST(LlmPromptWriter, LeavesOutWhatFailsAndNothingElse) {
           if (number == failing && step == std::string("critique")) return fails();
           return answer_of("critique", "critique " + std::to_string(number));
         });
-        EXPECT_THAT(writer_of(client).rewrite("old", mistakes(3), 3, 1), ElementsAre("new", "new"))
+        EXPECT_THAT(writer_of(client).rewrite("old", mistakes(3), 3, 1).prompts,
+                    ElementsAre("new", "new"))
             << failing << " " << step << " " << is_rubbish;
       }
     }
@@ -139,7 +144,7 @@ TEST(LlmPromptWriter, ProposesNoPromptThatIsTheOldOne) {
   auto client = numbered([](size_t critique, const ChatRequest&) {
     return answer_of("prompt", critique == 1 ? "new" : "old");
   });
-  EXPECT_THAT(writer_of(client).rewrite("old", mistakes(3), 3, 1), ElementsAre("new"));
+  EXPECT_THAT(writer_of(client).rewrite("old", mistakes(3), 3, 1).prompts, ElementsAre("new"));
 }
 
 // All that is asked in some rounds of two candidates each, with 40 mistakes to draw from.

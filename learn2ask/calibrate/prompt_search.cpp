@@ -121,10 +121,11 @@ class Search {
 
   // Trials of what was never tried before.
   std::vector<size_t> propose(size_t best, std::span<const Mistake> mistakes, size_t round) {
-    const auto prompts = writer_.rewrite(trials_[best].prompt, mistakes,
+    const auto written = writer_.rewrite(trials_[best].prompt, mistakes,
                                          static_cast<size_t>(options_.candidates), round);
+    for (const RefusedPrompt& refused : written.refused) refused_.push_back({refused, round});
     std::vector<size_t> racers;
-    for (const std::string& prompt : prompts) {
+    for (const std::string& prompt : written.prompts) {
       const size_t tried = trials_.size();
       if (trial_of(prompt, round) == tried) racers.push_back(tried);
     }
@@ -195,6 +196,7 @@ class Search {
       if (result.improved) result.prompt = result.best;
     }
     result.trials = trials_on_search_part();
+    result.refused = refused_;
     result.outcomes = asked_;
     result.held_out = split_.held_out.size();
     return result;
@@ -224,7 +226,6 @@ class Search {
                           split_.held_out.size(), {.seed = options_.seed})[0];
   }
 
-  // Less those for which nothing was left to try them with.
   std::vector<PromptTrial> trials_on_search_part() const {
     std::vector<PromptTrial> trials;
     for (size_t trial = 0; trial < trials_.size(); ++trial) {
@@ -232,9 +233,8 @@ class Search {
       for (const size_t item : split_.search) {
         if (trials_[trial].outcomes.contains(item)) items.push_back(item);
       }
-      if (items.empty()) continue;
-      trials.push_back(
-          {trials_[trial].prompt, trials_[trial].round, items.size(), loss(trial, items)});
+      trials.push_back({trials_[trial].prompt, trials_[trial].round, items.size()});
+      if (!items.empty()) trials.back().loss = loss(trial, items);
     }
     return trials;
   }
@@ -247,6 +247,7 @@ class Search {
   size_t left_ = 0;  // outcomes that the search may still ask for
   size_t asked_ = 0;
   std::vector<Trial> trials_;
+  std::vector<RefusedTrial> refused_;
   std::map<std::string, size_t> trial_of_prompt_;
 };
 

@@ -50,15 +50,23 @@ class PromptTask {
   virtual std::vector<Outcome> run(const std::string& prompt, std::span<const size_t> items) = 0;
 };
 
+// What came of rewriting a prompt.
+struct RefusedPrompt {
+  std::string prompt, reason;
+};
+struct Rewriting {
+  std::vector<std::string> prompts;
+  std::vector<RefusedPrompt> refused = {};  // whose form is wrong: never tried
+};
+
 // Proposes prompts.
 class PromptWriter {
  public:
   virtual ~PromptWriter() = default;
   // At most `count` others than `prompt`, which does the items of `mistakes` badly. `round` counts
   // from 1: what is random about it depends on the round, and not on what was asked before.
-  virtual std::vector<std::string> rewrite(const std::string& prompt,
-                                           std::span<const Mistake> mistakes, size_t count,
-                                           size_t round) = 0;
+  virtual Rewriting rewrite(const std::string& prompt, std::span<const Mistake> mistakes,
+                            size_t count, size_t round) = 0;
   // `prompt` with one of its changes to `in_use` taken back, for each that can be: the first of
   // them, the second, and so on. Empty where there is none.
   virtual std::vector<std::string> take_back_one(const std::string& prompt,
@@ -84,12 +92,16 @@ struct PromptSearchOptions {
   }
 };
 
-// A prompt that was tried.
+// A prompt that could be tried.
 struct PromptTrial {
   std::string prompt;
-  size_t round = 0;  // 0: the one in use
-  size_t items = 0;  // of the search part that it was tried on
-  double loss = 0;   // mean over these
+  size_t round = 0;                 // 0: the one in use
+  size_t items = 0;                 // of the search part that it was tried on
+  std::optional<double> loss = {};  // mean over these; none where there are none
+};
+struct RefusedTrial {
+  RefusedPrompt refused;
+  size_t round = 0;
 };
 
 struct PromptSearchResult {
@@ -100,6 +112,7 @@ struct PromptSearchResult {
   // where `best` is the one in use.
   std::optional<Estimate> gain = {};
   std::vector<PromptTrial> trials = {};
+  std::vector<RefusedTrial> refused = {};
   size_t outcomes = 0;  // asked for in all
   size_t held_out = 0;  // items
 };

@@ -115,8 +115,8 @@ std::string without_phrase(const std::string& prompt, size_t at) {
 class RandomWriter final : public PromptWriter {
  public:
   explicit RandomWriter(uint64_t seed) : rng_(Rng::stream(seed, "writer")) {}
-  std::vector<std::string> rewrite(const std::string& prompt, std::span<const Mistake> mistakes,
-                                   size_t count, size_t) override {
+  Rewriting rewrite(const std::string& prompt, std::span<const Mistake> mistakes, size_t count,
+                    size_t) override {
     EXPECT_FALSE(mistakes.empty());
     std::vector<std::string> prompts;
     for (size_t i = 0; i < count; ++i) {
@@ -129,7 +129,7 @@ class RandomWriter final : public PromptWriter {
       for (size_t n = rng_.below(3); n > 0; --n) text += phrase(rng_.below(kPhrases));
       prompts.push_back(std::move(text));
     }
-    return prompts;
+    return {.prompts = std::move(prompts)};
   }
   std::vector<std::string> take_back_one(const std::string& prompt,
                                          const std::string& in_use) const override {
@@ -257,11 +257,14 @@ class Hopeless final : public PromptTask {
 // So many others, new each time.
 class TirelessWriter final : public PromptWriter {
  public:
-  std::vector<std::string> rewrite(const std::string& prompt, std::span<const Mistake>,
-                                   size_t count, size_t) override {
-    std::vector<std::string> prompts;
-    for (size_t i = 0; i < count; ++i) prompts.push_back(prompt + std::to_string(++written_));
-    return prompts;
+  Rewriting rewrite(const std::string& prompt, std::span<const Mistake>, size_t count,
+                    size_t round) override {
+    Rewriting rewriting;
+    for (size_t i = 0; i < count; ++i) {
+      rewriting.prompts.push_back(prompt + std::to_string(++written_));
+    }
+    rewriting.refused = {{"bad " + std::to_string(round), "it lacks {open}"}};
+    return rewriting;
   }
   std::vector<std::string> take_back_one(const std::string&, const std::string&) const override {
     return {};
@@ -280,10 +283,26 @@ TEST(OutcomesOfShortRaces, AreWhatASearchInWhichNothingHelpsAsksFor) {
         for (size_t i = 0; i < items; ++i) all.push_back({std::to_string(i), "all"});
         Hopeless task;
         TirelessWriter writer;
-        search_prompt("Judge.", all, task, writer, options);
+        const auto result = search_prompt("Judge.", all, task, writer, options);
         const auto foreseen = static_cast<double>(outcomes_of_short_races(all, options));
         EXPECT_LE(static_cast<double>(task.calls), foreseen);
         EXPECT_GT(static_cast<double>(task.calls), foreseen - 8);  // what is left is too little
+        // Every candidate is kept: what was tried, what was not any more, and what was refused.
+        const size_t ran = result.refused.size();
+        ASSERT_GE(ran, 1u);
+        EXPECT_LE(ran, static_cast<size_t>(rounds));
+        EXPECT_EQ(result.trials.size(), 1 + ran * static_cast<size_t>(options.candidates));
+        size_t tried_on = 0;
+        for (const PromptTrial& trial : result.trials) {
+          tried_on += trial.items;
+          EXPECT_EQ(trial.loss, trial.items > 0 ? std::optional(1.0) : std::nullopt);
+        }
+        EXPECT_EQ(tried_on, task.calls);
+        for (size_t i = 0; i < ran; ++i) {
+          EXPECT_EQ(result.refused[i].round, i + 1);
+          EXPECT_EQ(result.refused[i].refused.prompt, "bad " + std::to_string(i + 1));
+          EXPECT_EQ(result.refused[i].refused.reason, "it lacks {open}");
+        }
       }
     }
   }
@@ -292,9 +311,8 @@ TEST(OutcomesOfShortRaces, AreWhatASearchInWhichNothingHelpsAsksFor) {
 // Says of "b" that it is "c" with a change too many, and of "c" that it is "b" with one.
 class GoingInCircles final : public PromptWriter {
  public:
-  std::vector<std::string> rewrite(const std::string&, std::span<const Mistake>, size_t,
-                                   size_t) override {
-    return {"b"};
+  Rewriting rewrite(const std::string&, std::span<const Mistake>, size_t, size_t) override {
+    return {.prompts = {"b"}};
   }
   std::vector<std::string> take_back_one(const std::string& prompt,
                                          const std::string&) const override {

@@ -49,10 +49,14 @@ SearchJournal::SearchJournal(const std::filesystem::path& path, const std::strin
 void SearchJournal::read(const Json& row) {
   if (row.contains("prompts")) {
     charge(writing_, spending_in(row));
-    auto& prompts = prompts_[{get_string(row, "of").value_or_throw(), count_in(row, "round")}];
+    auto& rewriting = rewritings_[{get_string(row, "of").value_or_throw(), count_in(row, "round")}];
     for (const Json& prompt : *get_list(row, "prompts").value_or_throw()) {
       if (!prompt.is_string()) fail_input("'prompts': expected texts");
-      prompts.push_back(prompt.get<std::string>());
+      rewriting.prompts.push_back(prompt.get<std::string>());
+    }
+    for (const Json& refused : *get_list(row, "refused").value_or_throw()) {
+      rewriting.refused.push_back({get_string(refused, "prompt").value_or_throw(),
+                                   get_string(refused, "reason").value_or_throw()});
     }
     return;
   }
@@ -81,18 +85,24 @@ void SearchJournal::keep(const std::string& prompt, std::span<const size_t> item
   journal_.append(dump_json({{"prompt", hash}, {"outcomes", std::move(list)}, {"spent", spent}}));
 }
 
-const std::vector<std::string>* SearchJournal::prompts(const std::string& of, size_t round) const {
-  const auto found = prompts_.find({sha256_hex(of), round});
-  return found == prompts_.end() ? nullptr : &found->second;
+const Rewriting* SearchJournal::rewriting(const std::string& of, size_t round) const {
+  const auto found = rewritings_.find({sha256_hex(of), round});
+  return found == rewritings_.end() ? nullptr : &found->second;
 }
 
-void SearchJournal::keep(const std::string& of, size_t round,
-                         const std::vector<std::string>& prompts) {
+void SearchJournal::keep(const std::string& of, size_t round, const Rewriting& rewriting) {
   const std::string hash = sha256_hex(of);
-  prompts_[{hash, round}] = prompts;
+  rewritings_[{hash, round}] = rewriting;
+  Json refused = Json::array();
+  for (const auto& [prompt, reason] : rewriting.refused) {
+    refused.push_back({{"prompt", prompt}, {"reason", reason}});
+  }
   const Json spent = charge_now(writing_);
-  journal_.append(
-      dump_json({{"round", round}, {"of", hash}, {"prompts", prompts}, {"spent", spent}}));
+  journal_.append(dump_json({{"round", round},
+                             {"of", hash},
+                             {"prompts", rewriting.prompts},
+                             {"refused", std::move(refused)},
+                             {"spent", spent}}));
 }
 
 void SearchJournal::charge(CallSpending& sum, const CallSpending& now) {
@@ -130,13 +140,12 @@ std::vector<Outcome> RecordedTask::run(const std::string& prompt, std::span<cons
   return outcomes;
 }
 
-std::vector<std::string> RecordedWriter::rewrite(const std::string& prompt,
-                                                 std::span<const Mistake> mistakes, size_t count,
-                                                 size_t round) {
-  if (const auto* kept = journal_.prompts(prompt, round)) return *kept;
-  auto prompts = writer_.rewrite(prompt, mistakes, count, round);
-  journal_.keep(prompt, round, prompts);
-  return prompts;
+Rewriting RecordedWriter::rewrite(const std::string& prompt, std::span<const Mistake> mistakes,
+                                  size_t count, size_t round) {
+  if (const auto* kept = journal_.rewriting(prompt, round)) return *kept;
+  auto rewriting = writer_.rewrite(prompt, mistakes, count, round);
+  journal_.keep(prompt, round, rewriting);
+  return rewriting;
 }
 
 }  // namespace l2a

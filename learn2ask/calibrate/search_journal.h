@@ -1,9 +1,10 @@
 // What a search for a prompt has learnt so far, so that one that was killed goes on: nothing that
 // came of an item with a prompt is asked for again, and no prompt is written again.
 //
-// JSONL ("prompt_search"): {"round", "of": SHA-256 of the prompt, "prompts": [...], "spent"} for
-// each rewriting, {"prompt": SHA-256, "outcomes": [{"item", "loss", "said"}...], "spent"} for each
-// trial; "spent": {"calls", "cost"} of all calls up to there.
+// JSONL ("prompt_search"): {"round", "of": SHA-256 of the prompt, "prompts": [...], "refused":
+// [{"prompt", "reason"}...], "spent"} for each rewriting, {"prompt": SHA-256, "outcomes": [{"item",
+// "loss", "said"}...], "spent"} for each trial; "spent": {"calls", "cost"} of all calls up to
+// there.
 #pragma once
 
 #include <cstdint>
@@ -39,8 +40,8 @@ class SearchJournal {
   const Outcome* outcome(const std::string& prompt, size_t item) const;  // null: none yet
   void keep(const std::string& prompt, std::span<const size_t> items,
             std::span<const Outcome> outcomes);
-  const std::vector<std::string>* prompts(const std::string& of, size_t round) const;
-  void keep(const std::string& of, size_t round, const std::vector<std::string>& prompts);
+  const Rewriting* rewriting(const std::string& of, size_t round) const;  // null: none yet
+  void keep(const std::string& of, size_t round, const Rewriting& rewriting);
 
   // What its trials came to, with what was spent on one that a kill cut short.
   CallSpending spent_on(const std::string& prompt) const;
@@ -54,9 +55,9 @@ class SearchJournal {
   HeadedJournal journal_;
   Spent spent_;
   CallSpending last_, writing_;
-  std::map<std::string, CallSpending> trials_;                                  // by hash
-  std::map<std::pair<std::string, size_t>, Outcome> outcomes_;                  // by hash and item
-  std::map<std::pair<std::string, size_t>, std::vector<std::string>> prompts_;  // by hash and round
+  std::map<std::string, CallSpending> trials_;                      // by hash
+  std::map<std::pair<std::string, size_t>, Outcome> outcomes_;      // by hash and item
+  std::map<std::pair<std::string, size_t>, Rewriting> rewritings_;  // by hash and round
 };
 
 // A task and a writer whose work is kept. Both, and the journal, must outlive it.
@@ -77,8 +78,8 @@ class RecordedWriter final : public PromptWriter {
  public:
   RecordedWriter(PromptWriter& writer, SearchJournal& journal)
       : writer_(writer), journal_(journal) {}
-  std::vector<std::string> rewrite(const std::string& prompt, std::span<const Mistake> mistakes,
-                                   size_t count, size_t round) override;
+  Rewriting rewrite(const std::string& prompt, std::span<const Mistake> mistakes, size_t count,
+                    size_t round) override;
   std::vector<std::string> take_back_one(const std::string& prompt,
                                          const std::string& in_use) const override {
     return writer_.take_back_one(prompt, in_use);

@@ -58,8 +58,8 @@ class LetterTask final : public PromptTask {
 class LetterWriter final : public PromptWriter {
  public:
   explicit LetterWriter(Calls& calls) : calls_(calls) {}
-  std::vector<std::string> rewrite(const std::string& prompt, std::span<const Mistake> mistakes,
-                                   size_t count, size_t round) override {
+  Rewriting rewrite(const std::string& prompt, std::span<const Mistake> mistakes, size_t count,
+                    size_t round) override {
     calls_.take();
     EXPECT_TRUE(calls_.rewritten.emplace(prompt, round).second) << "written again: " << prompt;
     std::string seen;
@@ -72,7 +72,7 @@ class LetterWriter final : public PromptWriter {
       prompts.push_back(prompt);
       for (int n = 0; n < 2; ++n) prompts.back() += static_cast<char>('a' + rng.below(5));
     }
-    return prompts;
+    return {.prompts = std::move(prompts), .refused = {{seen, "too long"}}};
   }
   std::vector<std::string> take_back_one(const std::string& prompt,
                                          const std::string& in_use) const override {
@@ -90,7 +90,10 @@ class LetterWriter final : public PromptWriter {
 Json json_of(const PromptSearchResult& result) {
   Json trials = Json::array();
   for (const PromptTrial& trial : result.trials) {
-    trials.push_back({trial.prompt, trial.round, trial.items, trial.loss});
+    trials.push_back({trial.prompt, trial.round, trial.items, trial.loss.value_or(-1)});
+  }
+  for (const RefusedTrial& trial : result.refused) {
+    trials.push_back({trial.refused.prompt, trial.refused.reason, trial.round});
   }
   Json json;
   json["prompt"] = result.prompt;
@@ -195,8 +198,8 @@ TEST(SearchJournal, KeepsWhatItWasGiven) {
   {
     SearchJournal journal(path, "decisive");
     journal.keep("prompt", items, outcomes);
-    journal.keep("prompt", 2, prompts);
-    journal.keep("other", 2, std::vector<std::string>());
+    journal.keep("prompt", 2, Rewriting{prompts, {{"[user]", "lacks {open}"}}});
+    journal.keep("other", 2, Rewriting());
   }
   const SearchJournal journal(path, "decisive");
   for (size_t i = 0; i < items.size(); ++i) {
@@ -207,11 +210,15 @@ TEST(SearchJournal, KeepsWhatItWasGiven) {
   }
   EXPECT_EQ(journal.outcome("prompt", 2), nullptr);
   EXPECT_EQ(journal.outcome("other", 7), nullptr);
-  ASSERT_NE(journal.prompts("prompt", 2), nullptr);
-  EXPECT_EQ(*journal.prompts("prompt", 2), prompts);
-  ASSERT_NE(journal.prompts("other", 2), nullptr);  // nothing came of it: not asked again
-  EXPECT_TRUE(journal.prompts("other", 2)->empty());
-  EXPECT_EQ(journal.prompts("prompt", 1), nullptr);
+  const Rewriting* rewriting = journal.rewriting("prompt", 2);
+  ASSERT_NE(rewriting, nullptr);
+  EXPECT_EQ(rewriting->prompts, prompts);
+  ASSERT_EQ(rewriting->refused.size(), 1u);
+  EXPECT_EQ(rewriting->refused[0].prompt, "[user]");
+  EXPECT_EQ(rewriting->refused[0].reason, "lacks {open}");
+  ASSERT_NE(journal.rewriting("other", 2), nullptr);  // nothing came of it: not asked again
+  EXPECT_TRUE(journal.rewriting("other", 2)->prompts.empty());
+  EXPECT_EQ(journal.rewriting("prompt", 1), nullptr);
 }
 
 TEST(SearchJournal, ChargesWhatWasSpentToWhatItWasSpentOn) {
@@ -230,7 +237,7 @@ TEST(SearchJournal, ChargesWhatWasSpentToWhatItWasSpentOn) {
     spend(2, 0.5);
     journal.keep("a", items, outcomes);
     spend(1, 0.25);
-    journal.keep("a", 1, {"b"});
+    journal.keep("a", 1, Rewriting{{"b"}});
     spend(2, 2);  // on b, before a kill
   }
   {
@@ -259,7 +266,7 @@ TEST(SearchJournal, RefusesThatOfAnotherSearchAndASecondOpener) {
   const auto path = dir / "search.jsonl";
   {
     SearchJournal journal(path, "decisive");
-    journal.keep("prompt", 1, std::vector<std::string>{"another"});
+    journal.keep("prompt", 1, Rewriting{{"another"}});
     EXPECT_THAT(failure_of([&] { SearchJournal(path, "decisive"); }), HasSubstr("another process"));
   }
   const std::string bytes = read_file(path);

@@ -170,10 +170,16 @@ Json to_json(const PromptSearchResult& result, const SearchJournal& journal,
   for (const PromptTrial& trial : result.trials) {
     trials.push_back({{"round", trial.round},
                       {"items", trial.items},
-                      {"loss", trial.loss},
+                      {"loss", trial.loss ? Json(*trial.loss) : Json()},
                       {"spent", to_json(journal.spent_on(trial.prompt))},
                       {"prompt_sha256", sha256_hex(trial.prompt)},
                       {"prompt", trial.prompt}});
+  }
+  Json refused = Json::array();
+  for (const RefusedTrial& trial : result.refused) {
+    refused.push_back({{"round", trial.round},
+                       {"reason", trial.refused.reason},
+                       {"prompt", trial.refused.prompt}});
   }
   return {{"what", what},
           {"improved", result.improved},
@@ -185,12 +191,15 @@ Json to_json(const PromptSearchResult& result, const SearchJournal& journal,
           {"outcomes", result.outcomes},
           {"held_out", result.held_out},
           {"writing", to_json(journal.spent_on_writing())},
-          {"trials", std::move(trials)}};
+          {"trials", std::move(trials)},
+          {"refused", std::move(refused)}};
 }
 
 std::string to_text(const PromptSearchResult& result, const fs::path& out) {
-  std::string text = fmt::format("{} prompts tried on {} items in all, {} items held out\n",
-                                 result.trials.size(), result.outcomes, result.held_out);
+  const auto tried = std::count_if(result.trials.begin(), result.trials.end(),
+                                   [](const PromptTrial& trial) { return trial.items > 0; });
+  std::string text = fmt::format("{} prompts tried on {} items in all, {} items held out\n", tried,
+                                 result.outcomes, result.held_out);
   if (!result.gain) {
     return text +
            "none did better than the one in use on the items that were searched with: it "

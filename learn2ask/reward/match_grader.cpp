@@ -98,7 +98,7 @@ void MatchGrader::grade_some(std::span<const GradeRequest> requests,
     grades.push_back(Error{
         ErrorCode::kUnsupported,
         fmt::format("match grader: {}: mostly not in Latin script, and its thresholds were fitted "
-                    "on {} (allow any script to grade it all the same)",
+                    "on {} (grader llm reads any script)",
                     requests[i].context_id, fmt::join(thresholds_.languages, ", "))});
   }
 }

@@ -64,7 +64,7 @@ TEST_F(Match, RefusesOtherScriptsUnlessAllowed) {
   EXPECT_EQ(refused.error().code, ErrorCode::kUnsupported);
   EXPECT_EQ(refused.error().message,
             "match grader: s/3: mostly not in Latin script, and its thresholds were fitted on "
-            "English (allow any script to grade it all the same)");
+            "English (grader llm reads any script)");
   EXPECT_TRUE(grade("发烧几天了？", {.any_script = true}));
   wanted_ = {item_of("发烧几天了？", "三天")};
   EXPECT_FALSE(grade("Does the engine turn over?"));

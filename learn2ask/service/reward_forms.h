@@ -3,7 +3,7 @@
 //   /score     our own: {"replies": [{"context": "12/3" or "messages": [...], "text",
 //   "truncated"?}]}
 //              -> {"rewards": [3.0, null], "details": [{"macro", "micro", "format", "malformed",
-//              "reason"}], "grading_prompts": {"llm": SHA-256}}
+//              "reason"}], "grading_prompts": {NAME: SHA-256}}
 //   /trl       {"samples": ["12/3"], "completions": ["..."], "truncated"?: [false]} -> {"rewards"}
 //              TRL 1.16.0: its reward functions may give None, which leaves the reply out
 //   /openrlhf  {"query": [prompt + reply + end], "prompts", "labels": ["12/3"]}
@@ -27,7 +27,10 @@ namespace l2a {
 // Where rewards come from.
 struct RewardSource {
   double highest = 0;             // reward of a perfect reply
-  Json prompts = Json::object();  // of graders that ask a model, by their name: SHA-256
+  Json prompts = Json::object();  // of graders that ask a model, by their full name: SHA-256
+
+  // Whether a reply that could not be scored may be scored when it is asked for again.
+  bool may_change() const { return !prompts.empty(); }
 };
 
 struct RewardForm {

@@ -68,7 +68,7 @@ Result<std::vector<ScoredReply>> RewardRoutes::score(std::vector<ScoreRequest> r
   return std::move(*job.result);
 }
 
-// Scores what is unscored until nothing is; an Error when the patience is over.
+// Scores what is unscored until nothing is; an Error when the patience is over, or cannot help.
 std::optional<Error> RewardRoutes::score_again(std::span<const ScoreRequest> requests,
                                                std::vector<ScoredReply>& replies) {
   const auto give_up = std::chrono::steady_clock::now() + patience_;
@@ -82,7 +82,7 @@ std::optional<Error> RewardRoutes::score_again(std::span<const ScoreRequest> req
       again.push_back(requests[i]);
     }
     if (unscored.empty()) return std::nullopt;
-    if (std::chrono::steady_clock::now() + wait > give_up) {
+    if (!source_.may_change() || std::chrono::steady_clock::now() + wait > give_up) {
       return Error{
           ErrorCode::kUnavailable,
           std::to_string(unscored.size()) + " of " + std::to_string(replies.size()) +

@@ -2,7 +2,8 @@
 //
 // Requests that wait at the same time are scored together, by one thread: graders are not
 // thread-safe, and faster in batches. Where a form has no null, replies that stay unscored are
-// scored again until the patience is over; then the request is answered 503 with Retry-After.
+// scored again until the patience is over, if asking again may change anything; then the request is
+// answered 503 with Retry-After.
 #pragma once
 
 #include <chrono>

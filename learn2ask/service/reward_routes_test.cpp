@@ -31,8 +31,9 @@ class RewardRoutesTest : public ::testing::Test {
  protected:
   using Score = std::function<std::vector<ScoredReply>(std::span<const ScoreRequest>, uint64_t)>;
 
-  void serve(Score score, double patience_s = 5) {
-    routes_.emplace(server_, samples_, std::move(score), RewardSource{.highest = 4},
+  void serve(Score score, double patience_s = 5, Json prompts = {{"judge", "ab12"}}) {
+    routes_.emplace(server_, samples_, std::move(score),
+                    RewardSource{.highest = 4, .prompts = std::move(prompts)},
                     std::chrono::duration<double>(patience_s));
     thread_ = std::thread([this] { server_.run(); });
   }
@@ -120,6 +121,18 @@ TEST_F(RewardRoutesTest, SaysWhenAReplyStaysUnscored) {
   EXPECT_THAT(refused, HasSubstr("the judge is away"));
   const auto null = ask("/trl", {{"samples", {"s/1"}}, {"completions", {"Why?"}}});
   EXPECT_THAT(null, HasSubstr("{\"rewards\":[null]}"));
+}
+
+TEST_F(RewardRoutesTest, DoesNotScoreAgainWhatCannotChange) {
+  size_t times = 0;
+  serve(
+      [&](std::span<const ScoreRequest> requests, uint64_t) {
+        ++times;
+        return std::vector<ScoredReply>(requests.size(), unscored());
+      },
+      3600, Json::object());
+  EXPECT_THAT(ask_verl({"Why?"}), StartsWith("HTTP/1.1 503"));
+  EXPECT_EQ(times, 1u);
 }
 
 TEST_F(RewardRoutesTest, EndsWithWhatEndsTheScoring) {

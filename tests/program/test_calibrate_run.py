@@ -38,11 +38,16 @@ class CalibrateRunTest(CalibrationTest):
         for step in ("critique", "rewrite"):
             self.assertEqual(result[f"{step}_sha256"], sha256((SHIPPED / f"optimiser/{step}.en.txt").read_text()))
         self.assertEqual([trial["loss"] for trial in result["trials"] if trial["prompt"] == prompt], [0])
-        # What had no place was asked for again; what had none twice was never tried.
+        # What had no place was asked for again; what had none twice was never tried, and is kept.
         again = [messages for task, messages in model.requests if task == "rewrite" and len(messages) > 2]
         self.assertGreater(len(again), 2)
         self.assertTrue(all("open" in messages[-1]["content"] for messages in again))
         self.assertTrue(all("{open}" in trial["prompt"] for trial in result["trials"]))
+        self.assertGreater(len(result["refused"]), 0)
+        for refused in result["refused"]:
+            self.assertNotIn("{open}", refused["prompt"])
+            self.assertIn("open", refused["reason"])
+            self.assertGreaterEqual(refused["round"], 1)
         for more, high in ((["--set", "grading.prompt=out/prompt.txt"], 1.0), ([], 0.7)):
             self.calibrate("report", self.items, "--labels", gold, "--out", "report", "--grader", "llm",
                            *model.settings, *more)
@@ -126,8 +131,8 @@ class CalibrateRunTest(CalibrationTest):
                 of_folder += 1
                 time.sleep(2 * model.delay_s)  # what is in flight arrives at the model
                 replied = self.replied(folder)
-                for key, times in done.items():
-                    self.assertEqual(model.asked[key], times, "asked again for what had come")
+                for key, asked in done.items():
+                    self.assertEqual(model.asked[key], asked, "asked again for what had come")
                 by_hash = {sha256(key): key for key in model.asked}
                 done = {by_hash[call]: model.asked[by_hash[call]] for call in replied}
             kills += of_folder

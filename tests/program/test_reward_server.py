@@ -4,7 +4,6 @@ import concurrent.futures
 import hashlib
 import http.client
 import http.server
-import importlib.util
 import json
 import os
 import pathlib
@@ -15,16 +14,13 @@ import socket
 import subprocess
 import tempfile
 import threading
-import unittest.mock
 import urllib.error
 import urllib.parse
 import urllib.request
 
-import requests
-
 from program import SECONDS, ProgramTest, run, start
+from reward_client import EXAMPLES, example
 
-EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 WORDS = ["--set", "reward.grader=words"]
 PATHS = ("/score", "/trl", "/openrlhf", "/verl")
 END_TOKENS = ("<|im_end|>", "<|eot_id|>", "<|endoftext|>", "</s>", "<end_of_turn>", "<|im_end|><|endoftext|>")
@@ -108,17 +104,6 @@ def post(url, body, **headers):
     except urllib.error.HTTPError as error:
         with error:
             return error.code, json.load(error), error.headers
-
-
-def example(name, url, token="", patient=True):
-    """The example's module, loaded as veRL and OpenRLHF load it."""
-    with unittest.mock.patch.dict(os.environ, LEARN2ASK_REWARD_URL=url, LEARN2ASK_TOKEN=token):
-        spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    if not patient:
-        module.server.get_adapter(url).max_retries = module.RETRY.new(connect=1, status=0)
-    return module
 
 
 def turns_of(messages):
@@ -339,15 +324,6 @@ class RewardServerTest(ProgramTest):
         self.addCleanup(well.join)
         client = example("verl_reward", server.url)
         self.assertEqual(client.compute_score("learn2ask", reply["text"], reply["context"]), 4.0)
-
-    def test_a_client_raises_without_a_server(self):
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with self.assertRaisesRegex(requests.ConnectionError, "refused"):
-            example("verl_reward", url, patient=False).compute_score("learn2ask", "Why?", "1/1")
-        client = example("trl_reward", url, patient=False)
-        with self.assertRaisesRegex(requests.ConnectionError, "refused"):
-            client.learn2ask_reward(completions=["Why?"], completion_ids=[[1]], sample=["1/1"])
 
     def test_an_unknown_turn_is_named(self):
         server = self.serve(*WORDS)
