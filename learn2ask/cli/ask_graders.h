@@ -13,9 +13,12 @@
 
 namespace l2a {
 
+// Graders that need no more than a question with its context: neither sessions nor a domain.
+inline const std::vector<std::string> kGradersOfQuestions = {"match", "words", "llm"};
+
 // Who is asked.
 struct GraderList {
-  std::vector<std::string> names;    // for GraderFactory::make()
+  std::vector<std::string> names;    // of kGradersOfQuestions
   std::vector<std::string> prompts;  // of further graders `llm`, one each
   int64_t repeats = 1;               // how often each grader `llm` is asked
   // Where `match` comes before `llm`, also `llm` by itself: what the filter costs and saves.

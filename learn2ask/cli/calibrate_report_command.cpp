@@ -139,7 +139,8 @@ void add_calibrate_report(CLI::App& calibrate) {
   command->add_option("--labels", arguments->labels, "what people said; several files count as one")
       ->required()
       ->type_name("GOLD");
-  command->add_option("--grader", arguments->graders.names, "match, words, llm");
+  command->add_option("--grader", arguments->graders.names, "whose verdicts are compared")
+      ->check(CLI::IsMember(kGradersOfQuestions));
   command
       ->add_option("--grading-prompt", arguments->graders.prompts,
                    "further prompts of the grader llm")

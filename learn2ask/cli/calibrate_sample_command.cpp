@@ -353,8 +353,8 @@ void add_calibrate_sample(CLI::App& calibrate) {
       ->type_name("FILE");
   command
       ->add_option("--grader", arguments->graders.names,
-                   "grade: who judges first, so that what they differ about is picked: match, "
-                   "words, llm")
+                   "grade: who judges first, so that what they differ about is picked")
+      ->check(CLI::IsMember(kGradersOfQuestions))
       ->capture_default_str();
   command
       ->add_option("--grading-prompt", arguments->graders.prompts,

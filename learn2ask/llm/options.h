@@ -64,9 +64,10 @@ struct LlmOptions {
     v("allow_external", allow_external,
       "also send to an endpoint that is neither on this machine nor in a private network");
     v("concurrency", concurrency, Range{1, 4096}, "calls in flight");
-    v("requests_per_minute", requests_per_minute, Range{0, 1e9}, "at most; 0: no limit");
+    v("requests_per_minute", requests_per_minute, Range{0, 1e9},
+      "on average, over two seconds' worth at once; 0: no limit");
     v("tokens_per_minute", tokens_per_minute, Range{0, 1e12},
-      "at most, of prompts (estimated) and answers (their limit); 0: no limit");
+      "the same, of prompts (estimated) and answers (their limit); 0: no limit");
     v("timeout_s", timeout_s, Range{0.01, 86400}, "seconds until a call is given up");
     v("connect_timeout_s", connect_timeout_s, Range{0.01, 3600}, "seconds until a connection is");
     v("max_reply_bytes", max_reply_bytes, Range{1024, 1 << 30}, "a longer answer is refused");
@@ -91,7 +92,7 @@ struct LlmOptions {
     v("send_seed", send_seed, "send a seed, so that the endpoint can repeat an answer");
     v("send_temperature", send_temperature,
       "send the temperature; false for models that refuse any but their own");
-    v("cache", cache, "answers that came once, for all runs; empty: none is kept");
+    v("cache", cache, "answers that came once, as they came, for all runs; empty: none is kept");
     v("replay", replay, "answer from the cache alone; nothing is sent");
   }
 };

@@ -109,8 +109,6 @@ class CalibrateChecksTest(CalibrationTest):
                 (["import", nobody, "--items", self.items, "--labels", "new.jsonl"],
                  "nobody.jsonl:1: 'item': there is no item 'g-nobody'"),
                 (["report", self.items, "--labels", nobody, "--out", "out"], "nobody.jsonl:1: 'item'"),
-                (["report", self.items, "--labels", gold, "--out", "out", "--grader", "mtach"],
-                 "did you mean 'match'?"),
                 (["export", self.items, "--by", "anna", "--out", "none/sheet.csv", "--labels", "none.jsonl"],
                  "none.jsonl: no such file"),
                 (["sample", self.inputs / "logs.jsonl", "--out", "items.jsonl"], "logs.jsonl")):
@@ -118,6 +116,11 @@ class CalibrateChecksTest(CalibrationTest):
                 self.assertIn(message, self.calibrate(*command, code=1).error())
         for command in (["run"], ["run", "--what", "all", "--out", "x"], ["nothing"], [], ["import"]):
             self.calibrate(*command, code=2)
+        for command in (["report", self.items, "--labels", gold, "--out", "out"],
+                        ["sample", self.labels, "--out", "items.jsonl"]):
+            for grader in ("mtach", "truth"):  # the generator's truth would need the sessions
+                refused = self.calibrate(*command, "--grader", grader, code=2)
+                self.assertIn(f"--grader: {grader} not in {{match,words,llm}}", refused.err)
         self.assertFalse((self.folder / "new.jsonl").exists())
         self.assertFalse((self.folder / "out/search.json").exists())
         self.assertEqual(model.requests, [])
