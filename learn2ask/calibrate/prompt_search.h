@@ -74,7 +74,7 @@ class PromptWriter {
 };
 
 struct PromptSearchOptions {
-  int64_t rounds = 12;
+  int64_t rounds = 30;
   int64_t candidates = 16;
   int64_t max_outcomes = 10'000;
   double held_out_share = 0.4;

@@ -157,7 +157,6 @@ std::vector<SearchItem> labelled_items(const FaultyJudge& judge, size_t count) {
 PromptSearchResult calibrate(FaultyJudge& judge, uint64_t seed) {
   RandomWriter writer(seed);
   PromptSearchOptions options;
-  options.rounds = 60;
   options.seed = seed;
   return search_prompt("Judge.", labelled_items(judge, 60), judge, writer, options);
 }
