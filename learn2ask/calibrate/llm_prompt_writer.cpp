@@ -3,11 +3,14 @@
 #include <algorithm>
 
 #include "base/rng.h"
+#include "base/utf8.h"
 #include "calibrate/prompt_changes.h"
 #include "llm/json_answer.h"
 
 namespace l2a {
 namespace {
+
+constexpr size_t kKeptOfRefused = 16 << 10;  // bytes: an answer may be megabytes
 
 // An object with one text.
 Json schema_of(const char* key) {
@@ -69,7 +72,8 @@ Rewriting LlmPromptWriter::rewrite(const std::string& prompt, std::span<const Mi
             if (!text) return text;
             const auto wrong = refuse_(*text);
             if (!wrong) return text;
-            refused[c] = {*text, wrong->message};
+            const bool is_long = text->size() > kKeptOfRefused;
+            refused[c] = {is_long ? shown(*text, kKeptOfRefused) : *text, wrong->message};
             return *wrong;
           },
           [&, c](Result<std::string> text) {

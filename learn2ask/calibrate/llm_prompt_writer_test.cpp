@@ -112,6 +112,17 @@ TEST(LlmPromptWriter, SaysWhatIsRefusedTwiceAndKeepsWhatIsMended) {
   }
 }
 
+TEST(LlmPromptWriter, KeepsTheBeginningOfALongTextThatIsRefused) {
+  const std::string text = "bad " + std::string(3 << 20, 'x');
+  auto client = numbered([&](size_t critique, const ChatRequest&) {
+    return answer_of("prompt", critique == 0 ? text : "fine");
+  });
+  const auto refused = writer_of(client).rewrite("old", mistakes(3), 2, 1).refused;
+  ASSERT_EQ(refused.size(), 1u);
+  EXPECT_LE(refused[0].prompt.size(), (16u << 10) + 3);
+  EXPECT_EQ(refused[0].prompt.substr(0, 1000), text.substr(0, 1000));
+}
+
 TEST(LlmPromptWriter, LeavesOutWhatFailsAndNothingElse) {
   for (size_t failing = 0; failing < 3; ++failing) {
     for (const char* step : {"critique", "prompt"}) {

@@ -52,7 +52,8 @@ class PromptTask {
 
 // What came of rewriting a prompt.
 struct RefusedPrompt {
-  std::string prompt, reason;
+  std::string prompt;  // or, of a long one, its beginning
+  std::string reason;
 };
 struct Rewriting {
   std::vector<std::string> prompts;
@@ -83,7 +84,7 @@ struct PromptSearchOptions {
   template <class Visitor>
   void visit(Visitor& v) {
     v("rounds", rounds, Range{1, 10'000}, "of rewriting the best prompt so far");
-    v("candidates", candidates, Range{1, 10'000}, "prompts that the writer proposes in a round");
+    v("candidates", candidates, Range{1, 100}, "prompts that the writer proposes in a round");
     v("max_outcomes", max_outcomes, Range{1, 1e9},
       "items that all prompts together may be tried on: verdicts, readings, replies");
     v("held_out_share", held_out_share, Range{0.1, 0.9},
