@@ -10,7 +10,7 @@
 #include <map>
 #include <vector>
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "model/transformer.h"
 #include "model/tree_plan.h"

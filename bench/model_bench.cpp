@@ -8,7 +8,9 @@
 #include <cstdlib>
 #include <string>
 
-#include <torch/torch.h>
+#include <ATen/Parallel.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
 
 #include "base/rng.h"
 #include "gemm_limit.h"

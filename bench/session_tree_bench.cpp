@@ -29,7 +29,8 @@
 
 #include <ATen/Parallel.h>
 #include <sys/resource.h>
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
 
 #include "base/json.h"
 #include "base/rng.h"

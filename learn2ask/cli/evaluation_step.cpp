@@ -8,7 +8,7 @@
 #include <optional>
 #include <set>
 
-#include <ATen/Version.h>
+#include <torch/version.h>
 
 #include "base/clock.h"
 #include "base/file.h"

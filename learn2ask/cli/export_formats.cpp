@@ -2,7 +2,7 @@
 
 #include <map>
 
-#include <torch/torch.h>
+#include <torch/autograd.h>
 
 #include "base/error.h"
 #include "base/file.h"

@@ -4,8 +4,9 @@
 #include <filesystem>
 #include <map>
 
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "base/file.h"
 #include "base/rng.h"

@@ -6,6 +6,8 @@
 #include <optional>
 #include <utility>
 
+#include <torch/autograd.h>
+
 #include "base/file.h"
 #include "base/interrupt.h"
 #include "base/rng.h"

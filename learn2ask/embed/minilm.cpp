@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numeric>
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "base/file.h"
 #include "base/json.h"

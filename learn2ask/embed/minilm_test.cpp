@@ -6,8 +6,9 @@
 #include <fstream>
 #include <numeric>
 
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "base/file.h"
 #include "base/json.h"

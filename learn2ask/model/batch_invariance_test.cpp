@@ -5,8 +5,9 @@
 #include <memory>
 #include <vector>
 
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "base/rng.h"
 #include "model/decode_batch.h"

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <numeric>
 
-#include <torch/torch.h>
+#include <ATen/Parallel.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
 
 #include "model/cpu_attention_task.h"
 

@@ -3,7 +3,8 @@
 #include <map>
 #include <utility>
 
-#include <torch/torch.h>
+#include <ATen/Parallel.h>
+#include <torch/types.h>
 
 #include "model/decode_attention.h"
 #include "model/panel.h"

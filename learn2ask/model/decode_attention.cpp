@@ -1,6 +1,6 @@
 #include "model/decode_attention.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 namespace l2a {
 

@@ -1,7 +1,7 @@
 #include "model/decode_attention.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "base/rng.h"
 #include "model/testing.h"
@@ -28,7 +28,7 @@ TEST(DecodeAttention, RowLoopsEqualTheComposedOperators) {
     auto composed = make_composed_decode_attention(config, options, kMaxNew);
 
     Rng rng(5);
-    torch::manual_seed(5);
+    at::manual_seed(5);
     std::vector<DecodeRow> rows;
     size_t prefix = 0;
     for (int tree = 0; tree < 2; ++tree) {

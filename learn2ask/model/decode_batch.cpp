@@ -4,7 +4,8 @@
 #include <map>
 #include <utility>
 
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
 
 #include "base/error.h"
 #include "model/decode_attention.h"

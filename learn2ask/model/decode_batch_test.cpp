@@ -1,7 +1,8 @@
 #include "model/decode_batch.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
 
 #include "base/rng.h"
 #include "model/testing.h"

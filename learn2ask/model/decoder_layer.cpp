@@ -1,6 +1,7 @@
 #include "model/decoder_layer.h"
 
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
 
 namespace l2a {
 namespace {

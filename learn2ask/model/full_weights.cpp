@@ -2,7 +2,8 @@
 
 #include <cstring>
 
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
 
 #include "base/error.h"
 #include "base/file.h"

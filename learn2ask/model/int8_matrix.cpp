@@ -8,7 +8,7 @@
 
 #include <ATen/Parallel.h>
 #include <immintrin.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "base/error.h"
 #include "model/simd.h"

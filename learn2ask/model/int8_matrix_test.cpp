@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "base/rng.h"
 
@@ -35,7 +35,7 @@ at::Tensor error_bound(const at::Tensor& x_ni, const at::Tensor& w_oi) {
 
 TEST(Int8Matrix, ProductsAreWithinHalfAStepOfEachNumber) {
   Rng rng(1);
-  torch::manual_seed(1);
+  at::manual_seed(1);
   for (int trial = 0; trial < 200; ++trial) {
     const auto size = [&](uint64_t most) { return static_cast<int64_t>(1 + rng.below(most)); };
     const int64_t n = size(220), i = size(200), o = size(120);
@@ -62,7 +62,7 @@ TEST(Int8Matrix, ProductsAreWithinHalfAStepOfEachNumber) {
 
 // Whole numbers up to 127, the largest in each group, lose nothing: sums are those of int64.
 TEST(Int8Matrix, WholeNumbersAreMultipliedExactly) {
-  torch::manual_seed(2);
+  at::manual_seed(2);
   const auto whole = [](int64_t rows, int64_t columns) {
     auto numbers = at::randint(-127, 128, {rows, columns}, at::kFloat);
     for (int64_t j = 0; j < columns; j += 64) numbers.select(1, j).fill_(j % 128 ? 127 : -127);
@@ -78,7 +78,7 @@ TEST(Int8Matrix, WholeNumbersAreMultipliedExactly) {
 }
 
 TEST(Int8Matrix, ATokenIsTheSameBitsInAnyBatch) {
-  torch::manual_seed(3);
+  at::manual_seed(3);
   const auto x = at::randn({400, 200}).to(at::kBFloat16);
   const Int8Matrix w = to_int8(at::randn({300, 200}));
   for (const Int8Kernel kernel : kernels_here()) {
@@ -93,7 +93,7 @@ TEST(Int8Matrix, ATokenIsTheSameBitsInAnyBatch) {
 }
 
 TEST(Int8Matrix, WhatIsNotFiniteStaysSo) {
-  torch::manual_seed(4);
+  at::manual_seed(4);
   const Int8Matrix w = to_int8(at::randn({40, 130}));
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
     for (const double bad : {std::nan(""), HUGE_VAL, -HUGE_VAL}) {

@@ -4,7 +4,8 @@
 #include <type_traits>
 #include <vector>
 
-#include <torch/torch.h>
+#include <ATen/Parallel.h>
+#include <torch/types.h>
 
 #include "base/error.h"
 #include "model/panel.h"

@@ -1,7 +1,7 @@
 #include "model/linear.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "base/rng.h"
 
@@ -12,7 +12,7 @@ namespace {
 // result is rounded to its type once.
 TEST(Linear, BatchInvariantProductsAreThoseOfDoublePrecision) {
   Rng rng(1);
-  torch::manual_seed(1);
+  at::manual_seed(1);
   for (int trial = 0; trial < 200; ++trial) {
     const auto size = [&](uint64_t most) { return static_cast<int64_t>(1 + rng.below(most)); };
     const int64_t n = size(150), i = size(200), o = size(120);

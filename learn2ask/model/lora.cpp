@@ -3,7 +3,8 @@
 #include <cmath>
 #include <string_view>
 
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
 
 #include "base/file.h"
 #include "base/json.h"

@@ -1,6 +1,8 @@
 #include "model/ops.h"
 
-#include <torch/torch.h>
+#include <ATen/Parallel.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
 
 #include "model/row_kernels.h"
 

@@ -4,7 +4,8 @@
 #include <cmath>
 #include <numbers>
 
-#include <torch/torch.h>
+#include <ATen/Parallel.h>
+#include <torch/types.h>
 
 #include "base/error.h"
 

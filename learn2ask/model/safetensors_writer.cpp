@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <span>
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "base/error.h"
 #include "weights/safetensors.h"

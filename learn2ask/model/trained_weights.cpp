@@ -1,6 +1,6 @@
 #include "model/trained_weights.h"
 
-#include <torch/torch.h>
+#include <torch/autograd.h>
 
 #include "base/error.h"
 

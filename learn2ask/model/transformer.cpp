@@ -1,6 +1,7 @@
 #include "model/transformer.h"
 
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
 
 #include "base/error.h"
 #include "model/transformer_weights.h"

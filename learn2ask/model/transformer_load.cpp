@@ -6,7 +6,9 @@
 #include <span>
 
 #include <ATen/Parallel.h>
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/cuda.h>
+#include <torch/types.h>
 
 #include "base/error.h"
 #include "base/utf8.h"

@@ -6,6 +6,8 @@
 #include <string>
 #include <utility>
 
+#include <ATen/Parallel.h>
+
 #include "base/utf8.h"
 #include "model/testing.h"
 #include "rollout/context_window.h"

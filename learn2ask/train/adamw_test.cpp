@@ -3,7 +3,9 @@
 #include <cmath>
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/optim.h>
+#include <torch/types.h>
 
 #include "base/error.h"
 #include "base/file.h"

@@ -4,7 +4,8 @@
 #include <numeric>
 #include <utility>
 
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
 
 #include "train/preference_loss.h"
 #include "train/verify_tree.h"

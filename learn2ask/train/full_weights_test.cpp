@@ -3,7 +3,7 @@
 #include "model/full_weights.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "base/file.h"
 #include "train/dpo.h"

@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <optional>
 
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
 
 #include "train/policy_rows.h"
 #include "train/verify_tree.h"

@@ -4,7 +4,8 @@
 #include <string>
 
 #include <fmt/format.h>
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
 
 #include "train/meter.h"
 #include "train/verify_tree.h"

@@ -4,7 +4,7 @@
 #include <numeric>
 
 #include <fmt/format.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "base/interrupt.h"
 #include "base/rng.h"

@@ -5,7 +5,7 @@
 #include <set>
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "base/file.h"
 #include "train/dpo.h"
