@@ -59,9 +59,9 @@ class Architectures : public ::testing::TestWithParam<const char*> {
     testing::run_reference("tiny_models.py", arguments, folder_ / "log");
   }
   static Transformer load(const fs::path& path, bool keep_quantized = false) {
-    return Transformer::load(
-        Checkpoint::open(path),
-        {.compute = ComputeType::kFloat32, .device = "cpu", .keep_quantized = keep_quantized});
+    ModelOptions options = testing::float32_options();
+    options.keep_quantized = keep_quantized;
+    return Transformer::load(Checkpoint::open(path), options);
   }
   void SetUpModel() {
     path_ = folder_ / GetParam();
@@ -92,7 +92,7 @@ at::Tensor mean_nll(const Transformer& model, const TrainedWeights& trained, con
   for (size_t r = 0; r < rows.size(); ++r) {
     const auto places = row_tokens(tree, r, 0, tree.row_length[r] - 1);
     const std::vector<int64_t> targets(rows[r].begin() + 1, rows[r].end());
-    const auto row = hidden.index_select(0, at::tensor(places));
+    const auto row = testing::rows_at(hidden, places);
     nll = nll - model.head(row, at::tensor(targets), 1, &trained).log_prob_n.sum();
     count += targets.size();
   }
@@ -106,10 +106,10 @@ TEST_P(Architectures, HaveTheLogitsOfTransformersAndPeft) {
   const auto hidden = model_->hidden(tree, adapter_.get());
   for (size_t r = 0; r < rows_.size(); ++r) {
     const auto places = row_tokens(tree, r, 0, tree.row_length[r]);
-    const auto row = hidden.index_select(0, at::tensor(places));
+    const auto row = testing::rows_at(hidden, places);
     const auto want = expected("logits." + std::to_string(r));
     const double norm = want.norm().item<double>();
-    EXPECT_LE((model_->logits(row.detach()) - want).norm().item<double>(),
+    EXPECT_LE((model_->logits(row.detach()).cpu() - want).norm().item<double>(),
               testing::kTolerance * norm)
         << "row " << r;
     const std::vector<int64_t> targets(rows_[r].begin() + 1, rows_[r].end());
@@ -126,7 +126,7 @@ TEST_P(Architectures, HaveTheGradientsOfTransformersAndPeft) {
       torch::autograd::grad({mean_nll(*model_, *adapter_, rows_)}, adapter_->parameters());
   for (size_t i = 0; i < grads.size(); ++i) {
     const auto want = expected("base_model.model." + parameters[i].name + ".weight");
-    EXPECT_LE((grads[i] - want).norm().item<double>(),
+    EXPECT_LE((grads[i].cpu() - want).norm().item<double>(),
               testing::kGradientTolerance * want.norm().item<double>())
         << parameters[i].name;
   }
@@ -147,7 +147,7 @@ TEST_P(Architectures, HaveTransformersGradientsOfEveryWeight) {
       wanted.push_back(expected("gradient." + name));
     }
     const auto want = at::cat(wanted);
-    EXPECT_LE((grads[i] - want).norm().item<double>(),
+    EXPECT_LE((grads[i].cpu() - want).norm().item<double>(),
               testing::kGradientTolerance * want.norm().item<double>())
         << parameters[i].name;
   }

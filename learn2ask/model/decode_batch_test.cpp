@@ -17,13 +17,12 @@ using testing::with_all_parts;
 
 using Rows = std::vector<std::vector<int32_t>>;
 
-constexpr ModelOptions kFloat{.compute = ComputeType::kFloat32, .device = "cpu"};
 constexpr double kTolerance = 64 * std::numeric_limits<float>::epsilon();
 
 class Decoding : public ::testing::TestWithParam<TransformerConfig> {
  protected:
   TransformerConfig config_ = GetParam();
-  Transformer model_ = Transformer::random(config_, kFloat, 1);
+  Transformer model_ = Transformer::random(config_, testing::float32_options(), 1);
   LoraAdapter adapter_ = random_adapter(config_, {.rank = 4, .alpha = 8}, 2);
 
   // Logits after the last token, from a pass over the whole row.

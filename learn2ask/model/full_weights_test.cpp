@@ -26,7 +26,8 @@ using testing::with_all_parts;
 
 using Rows = std::vector<std::vector<int32_t>>;
 
-constexpr ModelOptions kFloat{.compute = ComputeType::kFloat32, .device = "cpu"};
+const ModelOptions kFloat = testing::float32_options();
+const ModelOptions kBfloat16{.device = testing::device()};
 
 // Every part, with a head of its own and without.
 std::vector<TransformerConfig> configs() {
@@ -41,7 +42,7 @@ FullWeights changed(const TransformerConfig& config, uint64_t seed) {
   const torch::NoGradGuard no_grad;
   auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
   for (const at::Tensor& p : weights.parameters()) {
-    p.add_(at::randn(p.sizes(), generator, at::kFloat), 0.02);
+    p.add_(at::randn(p.sizes(), generator, at::kFloat).to(p.device()), 0.02);
   }
   return weights;
 }
@@ -58,7 +59,7 @@ at::Tensor decoded(const Transformer& model, const TrainedWeights* trained, cons
   for (size_t r = 0; r < rows.size(); ++r) batch.add(cache, static_cast<int64_t>(r));
   at::Tensor logits = batch.first();
   for (int step = 0; step < 4; ++step) {
-    const auto ids = logits.argmax(1).to(at::kInt);
+    const auto ids = logits.argmax(1).to(at::kCPU, at::kInt);
     logits = batch.step({ids.const_data_ptr<int32_t>(), rows.size()});
   }
   return logits.to(at::kFloat);
@@ -69,7 +70,8 @@ TEST(FullWeights, StartAsTheFrozenModelToTheBit) {
   const Rows rows = random_rows(rng, 8, 30, 101);
   for (const TransformerConfig& config : configs()) {
     for (const ComputeType compute : {ComputeType::kFloat32, ComputeType::kBfloat16}) {
-      const Transformer model = Transformer::random(config, {.compute = compute}, 5);
+      const Transformer model =
+          Transformer::random(config, {.compute = compute, .device = testing::device()}, 5);
       const FullWeights weights(Transformer::random(config, kFloat, 5));
       EXPECT_TRUE(at::equal(all_logits(model, &weights, rows), all_logits(model, nullptr, rows)));
       EXPECT_TRUE(at::equal(decoded(model, &weights, rows), decoded(model, nullptr, rows)));
@@ -83,8 +85,8 @@ TEST(FullWeights, AreAllThatAPassRunsOn) {
   const Rows rows = random_rows(rng, 8, 30, 101);
   for (const TransformerConfig& config : configs()) {
     const FullWeights weights = changed(config, 6);
-    const Transformer one = Transformer::random(config, {}, 6);
-    const Transformer other = Transformer::random(config, {}, 7);
+    const Transformer one = Transformer::random(config, kBfloat16, 6);
+    const Transformer other = Transformer::random(config, kBfloat16, 7);
     EXPECT_TRUE(at::equal(all_logits(one, &weights, rows), all_logits(other, &weights, rows)));
     EXPECT_TRUE(at::equal(decoded(one, &weights, rows), decoded(other, &weights, rows)));
     EXPECT_FALSE(at::equal(all_logits(one, &weights, rows), all_logits(one, nullptr, rows)));
@@ -103,7 +105,7 @@ std::vector<at::Tensor> gradients(const Transformer& model, const FullWeights& w
 TEST(FullWeights, GradientsOfBfloat16AreNearThoseOfFloat32) {
   for (const TransformerConfig& config : configs()) {
     const FullWeights weights(Transformer::random(config, kFloat, 5));
-    const auto narrow = gradients(Transformer::random(config, {}, 5), weights);
+    const auto narrow = gradients(Transformer::random(config, kBfloat16, 5), weights);
     const auto wide = gradients(Transformer::random(config, kFloat, 5), weights);
     for (size_t i = 0; i < wide.size(); ++i) {
       EXPECT_EQ(narrow[i].scalar_type(), at::kFloat);
@@ -116,9 +118,11 @@ TEST(FullWeights, GradientsOfBfloat16AreNearThoseOfFloat32) {
 TEST(FullWeights, ActivationsComputedAgainGiveTheSameBits) {
   for (const TransformerConfig& config : configs()) {
     const FullWeights weights = changed(config, 5);
-    const auto kept = gradients(Transformer::random(config, {}, 5), weights);
+    const auto kept = gradients(Transformer::random(config, kBfloat16, 5), weights);
     const auto again =
-        gradients(Transformer::random(config, {.recompute_activations = true}, 5), weights);
+        gradients(Transformer::random(
+                      config, {.device = testing::device(), .recompute_activations = true}, 5),
+                  weights);
     for (size_t i = 0; i < kept.size(); ++i) EXPECT_TRUE(at::equal(kept[i], again[i])) << i;
   }
 }

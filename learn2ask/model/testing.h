@@ -24,6 +24,20 @@
 
 namespace l2a::testing {
 
+// Where the tests' models run: what $L2A_TEST_DEVICE names, or the CPU.
+inline std::string device() {
+  const char* const name = std::getenv("L2A_TEST_DEVICE");
+  return name ? name : "cpu";
+}
+
+inline ModelOptions float32_options() {
+  return {.compute = ComputeType::kFloat32, .device = device()};
+}
+
+inline at::Tensor rows_at(const at::Tensor& x, const std::vector<int64_t>& places) {
+  return x.index_select(0, at::tensor(places).to(x.device()));
+}
+
 inline TransformerConfig tiny_config(int64_t heads, int64_t kv_heads) {
   TransformerConfig c;
   c.layers = 2;
@@ -98,8 +112,8 @@ inline void expect_head(const HeadOutput& out, const at::Tensor& logits, const a
   const auto log_p = logits.to(at::kDouble).log_softmax(1);
   const auto entropy = -(log_p.exp() * log_p).sum(1);
   const auto of_target = log_p.gather(1, target.unsqueeze(1)).squeeze(1);
-  EXPECT_LE((out.log_prob_n.detach() - of_target).norm().item<double>(), 2 * tolerance);
-  EXPECT_LE((out.entropy_n.detach() - entropy).norm().item<double>(),
+  EXPECT_LE((out.log_prob_n.detach().cpu() - of_target).norm().item<double>(), 2 * tolerance);
+  EXPECT_LE((out.entropy_n.detach().cpu() - entropy).norm().item<double>(),
             2 * std::log(static_cast<double>(logits.size(1))) * tolerance);
 }
 
@@ -114,7 +128,7 @@ inline at::Tensor continue_greedily(const Transformer& model,
   std::vector<at::Tensor> chosen;
   at::Tensor logits = batch.first();
   for (int64_t step = 0; step < kTokens; ++step) {
-    chosen.push_back(logits.argmax(1));
+    chosen.push_back(logits.argmax(1).cpu());
     const auto ids = chosen.back().to(at::kInt).contiguous();
     logits = batch.step({ids.const_data_ptr<int32_t>(), rows.size()});
   }
@@ -128,7 +142,7 @@ inline bool has_python() { return std::filesystem::exists(L2A_PYTHON); }
 // to `log` meanwhile.
 inline void run_reference(const std::string& script, const std::string& arguments,
                           const std::filesystem::path& log) {
-  const std::string command = "OMP_WAIT_POLICY=passive " L2A_PYTHON " " L2A_SOURCE_DIR
+  const std::string command = "LD_PRELOAD= OMP_WAIT_POLICY=passive " L2A_PYTHON " " L2A_SOURCE_DIR
                               "/tests/reference/" +
                               script + " " + arguments + " >" + log.string() + " 2>&1";
   if (std::system(command.c_str()) != 0) {

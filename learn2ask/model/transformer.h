@@ -23,7 +23,10 @@ enum class ComputeType { kFloat32, kBfloat16 };
 
 struct ModelOptions {
   ComputeType compute = ComputeType::kBfloat16;
-  std::string device = "cpu";  // asked for once, here
+  // Asked for once, here: cpu, cuda, cuda:1, or what else LibTorch was built for. Elsewhere than on
+  // the CPU, the same seed need not give the same bits: LibTorch's operators sum in an order of
+  // their own there.
+  std::string device = "cpu";
   // The layers' matrices stay in the file's element types, mapped, and are widened one layer at a
   // time whenever a pass comes to it. Same values; each pass, and each token decoded, pays for it.
   bool keep_quantized = false;

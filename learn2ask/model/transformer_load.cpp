@@ -6,8 +6,8 @@
 #include <span>
 
 #include <ATen/Parallel.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/autograd.h>
-#include <torch/cuda.h>
 #include <torch/types.h>
 
 #include "base/error.h"
@@ -23,10 +23,17 @@ namespace {
 
 constexpr const char* kRotaryDivisors = "rope_freqs.weight";
 
+// Devices that LibTorch was built for and finds; not "meta", whose tensors have no numbers.
+bool is_here(const at::Device& device) {
+  if (device.is_meta() || !c10::impl::hasDeviceGuardImpl(device.type())) return false;
+  const c10::impl::VirtualGuardImpl devices(device.type());
+  return std::max<int>(device.index(), 0) < devices.deviceCount();
+}
+
 at::Device open_device(const std::string& name) {
   try {
     const at::Device device(name);
-    if (device.is_cpu() || (device.is_cuda() && torch::cuda::is_available())) return device;
+    if (is_here(device)) return device;
   } catch (const c10::Error&) {
     fail_input("model: device '" + name + "': no such device (use cpu or cuda)");
   }

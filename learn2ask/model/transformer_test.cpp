@@ -22,7 +22,7 @@ using testing::with_all_parts;
 using Rows = std::vector<std::vector<int32_t>>;
 
 constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
-constexpr ModelOptions kFloat{.compute = ComputeType::kFloat32, .device = "cpu"};
+const ModelOptions kFloat = testing::float32_options();
 
 at::Tensor targets_of(const std::vector<int32_t>& row) {
   return at::tensor(std::vector<int64_t>(row.begin() + 1, row.end()), at::kLong);
@@ -36,8 +36,7 @@ at::Tensor tree_loss(const Transformer& model, const TrainedWeights& trained, co
   for (size_t r = 0; r < rows.size(); ++r) {
     if (rows[r].size() < 2) continue;
     const auto places = row_tokens(tree, r, 0, tree.row_length[r] - 1);
-    const auto out =
-        model.head(hidden.index_select(0, at::tensor(places)), targets_of(rows[r]), 1, &trained);
+    const auto out = model.head(testing::rows_at(hidden, places), targets_of(rows[r]), 1, &trained);
     loss = loss + (1.0 + r) * (out.log_prob_n.mean() + 0.1 * out.entropy_n.mean());
   }
   return loss;
@@ -59,8 +58,9 @@ std::vector<at::Tensor> gradients(const TrainedWeights& trained, const at::Tenso
 // Rounding of sums of n terms grows like sqrt(n) ulps of their norm.
 void expect_close(const at::Tensor& a, const at::Tensor& b, double ulps, const std::string& what) {
   ASSERT_EQ(a.sizes(), b.sizes()) << what;
-  const double error = (a - b).to(at::kDouble).norm().item<double>();
-  const double norm = b.to(at::kDouble).norm().item<double>();
+  const auto exact = b.cpu().to(at::kDouble);
+  const double error = (a.cpu() - exact).norm().item<double>();
+  const double norm = exact.norm().item<double>();
   EXPECT_LE(error, ulps * kEpsilon * norm) << what << ": norm " << norm;
 }
 
@@ -89,7 +89,7 @@ TEST_P(TreeEqualsRows, HiddenStates) {
     for (size_t r = 0; r < rows.size(); ++r) {
       const auto places = row_tokens(tree, r, 0, tree.row_length[r]);
       const auto alone = model.hidden(build_token_tree(Rows{rows[r]}), &adapter);
-      expect_close(shared.index_select(0, at::tensor(places)), alone, 64, "row");
+      expect_close(testing::rows_at(shared, places), alone, 64, "row");
     }
   }
 }
@@ -134,7 +134,7 @@ void expect_finite_differences(const Transformer& model, const TrainedWeights& t
   for (size_t i = 0; i < parameters.size(); ++i) {
     const torch::NoGradGuard no_grad;
     auto generator = at::make_generator<at::CPUGeneratorImpl>(i);
-    const auto direction = at::randn(parameters[i].sizes(), generator);
+    const auto direction = at::randn(parameters[i].sizes(), generator).to(parameters[i].device());
     const auto at_step = [&](double step) {
       parameters[i].add_(direction, step);
       const double value = tree_loss(model, trained, rows).item<double>();
@@ -172,7 +172,7 @@ TEST(Transformer, ANewAdapterChangesNothing) {
 
 TEST(Transformer, TheSameInputGivesTheSameBits) {
   const TransformerConfig config = tiny_config(6, 3);
-  const Transformer model = Transformer::random(config, {}, 47);
+  const Transformer model = Transformer::random(config, {.device = testing::device()}, 47);
   const LoraAdapter adapter = random_adapter(config, {.rank = 4, .alpha = 8}, 48);
   Rng rng(49);
   const Rows rows = random_rows(rng, 20, 60, 101);
@@ -188,7 +188,8 @@ TEST(Transformer, ActivationsComputedAgainGiveTheSameBits) {
     for (const ComputeType compute : {ComputeType::kFloat32, ComputeType::kBfloat16}) {
       const auto of = [&](bool again) {
         const Transformer model = Transformer::random(
-            config, {.compute = compute, .device = "cpu", .recompute_activations = again}, 47);
+            config,
+            {.compute = compute, .device = testing::device(), .recompute_activations = again}, 47);
         const LoraAdapter adapter = random_adapter(config, {.rank = 4, .alpha = 8}, 48);
         Rng rng(49);
         const Rows rows = random_rows(rng, 20, 60, 101);
@@ -205,7 +206,7 @@ class Bfloat16 : public ::testing::TestWithParam<TransformerConfig> {};
 
 TEST_P(Bfloat16, GradientsAreNearThoseOfFloat32) {
   const TransformerConfig config = GetParam();
-  const Transformer narrow = Transformer::random(config, {}, 57);
+  const Transformer narrow = Transformer::random(config, {.device = testing::device()}, 57);
   const Transformer wide = Transformer::random(config, kFloat, 57);
   const LoraAdapter adapter = random_adapter(config, {.rank = 4, .alpha = 8}, 58);
   Rng rng(59);
@@ -228,13 +229,14 @@ TEST_P(Head, EqualsLogSoftmaxInDoublePrecision) {
   const TransformerConfig config = tiny_config(6, 3);
   const Transformer model = Transformer::random(config, kFloat, 67);
   auto generator = at::make_generator<at::CPUGeneratorImpl>(68);
-  const auto hidden = at::randn({700, config.width}, generator).requires_grad_(true);
+  const at::Device device(testing::device());
+  const auto hidden = at::randn({700, config.width}, generator).to(device).requires_grad_(true);
   const auto target = at::randint(config.vocabulary, {700}, generator, at::kLong);
   const auto weight_a = at::randn({700}, generator), weight_b = at::randn({700}, generator);
 
   const HeadOutput out = model.head(hidden, target, temperature);
-  const auto exact_hidden = hidden.detach().to(at::kDouble).requires_grad_(true);
-  const auto head_vd = model.logits(at::eye(config.width)).t().to(at::kDouble);
+  const auto exact_hidden = hidden.detach().to(at::kCPU, at::kDouble).requires_grad_(true);
+  const auto head_vd = model.logits(at::eye(config.width).to(device)).t().to(at::kCPU, at::kDouble);
   const auto log_p = at::log_softmax(exact_hidden.mm(head_vd.t()) / temperature, 1);
   const auto exact_log_prob = log_p.gather(1, target.unsqueeze(1)).squeeze(1);
   const auto exact_entropy = -(log_p.exp() * log_p).sum(1);
@@ -247,7 +249,8 @@ TEST_P(Head, EqualsLogSoftmaxInDoublePrecision) {
     const auto exact = torch::autograd::grad({exact_loss}, {exact_hidden}, {}, true)[0];
     expect_close(grad, exact, 32, what);
   };
-  const auto by_a = (out.log_prob_n * weight_a).sum(), by_b = (out.entropy_n * weight_b).sum();
+  const auto by_a = (out.log_prob_n.cpu() * weight_a).sum();
+  const auto by_b = (out.entropy_n.cpu() * weight_b).sum();
   const auto exact_a = (exact_log_prob * weight_a).sum();
   const auto exact_b = (exact_entropy * weight_b).sum();
   expect_gradient(by_a, exact_a, "gradient of log p");

@@ -44,10 +44,11 @@ struct TinyChat {
   explicit TinyChat(uint64_t seed = 3, bool int8_generation = false)
       : tokenizer(byte_tokenizer()),
         chat(ChatTemplate::named("chatml", {}, tokenizer).value_or_throw()),
-        model(Transformer::random(
-            config(),
-            {.compute = ComputeType::kFloat32, .device = "cpu", .int8_generation = int8_generation},
-            seed)) {
+        model(Transformer::random(config(),
+                                  {.compute = ComputeType::kFloat32,
+                                   .device = int8_generation ? "cpu" : device(),
+                                   .int8_generation = int8_generation},
+                                  seed)) {
     at::set_num_threads(1);  // for matrices this small, threads mostly wait for each other
   }
 

@@ -14,6 +14,7 @@ import tiny_policy
 
 PROGRAM = os.environ.get("LEARN2ASK_PROGRAM") or sys.exit("LEARN2ASK_PROGRAM: the program to test")
 SECONDS = 300  # after which a command hangs
+INTERRUPTED = "error: interrupted: run the same command again to go on"
 
 
 def start(arguments, folder, file_bytes=None, **options):
@@ -104,6 +105,26 @@ class ProgramTest(unittest.TestCase):
 
     def new_folder(self):
         return pathlib.Path(tempfile.mkdtemp(dir=self.temporary.name))
+
+    def stop_until_done(self, command, stop_signal, **options):
+        """Runs `command` again and again, letting it live a little longer each time. Returns how
+        often it was stopped, and what it left."""
+        folder, seconds, stopped = self.new_folder(), 0.05, 0
+        while True:
+            process = start(command, folder, **options)
+            try:
+                process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                process.send_signal(stop_signal)
+            finished = Finished(process)
+            if finished.code == 0:
+                return stopped, contents(folder)
+            if stop_signal == signal.SIGINT and finished.code == 1:
+                self.assertEqual(finished.error(), INTERRUPTED)
+            else:  # Ctrl-C before the program could install its handler ends it as kill does
+                self.assertEqual(finished.code, -stop_signal, finished.err)
+            stopped += 1
+            seconds *= 1.7
 
     def assert_same(self, made, expected):
         """Two `contents`; names the file that differs, not its bytes."""

@@ -4,33 +4,11 @@ bytes as one that nobody touched."""
 import signal
 import subprocess
 
-from program import ProgramTest, contents, Finished, run, start
-
-INTERRUPTED = "error: interrupted: run the same command again to go on"
+from program import INTERRUPTED, ProgramTest, contents, Finished, run, start
 
 
 class InterruptionTest(ProgramTest):
     MANY = 6000
-
-    def stop_until_done(self, command, stop_signal):
-        """Runs `command` again and again, letting it live a little longer each time. Returns how
-        often it was stopped, and what it left."""
-        folder, seconds, stopped = self.new_folder(), 0.05, 0
-        while True:
-            process = start(command, folder)
-            try:
-                process.wait(seconds)
-            except subprocess.TimeoutExpired:
-                process.send_signal(stop_signal)
-            finished = Finished(process)
-            if finished.code == 0:
-                return stopped, contents(folder)
-            if stop_signal == signal.SIGINT and finished.code == 1:
-                self.assertEqual(finished.error(), INTERRUPTED)
-            else:  # Ctrl-C before the program could install its handler ends it as kill does
-                self.assertEqual(finished.code, -stop_signal, finished.err)
-            stopped += 1
-            seconds *= 1.7
 
     def test_every_command_goes_on(self):
         for name, command in self.commands().items():
