@@ -189,6 +189,45 @@ TEST_F(SftTest, StopsAtItsTimeLimit) {
   EXPECT_TRUE(std::filesystem::exists(result.checkpoint));
 }
 
+// Each look at it takes half a second.
+struct SlowClock : Clock {
+  std::chrono::steady_clock::time_point now() const override {
+    return time += std::chrono::milliseconds(500);
+  }
+  mutable std::chrono::steady_clock::time_point time;
+};
+
+TEST_F(SftTest, TheLearningRateComesToItsEndWithTheTime) {
+  const SlowClock clock;
+  const auto rates = [&](double max_minutes, const char* name) {
+    TrainerSetup timed{.model = tiny.model,
+                       .window = tiny.window(),
+                       .base_name = "tiny",
+                       .directory = directory.path / name,
+                       .config_sha256 = "c0ffee",
+                       .clock = clock};
+    auto adapter = testing::tiny_adapter(tiny);
+    train_sft(timed, testing::labelled_sessions(4), {},
+              {.epochs = 60, .sessions_per_step = 4, .loop = {.max_minutes = max_minutes}},
+              adapter);
+    std::vector<double> lr;
+    for (const Json& line : testing::lines_of(timed.directory / "metrics.jsonl")) {
+      lr.push_back(line.at("lr"));
+    }
+    return lr;
+  };
+  const std::vector<double> whole = rates(0, "whole");
+  ASSERT_EQ(whole.size(), 60u);
+  EXPECT_EQ(rates(10, "enough time"), whole);
+  const std::vector<double> cut = rates(1, "half the time");
+  ASSERT_GT(cut.size(), 20u);
+  ASSERT_LT(cut.size(), 50u);
+  EXPECT_TRUE(std::equal(cut.begin(), cut.begin() + static_cast<std::ptrdiff_t>(cut.size() / 5),
+                         whole.begin()));
+  EXPECT_LT(cut.back(), 0.01 * whole[5]);
+  EXPECT_GT(whole[cut.size() - 1], 0.2 * whole[5]);
+}
+
 TEST_F(SftTest, RefusesAnotherConfigurationInTheSameDirectory) {
   auto adapter = testing::tiny_adapter(tiny);
   const auto sessions = testing::labelled_sessions(2);

@@ -1,5 +1,6 @@
 #include "train/training_run.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -103,6 +104,15 @@ std::string TrainingRun::stop_reason() const {
   return "";
 }
 
+// The first steps are no measure of the pace; and a run that the time will not end is to be the
+// same however fast the machine is.
+int64_t TrainingRun::scheduled_steps() const {
+  const double limit = 60 * loop_.max_minutes;
+  if (limit == 0 || state_.seconds < limit / 4) return total_steps_;
+  const double at_this_pace = static_cast<double>(state_.step) * limit / state_.seconds;
+  return std::min(total_steps_, static_cast<int64_t>(at_this_pace));
+}
+
 bool TrainingRun::goes_on() {
   try {
     throw_if_interrupted();
@@ -153,7 +163,7 @@ TrainingRun::Update TrainingRun::update(double loss) {
   const double norm = gradient_norm(parameters);
   if (!std::isfinite(loss) || !std::isfinite(norm)) fail_not_finite(loss);
   clip_gradients(parameters, norm, optimizing_.max_grad_norm);
-  const double lr = learning_rate(optimizing_, state_.step, total_steps_);
+  const double lr = learning_rate(optimizing_, state_.step, scheduled_steps());
   optimizer_.step(lr);
   optimizer_.zero_grad();
   return {.lr = lr, .grad_norm = norm};

@@ -37,7 +37,9 @@ struct LoopOptions {
   template <class Visitor>
   void visit(Visitor& v) {
     v("seed", seed, Range{0, 1e15}, "of the order of sessions and of sampling");
-    v("max_minutes", max_minutes, Range{0, 1e6}, "training stops after this time; 0: no limit");
+    v("max_minutes", max_minutes, Range{0, 1e6},
+      "training stops after this time, and the learning rate comes to its end by then; 0: no "
+      "limit");
     v("token_budget", token_budget, Range{1, 1e6}, "tokens computed at a time; bounds memory");
     v.choice("verify_tree", verify_tree, {"first", "always", "never"},
              "check the session tree against unshared rows: at the first step, each, none");
@@ -128,7 +130,10 @@ class TrainingRun {
   TrainResult finish();
 
  private:
-  std::string stop_reason() const;    // empty: goes on
+  std::string stop_reason() const;  // empty: goes on
+  // For how many steps the learning rate's schedule is made: where max_minutes will end the run
+  // sooner, about as many as it leaves room for.
+  int64_t scheduled_steps() const;
   std::string save_evidence() const;  // says where it is, or why it could not be written
   [[noreturn]] void fail_not_finite(double loss);
   void append(const std::string& journal, const Json& row);
