@@ -211,6 +211,9 @@ class LabellingTest(unittest.TestCase):
         page = self.visit()
         self.press(page, "5", "k", "n")
         page.keyboard.type("too general")
+        # A judgement whose saving a reload breaks off is sent again, and may then be there twice.
+        page.wait_for_function("Object.keys(localStorage).some((key) => key.endsWith('queue')"
+                               " && localStorage[key] === '[]')")
         page.reload()
         note = {"grade": 0.5, "note": "too general"}
         self.assert_saved(("g-1", {"grade": 0.5}), ("g-1", note))
