@@ -1,8 +1,12 @@
 #include <algorithm>
+#include <optional>
 
 #include <torch/types.h>
 
 #include "model/decode_attention.h"
+#include "model/flash_attention.h"
+#include "model/token_tree.h"
+#include "model/unordered_writes.h"
 
 namespace l2a {
 namespace {
@@ -37,11 +41,30 @@ std::vector<at::Tensor> gather(const std::vector<at::Tensor>& layers,
   return gathered;
 }
 
+// The runs' prefixes one behind the other, as flash attention takes them.
+struct PackedPrefixes {
+  std::vector<size_t> prefixes;          // in the order of the runs that they were packed for
+  std::vector<int64_t> tokens;           // of each
+  std::vector<at::Tensor> keys, values;  // per layer, [p, k, h]
+};
+
+// What the layers of one step share.
+struct Step {
+  std::vector<DecodeRow> rows;
+  std::vector<DecodeRun> runs;
+  at::Tensor slot_r, position_r;  // where the newest keys and values go
+  int64_t most = 0;               // own tokens of a row, the newest included
+  at::Tensor count_r;             // of each row
+  std::optional<FlashSequences> prefixes = {};
+};
+
 class ComposedDecodeAttention : public DecodeAttention {
  public:
   ComposedDecodeAttention(const TransformerConfig& c, const at::TensorOptions& options,
                           int64_t max_new)
-      : config_(c) {
+      : config_(c),
+        flash_(has_flash_attention(options.device(), c10::typeMetaToScalarType(options.dtype()),
+                                   c.head_dim)) {
     const auto empty = at::empty({0, c.kv_heads, max_new, c.head_dim}, options);
     keys_skth_.assign(static_cast<size_t>(c.layers), empty);
     values_skth_ = keys_skth_;
@@ -61,6 +84,7 @@ class ComposedDecodeAttention : public DecodeAttention {
     };
     add(keys_skth_), add(values_skth_);
     for (const Prefix& prefix : prefixes_) add(prefix.keys), add(prefix.values);
+    add(packed_.keys), add(packed_.values);
     return sum;
   }
 
@@ -74,67 +98,145 @@ class ComposedDecodeAttention : public DecodeAttention {
     }
   }
 
-  void copy_slot(int64_t from, int64_t to) override {
+  void copy_slots(const std::vector<int64_t>& from, const std::vector<int64_t>& to) override {
+    const auto device = keys_skth_[0].device();
+    const auto source = at::tensor(from).to(device), target = at::tensor(to).to(device);
+    const UnorderedWrites unordered;
     for (auto* store : {&keys_skth_, &values_skth_}) {
-      for (at::Tensor& x : *store) x[to].copy_(x[from]);
+      for (at::Tensor& x : *store) x.index_copy_(0, target, x.index_select(0, source));
     }
   }
 
   // One softmax over the prefix and the own tokens, from its two parts.
   at::Tensor attend(size_t layer, const AttentionInput& now,
                     const std::vector<DecodeRow>& rows) override {
-    keep(layer, now, rows);
-    const auto q_rkgh = now.q_kngh.transpose(0, 1).contiguous();
-    const Part own = own_tokens(layer, q_rkgh, rows);
-    auto out = at::empty_like(own.out);
-    for (const DecodeRun& run : runs_of(rows)) {
-      const auto rows_of = [&](const at::Tensor& x) { return x.slice(0, run.begin, run.end); };
-      const Prefix& prefix = prefixes_[run.prefix];
-      const auto q_kmh = now.q_kngh.slice(1, run.begin, run.end).flatten(1, 2);
-      auto scores = score(at::bmm(q_kmh, prefix.keys[layer].transpose(1, 2)));
-      if (config_.window_of(layer) > 0) hide_far_prefix(scores, layer, run, rows);
-      const Part flat = attend_part(scores, prefix.values[layer]);
-      const auto by_row = [&](const at::Tensor& x_km) {
-        return x_km.unflatten(1, {run.end - run.begin, -1}).transpose(0, 1);
-      };
-      const auto weight = at::sigmoid(by_row(flat.lse) - rows_of(own.lse)).unsqueeze(-1);
-      rows_of(out).copy_(by_row(flat.out) * weight + rows_of(own.out) * (1 - weight));
-    }
-    return out.flatten(1).to(q_rkgh.scalar_type());
-  }
-
- private:
-  at::Tensor slots(const std::vector<DecodeRow>& rows) const {
-    std::vector<int64_t> index;
-    for (const DecodeRow& row : rows) index.push_back(row.slot);
-    return at::tensor(index).to(keys_skth_[0].device());
-  }
-
-  void keep(size_t layer, const AttentionInput& now, const std::vector<DecodeRow>& rows) {
-    std::vector<int64_t> position;
-    for (const DecodeRow& row : rows) position.push_back(row.new_tokens);
-    const std::array<std::optional<at::Tensor>, 3> place{
-        slots(rows), std::nullopt, at::tensor(position).to(keys_skth_[0].device())};
+    if (step_.rows != rows) begin_step(rows);
+    const UnorderedWrites unordered;
+    const std::array<std::optional<at::Tensor>, 3> place{step_.slot_r, std::nullopt,
+                                                         step_.position_r};
     const c10::List<std::optional<at::Tensor>> at_token({place[0], place[1], place[2]});
     keys_skth_[layer].index_put_(at_token, now.k_knh.transpose(0, 1));
     values_skth_[layer].index_put_(at_token, now.v_knh.transpose(0, 1));
+
+    const auto q_rkgh = now.q_kngh.transpose(0, 1).contiguous();
+    const Part own = own_tokens(layer, q_rkgh);
+    const Part prefix = step_.prefixes && config_.window_of(layer) == 0
+                            ? packed_prefixes(layer, q_rkgh)
+                            : prefix_by_prefix(layer, now.q_kngh, own);
+    const auto weight = at::sigmoid(prefix.lse - own.lse).unsqueeze(-1);
+    return at::lerp(own.out, prefix.out, weight).flatten(1).to(q_rkgh.scalar_type());
   }
 
-  Part own_tokens(size_t layer, const at::Tensor& q_rkgh,
-                  const std::vector<DecodeRow>& rows) const {
-    std::vector<int64_t> counts;
-    for (const DecodeRow& row : rows) counts.push_back(row.new_tokens + 1);
-    const int64_t most = *std::max_element(counts.begin(), counts.end());
-    const auto index = slots(rows);
-    const auto k = keys_skth_[layer].narrow(2, 0, most).index_select(0, index);
-    const auto v = values_skth_[layer].narrow(2, 0, most).index_select(0, index);
-    const auto token = at::arange(most).view({1, 1, 1, most});
-    const auto count = at::tensor(counts).view({-1, 1, 1, 1});
+ private:
+  void begin_step(const std::vector<DecodeRow>& rows) {
+    std::vector<int64_t> slots, positions, counts;
+    for (const DecodeRow& row : rows) {
+      slots.push_back(row.slot);
+      positions.push_back(row.new_tokens);
+      counts.push_back(row.new_tokens + 1);
+    }
+    const auto device = keys_skth_[0].device();
+    step_ = {.rows = rows,
+             .runs = runs_of(rows),
+             .slot_r = at::tensor(slots).to(device),
+             .position_r = at::tensor(positions).to(device),
+             .most = *std::max_element(counts.begin(), counts.end()),
+             .count_r = at::tensor(counts).to(device)};
+    if (!flash_) return;
+    std::vector<int64_t> queries = queries_of_packed();
+    if (queries.empty()) {
+      pack_prefixes();
+      queries = queries_of_packed();
+    }
+    step_.prefixes = sequences(queries);
+  }
+
+  // How many rows hang on each of the packed prefixes. Empty where a run's is not among them, or
+  // most of their tokens are of no run: they are packed anew then.
+  std::vector<int64_t> queries_of_packed() const {
+    std::vector<int64_t> queries;
+    auto run = step_.runs.begin();
+    int64_t all = 0, live = 0;
+    for (size_t i = 0; i < packed_.prefixes.size(); ++i) {
+      const bool runs = run != step_.runs.end() && run->prefix == packed_.prefixes[i];
+      queries.push_back(runs ? run->end - run->begin : 0);
+      all += packed_.tokens[i];
+      live += runs ? packed_.tokens[i] : 0;
+      run += runs;
+    }
+    return run == step_.runs.end() && 2 * live >= all ? queries : std::vector<int64_t>();
+  }
+
+  void pack_prefixes() {
+    packed_ = {};
+    for (const DecodeRun& run : step_.runs) {
+      packed_.prefixes.push_back(run.prefix);
+      packed_.tokens.push_back(prefixes_[run.prefix].keys[0].size(1));
+    }
+    const auto pack = [&](std::vector<at::Tensor> Prefix::* layers, size_t layer) {
+      std::vector<at::Tensor> parts;
+      for (const DecodeRun& run : step_.runs) {
+        parts.push_back((prefixes_[run.prefix].*layers)[layer].transpose(0, 1));
+      }
+      return at::cat(parts);
+    };
+    for (size_t layer = 0; layer < keys_skth_.size(); ++layer) {
+      packed_.keys.push_back(pack(&Prefix::keys, layer));
+      packed_.values.push_back(pack(&Prefix::values, layer));
+    }
+  }
+
+  FlashSequences sequences(const std::vector<int64_t>& queries) const {
+    std::vector<int32_t> query_start{0}, key_start{0};
+    for (size_t i = 0; i < queries.size(); ++i) {
+      query_start.push_back(query_start.back() + static_cast<int32_t>(queries[i]));
+      key_start.push_back(key_start.back() + static_cast<int32_t>(packed_.tokens[i]));
+    }
+    const auto most = [](const std::vector<int64_t>& x) {
+      return *std::max_element(x.begin(), x.end());
+    };
+    const auto device = keys_skth_[0].device();
+    return {.query_start = at::tensor(query_start).to(device),
+            .key_start = at::tensor(key_start).to(device),
+            .most_queries = most(queries),
+            .most_keys = most(packed_.tokens)};
+  }
+
+  Part packed_prefixes(size_t layer, const at::Tensor& q_rkgh) const {
+    const auto [out_rah, lse_ar] =
+        flash_attention(q_rkgh.flatten(1, 2), packed_.keys[layer], packed_.values[layer],
+                        *step_.prefixes, config_.attention_scale());
+    const auto shape = q_rkgh.sizes();
+    return {out_rah.view(shape).to(at::kFloat), lse_ar.t().reshape(shape.slice(0, 3))};
+  }
+
+  // `like`: a part of the same shape.
+  Part prefix_by_prefix(size_t layer, const at::Tensor& q_kngh, const Part& like) const {
+    const Part all{at::empty_like(like.out), at::empty_like(like.lse)};
+    for (const DecodeRun& run : step_.runs) {
+      const Prefix& prefix = prefixes_[run.prefix];
+      const auto q_kmh = q_kngh.slice(1, run.begin, run.end).flatten(1, 2);
+      auto scores = score(at::bmm(q_kmh, prefix.keys[layer].transpose(1, 2)));
+      if (config_.window_of(layer) > 0) hide_far_prefix(scores, layer, run);
+      const Part flat = attend_part(scores, prefix.values[layer]);
+      const auto put = [&](const at::Tensor& into, const at::Tensor& x_km) {
+        into.slice(0, run.begin, run.end)
+            .copy_(x_km.unflatten(1, {run.end - run.begin, -1}).transpose(0, 1));
+      };
+      put(all.out, flat.out), put(all.lse, flat.lse);
+    }
+    return all;
+  }
+
+  Part own_tokens(size_t layer, const at::Tensor& q_rkgh) const {
+    const auto k = keys_skth_[layer].narrow(2, 0, step_.most).index_select(0, step_.slot_r);
+    const auto v = values_skth_[layer].narrow(2, 0, step_.most).index_select(0, step_.slot_r);
+    const auto token = at::arange(step_.most, step_.count_r.options()).view({1, 1, 1, -1});
+    const auto count = step_.count_r.view({-1, 1, 1, 1});
     auto hidden = token >= count;
     const int64_t window = config_.window_of(layer);
     if (window > 0) hidden = hidden | (token < count - window);
-    const auto scores =
-        score(at::matmul(q_rkgh, k.transpose(2, 3))).masked_fill_(hidden.to(k.device()), kUnseen);
+    const auto scores = score(at::matmul(q_rkgh, k.transpose(2, 3))).masked_fill_(hidden, kUnseen);
     return attend_part(scores, v);
   }
 
@@ -143,20 +245,22 @@ class ComposedDecodeAttention : public DecodeAttention {
   }
 
   // Of scores [k, rows * g, prefix], those that the rows' windows leave out.
-  void hide_far_prefix(at::Tensor& scores, size_t layer, const DecodeRun& run,
-                       const std::vector<DecodeRow>& rows) const {
+  void hide_far_prefix(at::Tensor& scores, size_t layer, const DecodeRun& run) const {
     const int64_t tokens = scores.size(2), group = scores.size(1) / (run.end - run.begin);
     std::vector<int64_t> first;
     for (int64_t r = run.begin; r < run.end; ++r) {
       first.insert(first.end(), static_cast<size_t>(group),
-                   tokens + rows[r].new_tokens + 1 - config_.window_of(layer));
+                   tokens + step_.rows[r].new_tokens + 1 - config_.window_of(layer));
     }
     const auto hidden = at::arange(tokens).view({1, 1, -1}) < at::tensor(first).view({1, -1, 1});
     scores.masked_fill_(hidden.to(scores.device()), kUnseen);
   }
 
   TransformerConfig config_;
+  bool flash_;
   std::vector<Prefix> prefixes_;
+  PackedPrefixes packed_;  // with flash attention only
+  Step step_;
   std::vector<at::Tensor> keys_skth_, values_skth_;  // per layer: slot, kv head, new token
 };
 

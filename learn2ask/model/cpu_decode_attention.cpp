@@ -73,10 +73,12 @@ class CpuDecodeAttention : public DecodeAttention {
     for (auto& panels : own_panels_) panels.resize(static_cast<size_t>(count * kv_ * own_.both()));
   }
 
-  void copy_slot(int64_t from, int64_t to) override {
+  void copy_slots(const std::vector<int64_t>& from, const std::vector<int64_t>& to) override {
     const int64_t units = kv_ * own_.both();
     for (auto& panels : own_panels_) {
-      std::copy_n(panels.begin() + from * units, units, panels.begin() + to * units);
+      for (size_t i = 0; i < from.size(); ++i) {
+        std::copy_n(panels.begin() + from[i] * units, units, panels.begin() + to[i] * units);
+      }
     }
   }
 

@@ -8,8 +8,8 @@
 #include <memory>
 #include <vector>
 
+#include "model/attention_tensors.h"
 #include "model/transformer.h"
-#include "model/tree_attention.h"
 
 namespace l2a {
 
@@ -17,6 +17,7 @@ struct DecodeRow {
   int64_t slot = 0;        // where its new tokens are kept
   int64_t new_tokens = 0;  // before the newest
   size_t prefix = 0;
+  bool operator==(const DecodeRow&) const = default;
 };
 
 // Not thread-safe.
@@ -32,8 +33,8 @@ class DecodeAttention {
   virtual int64_t bytes() const = 0;
   // Slots [0, count) exist from now on.
   virtual void make_slots(int64_t count) = 0;
-  // Slot `to` holds from now on what slot `from` does.
-  virtual void copy_slot(int64_t from, int64_t to) = 0;
+  // Slots `to` hold from now on what slots `from` do, each another one's; no slot is in both.
+  virtual void copy_slots(const std::vector<int64_t>& from, const std::vector<int64_t>& to) = 0;
 
   // Keeps the newest keys and values of `now` (rotated, one token a row) and returns what the
   // output projection reads: [r, k * g * h] in the compute type. Rows of one prefix should stand

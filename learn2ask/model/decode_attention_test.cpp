@@ -14,9 +14,17 @@ using testing::random_rows;
 using testing::tiny_config;
 using testing::with_all_parts;
 
-// The kernels of the CPU against torch's operators: prefixes of several trees, rows of any number
-// of new tokens, slots in any order.
+TreeCache at_device(TreeCache cache, at::Device device) {
+  for (auto* layers : {&cache.keys, &cache.values}) {
+    for (at::Tensor& x : *layers) x = x.to(device);
+  }
+  return cache;
+}
+
+// The kernels of the CPU against torch's operators, wherever these run: prefixes of several trees,
+// rows of any number of new tokens, slots in any order.
 TEST(DecodeAttention, RowLoopsEqualTheComposedOperators) {
+  const at::Device device(testing::device());
   constexpr int64_t kMaxNew = 20;
   for (const auto& [compute, tolerance] :
        {std::pair{ComputeType::kFloat32, 64.0 * std::numeric_limits<float>::epsilon()},
@@ -25,7 +33,7 @@ TEST(DecodeAttention, RowLoopsEqualTheComposedOperators) {
     const auto model = Transformer::random(config, {.compute = compute, .device = "cpu"}, 1);
     const auto options = at::TensorOptions(scalar_type(compute));
     auto loops = make_cpu_decode_attention(config, scalar_type(compute), kMaxNew);
-    auto composed = make_composed_decode_attention(config, options, kMaxNew);
+    auto composed = make_composed_decode_attention(config, options.device(device), kMaxNew);
 
     Rng rng(5);
     at::manual_seed(5);
@@ -35,9 +43,10 @@ TEST(DecodeAttention, RowLoopsEqualTheComposedOperators) {
       const auto contexts = random_rows(rng, 4, 40, 101);
       const auto cache =
           std::make_shared<const TreeCache>(model.prefill(build_token_tree(contexts), nullptr));
+      const auto cache_there = std::make_shared<const TreeCache>(at_device(*cache, device));
       for (size_t r = 0; r < contexts.size(); ++r, ++prefix) {
         loops->add_prefix(cache, static_cast<int64_t>(r));
-        composed->add_prefix(cache, static_cast<int64_t>(r));
+        composed->add_prefix(cache_there, static_cast<int64_t>(r));
         for (uint64_t i = 1 + rng.below(3); i > 0; --i) {
           rows.push_back({static_cast<int64_t>(rows.size()), 0, prefix});
         }
@@ -55,7 +64,7 @@ TEST(DecodeAttention, RowLoopsEqualTheComposedOperators) {
         way.slot = slots;
         for (auto* attention : {loops.get(), composed.get()}) {
           attention->make_slots(slots + 1);
-          attention->copy_slot(rows[3].slot, way.slot);
+          attention->copy_slots({rows[3].slot}, {way.slot});
         }
         rows.insert(rows.begin() + 4, way);
       }
@@ -64,7 +73,9 @@ TEST(DecodeAttention, RowLoopsEqualTheComposedOperators) {
                                at::randn({3, n, 8}, options)};
       for (size_t layer = 0; layer < 2; ++layer) {
         const auto got = loops->attend(layer, now, rows).to(at::kFloat);
-        const auto expected = composed->attend(layer, now, rows).to(at::kFloat);
+        const AttentionInput there{now.q_kngh.to(device), now.k_knh.to(device),
+                                   now.v_knh.to(device)};
+        const auto expected = composed->attend(layer, there, rows).to(at::kCPU, at::kFloat);
         ASSERT_LE((got - expected).norm().item<double>(),
                   tolerance * expected.norm().item<double>());
       }

@@ -164,12 +164,14 @@ void DecodeBatch::keep(std::span<const int64_t> positions) {
     if (!kept[i]) d.free_slots.push_back(d.rows[i].slot);
   }
   std::vector<DecodeRow> rows;
+  std::vector<int64_t> from, to;
   for (size_t i = 0; i < positions.size(); ++i) {
     rows.push_back(d.rows[positions[i]]);
     if (i == 0 || positions[i] != positions[i - 1]) continue;  // the first way keeps the slot
-    rows.back().slot = d.take_slot();
-    d.attention->copy_slot(d.rows[positions[i]].slot, rows.back().slot);
+    from.push_back(rows.back().slot);
+    to.push_back(rows.back().slot = d.take_slot());
   }
+  if (!to.empty()) d.attention->copy_slots(from, to);
   std::vector<bool> needed(d.prefixes.size(), false);
   for (const DecodeRow& row : rows) needed[row.prefix] = true;
   for (const DecodeRow& row : d.rows) {

@@ -104,7 +104,7 @@ at::Tensor forward(const at::Tensor& x_nd, const TreePass& pass, const LayerWeig
                    const LayerLora& lora, Kept& kept) {
   kept.x_nd = x_nd;
   attend_from(x_nd, w, lora, pass.rotary, pass.config, kept);
-  kept.attended = tree_attention(kept.attention, pass.tasks, pass.config.attention_scale());
+  kept.attended = tree_attention(kept.attention, pass.attention, pass.config.attention_scale());
   return finish(x_nd, kept.attended.out_nkgh.flatten(1), w, lora, pass.config, kept);
 }
 
@@ -141,7 +141,7 @@ class Backward {
                kept_.output_nr);
     const auto grad_attention =
         tree_attention_backward(grad_out.view(kept_.attended.out_nkgh.sizes()), kept_.attention,
-                                kept_.attended, pass_.tasks, c_.attention_scale());
+                                kept_.attended, pass_.attention, c_.attention_scale());
     auto grad_qkv = split_and_rotate_backward(grad_attention, pass_.rotary);
     if (c_.qk_norm) grad_qkv = norm_heads(grad_qkv);
     if (trains_weights_ && c_.qkv_bias) {

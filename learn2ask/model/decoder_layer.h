@@ -15,7 +15,7 @@
 #include "model/linear.h"
 #include "model/lora.h"
 #include "model/ops.h"
-#include "model/tree_plan.h"
+#include "model/tree_attention.h"
 
 namespace l2a {
 
@@ -59,7 +59,7 @@ at::Tensor after_attention(const at::Tensor& x_nd, const at::Tensor& attended_no
 struct TreePass {
   TransformerConfig config;
   bool recompute_activations = false;  // ModelOptions'
-  std::vector<AttentionTask> tasks;
+  AttentionPlan attention;
   RotaryTable rotary;
 };
 

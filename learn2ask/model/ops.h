@@ -1,6 +1,7 @@
 // The transformer's elementwise operators with their gradients, in float32 inside whatever the
 // compute type. On the CPU they are row loops (row_kernels.h); `composed` holds the same from
-// torch's operators for other devices. Tensors are contiguous. Private to this module.
+// torch's operators for other devices. Tensors are contiguous, but for the heads of
+// split_and_rotate() there, whose tokens are outermost in memory. Private to this module.
 //
 // Shape suffixes: n tokens, d width, k kv heads, g query heads of one kv head, h head dim,
 // f half a head dim, m width of the MLP.
@@ -8,9 +9,9 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "model/attention_tensors.h"
 #include "model/config.h"
 #include "model/rotary.h"
-#include "model/tree_attention.h"
 
 namespace l2a {
 

@@ -23,9 +23,9 @@ enum class ComputeType { kFloat32, kBfloat16 };
 
 struct ModelOptions {
   ComputeType compute = ComputeType::kBfloat16;
-  // Asked for once, here: cpu, cuda, cuda:1, or what else LibTorch was built for. Elsewhere than on
-  // the CPU, the same seed need not give the same bits: LibTorch's operators sum in an order of
-  // their own there.
+  // Asked for once, here: cpu, cuda, cuda:1, or what else LibTorch was built for. On CUDA
+  // LibTorch's deterministic algorithms are on from then on, in the whole process; that the same
+  // seed gives the same bits elsewhere than on the CPU is not promised.
   std::string device = "cpu";
   // The layers' matrices stay in the file's element types, mapped, and are widened one layer at a
   // time whenever a pass comes to it. Same values; each pass, and each token decoded, pays for it.

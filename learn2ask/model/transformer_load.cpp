@@ -30,9 +30,18 @@ bool is_here(const at::Device& device) {
   return std::max<int>(device.index(), 0) < devices.deviceCount();
 }
 
+// LibTorch adds in an order of its own on CUDA unless told otherwise, once for the whole process,
+// before cuBLAS is first used.
+void make_deterministic() {
+  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
+  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
+  at::globalContext().setDeterministicFillUninitializedMemory(false);
+}
+
 at::Device open_device(const std::string& name) {
   try {
     const at::Device device(name);
+    if (device.is_cuda()) make_deterministic();
     if (is_here(device)) return device;
   } catch (const c10::Error&) {
     fail_input("model: device '" + name + "': no such device (use cpu or cuda)");

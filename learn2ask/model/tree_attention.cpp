@@ -46,18 +46,19 @@ at::Tensor task_queries(const at::Tensor& q_kngh, const AttentionTask& task) {
 
 }  // namespace
 
-AttentionOutput tree_attention(const AttentionInput& in, const std::vector<AttentionTask>& tasks,
-                               double scale) {
-  return in.q_kngh.is_cpu() ? cpu_tree_attention(in, tasks, scale)
-                            : composed_tree_attention(in, tasks, scale);
+AttentionOutput tree_attention(const AttentionInput& in, const AttentionPlan& plan, double scale) {
+  if (plan.flash) return flash_tree_attention(in, *plan.flash, scale);
+  return in.q_kngh.is_cpu() ? cpu_tree_attention(in, plan.tasks, scale)
+                            : composed_tree_attention(in, plan.tasks, scale);
 }
 
 AttentionInput tree_attention_backward(const at::Tensor& grad_out_nkgh, const AttentionInput& in,
-                                       const AttentionOutput& out,
-                                       const std::vector<AttentionTask>& tasks, double scale) {
+                                       const AttentionOutput& out, const AttentionPlan& plan,
+                                       double scale) {
+  if (plan.flash) return flash_tree_attention_backward(grad_out_nkgh, in, out, *plan.flash, scale);
   return in.q_kngh.is_cpu()
-             ? cpu_tree_attention_backward(grad_out_nkgh, in, out, tasks, scale)
-             : composed_tree_attention_backward(grad_out_nkgh, in, out, tasks, scale);
+             ? cpu_tree_attention_backward(grad_out_nkgh, in, out, plan.tasks, scale)
+             : composed_tree_attention_backward(grad_out_nkgh, in, out, plan.tasks, scale);
 }
 
 AttentionOutput composed_tree_attention(const AttentionInput& in,

@@ -219,6 +219,10 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
   m.impl("_reshape_alias", reshape_alias);
   m.impl("_copy_from", copy_from);
   m.impl("_local_scalar_dense", local_scalar);
+  // Named, so that the device is seen to have them (flash_attention.cpp).
+  for (const char* const name : {"_flash_attention_forward", "_flash_attention_backward"}) {
+    m.impl(name, torch::CppFunction::makeFromBoxedFunction<&on_cpu>());
+  }
 }
 
 struct Guard : c10::impl::NoOpDeviceGuardImpl<kType> {

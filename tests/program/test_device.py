@@ -1,5 +1,5 @@
-"""Whatever runs a model runs on a device that is not the CPU, one whose memory the host cannot touch
-(tests/guarded_device), and comes to what the CPU comes to."""
+"""Whatever runs a model runs on a device that is not the CPU and comes to what the CPU comes to: on what
+$L2A_TEST_DEVICE names, or one whose memory the host cannot touch (tests/guarded_device)."""
 
 import json
 import os
@@ -10,8 +10,11 @@ from safetensors.torch import load_file
 
 from program import ProgramTest, contents, run
 
-WITH_DEVICE = {**os.environ, "LD_PRELOAD": os.environ["LEARN2ASK_GUARDED_DEVICE"]}
-DEVICES = ("cpu", "guarded")
+DEVICE = os.environ.get("L2A_TEST_DEVICE", "guarded")
+WITH_DEVICE = dict(os.environ)
+if DEVICE == "guarded":
+    WITH_DEVICE["LD_PRELOAD"] = os.environ["LEARN2ASK_GUARDED_DEVICE"]
+DEVICES = ("cpu", DEVICE)
 
 
 class DeviceTest(ProgramTest):
@@ -70,10 +73,10 @@ class DeviceTest(ProgramTest):
 
     def test_eval(self):
         tables = [(folder / "out/eval.json").read_text() for folder in self.on_both("eval")]
-        self.assertEqual(*(table.replace("guarded", "cpu") for table in tables))
+        self.assertEqual(*(table.replace(DEVICE, "cpu") for table in tables))
 
     def test_a_run_that_was_killed_goes_on(self):
-        command = [*self.commands()["train sft of all weights"], "--set", "policy.device=guarded"]
+        command = [*self.commands()["train sft of all weights"], "--set", f"policy.device={DEVICE}"]
         untouched = self.new_folder()
         self.assertEqual(run(command, untouched, env=WITH_DEVICE).code, 0)
         stopped, made = self.stop_until_done(command, signal.SIGKILL, env=WITH_DEVICE)
@@ -88,7 +91,7 @@ class DeviceTest(ProgramTest):
         self.assertEqual(*said)
 
     def test_a_device_that_is_not_there_is_named(self):
-        for device, why in (("guarded:1", "not on this machine (use cpu)"),
+        for device, why in ((f"{DEVICE}:99", "not on this machine (use cpu)"),
                             ("meta", "not on this machine (use cpu)"),
                             ("warp", "no such device (use cpu or cuda)")):
             finished = run(["model", "generate", self.inputs / "tiny.gguf", "--messages", "-", "--device", device],
