@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "model/row_kernels.h"
+#include "rollout/sampler_mass.h"
 
 namespace l2a {
 namespace {
@@ -19,13 +20,6 @@ uint64_t mix(uint64_t x) {
   x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9;
   x = (x ^ (x >> 27)) * 0x94D049BB133111EB;
   return x ^ (x >> 31);
-}
-
-// A logit that is NaN or +inf makes the sum of its row NaN; a row of -inf alone sums to 0.
-void check_mass(double mass) {
-  if (!(std::isfinite(mass) && mass > 0)) {
-    fail_input("sampling: logits: not finite (the weights or the adapter are broken)");
-  }
 }
 
 // Each id of the history counts once, however often it stands there.
@@ -138,6 +132,9 @@ std::vector<std::vector<SampledToken>> sample_tokens(const at::Tensor& logits_rv
   const auto rows = static_cast<size_t>(logits_rv.size(0));
   const auto width = static_cast<size_t>(logits_rv.size(1));
   check(draws_r.size() == rows, "sample_tokens: the draws of each row");
+  if (!logits_rv.is_cpu() && can_sample_composed(options)) {
+    return composed_sample_tokens(logits_rv, options, draws_r);
+  }
 
   const auto cpu_rv = logits_rv.to(at::kCPU).contiguous();
   std::vector<std::vector<SampledToken>> tokens(rows);

@@ -29,9 +29,18 @@ struct TokenDraws {
 
 // [row][draw]: the tokens of each row of `logits_rv` (float32 or bfloat16), rows dealt out to
 // threads. The repetition penalty is CTRL's (arXiv 1909.05858), as in Hugging Face. temperature 0
-// takes the first of the highest logits; its log_prob is that at temperature 1.
+// takes the first of the highest logits; its log_prob is that at temperature 1. Throws Failure
+// where the logits are not finite.
 std::vector<std::vector<SampledToken>> sample_tokens(const at::Tensor& logits_rv,
                                                      const DecodingOptions& options,
                                                      std::span<const TokenDraws> draws_r);
+
+// The same where the logits are, on any device, from torch's operators; what does not look at all
+// tokens together, top-p and the penalty, must be off. Sums in another order: a token may differ
+// where its number falls on the border of two.
+bool can_sample_composed(const DecodingOptions& options);
+std::vector<std::vector<SampledToken>> composed_sample_tokens(const at::Tensor& logits_rv,
+                                                              const DecodingOptions& options,
+                                                              std::span<const TokenDraws> draws_r);
 
 }  // namespace l2a

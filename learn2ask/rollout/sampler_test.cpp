@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/rng.h"
+#include "model/testing.h"
 
 namespace l2a {
 namespace {
@@ -140,6 +141,9 @@ TEST(SampleTokens, NeverDrawsATokenWithoutProbability) {
   const float never = -std::numeric_limits<float>::infinity();
   for (const double u : {0.0, 0.5, 1 - 0x1.0p-53}) {
     EXPECT_EQ(sample_one({never, 1, never}, {.temperature = 1}, u).id, 1);
+    const auto logits = torch::tensor({never, 1.0f, never}).unsqueeze(0);
+    const std::vector<TokenDraws> draws{{{u}, {}}};
+    EXPECT_EQ(composed_sample_tokens(logits, {.temperature = 1}, draws)[0][0].id, 1);
     EXPECT_EQ(sample_one({never, 1, never}, {.temperature = 1, .top_p = 0.9}, u).id, 1);
   }
 }
@@ -174,17 +178,47 @@ TEST(SampleTokens, ADrawDependsOnItsOwnRowAndNumberOnly) {
   }
 }
 
+// Fixed seeds: none of the draws falls on the border of two tokens, where sums in float32 decide.
+TEST(SampleTokens, TorchsOperatorsDrawTheSame) {
+  Rng rng(15);
+  at::manual_seed(15);
+  for (const int64_t vocabulary : {5, 256, 1000}) {
+    for (const double temperature : {0.0, 0.6, 1.0, 1.5}) {
+      const DecodingOptions options{.temperature = temperature};
+      const auto logits = (3 * at::randn({7, vocabulary})).to(at::kBFloat16);
+      std::vector<TokenDraws> draws(7);
+      for (size_t r = 0; r < draws.size(); ++r) {
+        draws[r].uniforms = {0.0};
+        for (size_t i = 0; i < 20 * r; ++i) draws[r].uniforms.push_back(rng.uniform());
+      }
+      const auto expected = sample_tokens(logits, options, draws);
+      const auto got = composed_sample_tokens(logits.to(testing::device()), options, draws);
+      ASSERT_EQ(got.size(), expected.size());
+      for (size_t r = 0; r < expected.size(); ++r) {
+        ASSERT_EQ(got[r].size(), expected[r].size());
+        for (size_t i = 0; i < expected[r].size(); ++i) {
+          EXPECT_EQ(got[r][i].id, expected[r][i].id);
+          EXPECT_NEAR(got[r][i].log_prob, expected[r][i].log_prob, 1e-5);
+        }
+      }
+    }
+  }
+}
+
 TEST(SampleTokens, RefusesLogitsThatAreNotFinite) {
   constexpr float kInf = std::numeric_limits<float>::infinity();
   for (const double temperature : {0.0, 1.0}) {
     for (const auto& logits :
          {std::vector<float>{1, std::nanf(""), 0}, {1, kInf}, {-kInf, -kInf}}) {
-      try {
-        sample_one(logits, {.temperature = temperature}, 0.5);
-        FAIL();
-      } catch (const Failure& failure) {
-        EXPECT_EQ(failure.error.message,
-                  "sampling: logits: not finite (the weights or the adapter are broken)");
+      for (const auto& sample : {sample_tokens, composed_sample_tokens}) {
+        try {
+          sample(torch::tensor(logits).unsqueeze(0), {.temperature = temperature},
+                 std::vector<TokenDraws>{{{0.5}, {}}});
+          FAIL();
+        } catch (const Failure& failure) {
+          EXPECT_EQ(failure.error.message,
+                    "sampling: logits: not finite (the weights or the adapter are broken)");
+        }
       }
     }
   }
