@@ -51,9 +51,11 @@ std::vector<LabelledSession> read_optional_labels(const std::string& path) {
 
 std::unique_ptr<TrainedWeights> start_adapter(const TrainingFiles& files, const LoraOptions& lora,
                                               uint64_t seed, const Transformer& model) {
-  return std::make_unique<LoraAdapter>(files.adapter.empty()
-                                           ? LoraAdapter(model.config(), lora, seed)
-                                           : LoraAdapter::load(files.adapter, model.config()));
+  auto adapter = std::make_unique<LoraAdapter>(
+      files.adapter.empty() ? LoraAdapter(model.config(), lora, seed)
+                            : LoraAdapter::load(files.adapter, model.config()));
+  adapter->move_to(at::Device(model.options().device));
+  return adapter;
 }
 
 std::unique_ptr<TrainedWeights> start_full(const TrainingFiles& files, const PolicyOptions& options,

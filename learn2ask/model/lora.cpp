@@ -182,6 +182,14 @@ void LoraAdapter::restore(const fs::path& directory) {
   copy_from(loaded);
 }
 
+void LoraAdapter::move_to(at::Device device) {
+  for (LoraPair& pair : pairs_) {
+    for (at::Tensor* matrix : {&pair.a_ri, &pair.b_or}) {
+      *matrix = matrix->detach().to(device).requires_grad_(true);
+    }
+  }
+}
+
 std::vector<TrainedParameter> LoraAdapter::named_parameters() const {
   std::vector<TrainedParameter> all;
   for (const LoraPair& pair : pairs_) {
@@ -209,7 +217,9 @@ const LoraPair* LoraAdapter::pair_of(const std::string& tensor) const {
 at::Tensor LoraAdapter::merged(const std::string& name, at::Tensor stored) const {
   const torch::NoGradGuard no_grad;
   const LoraPair* const pair = pair_of(name);
-  return pair ? stored.addmm_(pair->b_or, pair->a_ri, 1, scale()) : stored;
+  if (!pair) return stored;
+  const auto device = stored.device();
+  return stored.addmm_(pair->b_or.to(device), pair->a_ri.to(device), 1, scale());
 }
 
 PassWeights LoraAdapter::over(const PassWeights& frozen) const {

@@ -44,6 +44,9 @@ class LoraAdapter : public TrainedWeights {
   // Writes what peft.PeftModel.from_pretrained reads. `base_name` goes to adapter_config.json.
   void save(const std::filesystem::path& directory, const std::string& base_name) const override;
   void restore(const std::filesystem::path& directory) override;
+  // A new adapter's matrices are on the CPU, and a pass copies them to where its model is. Those
+  // that are trained are better there from the start. Parameters that were taken before stay.
+  void move_to(at::Device device);
 
   const LoraOptions& options() const { return options_; }
   double scale() const { return options_.alpha / static_cast<double>(options_.rank); }
