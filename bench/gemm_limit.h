@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -12,20 +11,20 @@
 
 #include <torch/types.h>
 
+#include "device_time.h"
 #include "model/transformer.h"
 #include "model/tree_plan.h"
 
 namespace l2a {
 
 // Of three calls.
-inline double median_seconds(const std::function<void()>& work) {
+inline double median_seconds(at::Device device, const std::function<void()>& work) {
   constexpr size_t kRepeats = 3;
   std::vector<double> seconds;
   for (size_t i = 0; i < kRepeats; ++i) {
-    const auto start = std::chrono::steady_clock::now();
+    const Stopwatch watch(device);
     work();
-    seconds.push_back(
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    seconds.push_back(watch.seconds());
   }
   std::sort(seconds.begin(), seconds.end());
   return seconds[kRepeats / 2];
@@ -35,21 +34,24 @@ inline double median_seconds(const std::function<void()>& work) {
 class GemmLimit {
  public:
   enum class Timing { kEachShape, kNone };  // without, only flops() means something
-  explicit GemmLimit(Timing timing = Timing::kEachShape) : timing_(timing) {}
+  explicit GemmLimit(Timing timing = Timing::kEachShape, at::Device device = at::kCPU)
+      : timing_(timing), device_(device) {}
 
   void add(int64_t m, int64_t n, int64_t k, double times) {
     flops_ += times * 2.0 * m * n * k;
     if (timing_ == Timing::kNone) return;
     double& one = seconds_of_[{m, n, k}];
     if (one == 0) {
-      const auto left = at::randn({m, k}).to(at::kBFloat16);
-      const auto right = at::randn({n, k}).to(at::kBFloat16);
-      auto out = at::empty({m, n}, at::kBFloat16);
+      const auto left = at::randn({m, k}).to(device_, at::kBFloat16);
+      const auto right = at::randn({n, k}).to(device_, at::kBFloat16);
+      auto out = at::empty({m, n}, left.options());
       at::mm_out(out, left, right.t());
-      const int rounds = static_cast<int>(std::clamp(1e10 / (2.0 * m * n * k), 1.0, 50.0));
-      one = median_seconds([&] {
-              for (int i = 0; i < rounds; ++i) at::mm_out(out, left, right.t());
-            }) /
+      const double flops_a_try = device_.is_cpu() ? 1e10 : 1e13;
+      const int rounds = static_cast<int>(std::clamp(flops_a_try / (2.0 * m * n * k), 1.0, 50.0));
+      one = median_seconds(device_,
+                           [&] {
+                             for (int i = 0; i < rounds; ++i) at::mm_out(out, left, right.t());
+                           }) /
             rounds;
     }
     seconds_ += times * one;
@@ -63,6 +65,7 @@ class GemmLimit {
 
  private:
   const Timing timing_;
+  const at::Device device_;
   std::map<std::array<int64_t, 3>, double> seconds_of_;
   double seconds_ = 0, flops_ = 0, attention_flops_ = 0;
 };

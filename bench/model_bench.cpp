@@ -94,7 +94,7 @@ void bench_prefill(const Transformer& model, const LoraAdapter& adapter) {
   GemmLimit limit;
   add_linear_layers(c, tree.tokens(), 1, limit);
   limit.add_flops(visible_pairs(tree) * 4.0 * c.heads * c.head_dim * c.layers);
-  const double seconds = median_seconds([&] { model.prefill(tree, &adapter); });
+  const double seconds = median_seconds(at::kCPU, [&] { model.prefill(tree, &adapter); });
   report(name_of(model, "prefill, one row of 2048"), tree.tokens(), seconds, limit);
 }
 
@@ -112,7 +112,7 @@ void bench_decode(const Transformer& model, const LoraAdapter& adapter) {
   const double pairs =
       visible_pairs(tree) + static_cast<double>(kReplies * kNewTokens * tree.tokens());
   limit.add_flops(pairs * 4.0 * c.heads * c.head_dim * c.layers);
-  const double seconds = median_seconds([&] {
+  const double seconds = median_seconds(at::kCPU, [&] {
     const auto cache = std::make_shared<const TreeCache>(model.prefill(tree, &adapter));
     DecodeBatch batch(model, &adapter, kNewTokens);
     for (int64_t i = 0; i < kPrompts * kReplies; ++i) batch.add(cache, i / kReplies);
@@ -138,7 +138,7 @@ void bench_training(const Transformer& model, const LoraAdapter& adapter) {
     add_training(c, session.tree, static_cast<int64_t>(session.reply_places.size()), limit);
   }
   double forward = 0, head = 0;
-  const double seconds = median_seconds([&] {
+  const double seconds = median_seconds(at::kCPU, [&] {
     forward = head = 0;
     for (const Session& session : sessions) {
       const auto start = std::chrono::steady_clock::now();

@@ -1,22 +1,23 @@
 // What the session tree saves: seconds of an update's forward and backward pass, and of a whole
 // GRPO step. session_tree.py runs it beside Hugging Face and TRL.
 //
-// usage: session_tree_bench contexts LABELS.jsonl SESSIONS [PROMPT]
+// usage: session_tree_bench [--model FOLDER] [--device DEVICE] [--rounds N] COMMAND, one of:
+//        session_tree_bench contexts LABELS.jsonl SESSIONS [PROMPT]
 //          prints the contexts of the first sessions' expert turns, a line of JSON each; PROMPT: a
 //          file of the system prompt
 //        session_tree_bench update ROWS.jsonl ADAPTER tree|prompt|rows THREADS [TOKENS]
-//          one pass to warm up, one that is measured, over rows of {"group", "context",
+//          one pass to warm up, N (1) that are measured, over rows of {"group", "context",
 //          "reply", "weight"}: minus the weighted sum of the replies' log-probabilities. Computed
 //          together are a session's rows as far as the budget of TOKENS goes, those of a context,
 //          or one
 //        session_tree_bench size TOKENS ADAPTER THREADS
 //          the same of one tree of about TOKENS: a transcript that grows by 50 a turn, 8 replies of
 //          29 at each
-//        session_tree_bench step LABELS.jsonl SESSIONS ADAPTER TOKENS THREADS
-//          a GRPO step to warm up, one that is measured, on all contexts of the first sessions, 8
+//        session_tree_bench step LABELS.jsonl SESSIONS ADAPTER TOKENS THREADS exact|int8 [BUDGET]
+//          a GRPO step to warm up, N that are measured, on all contexts of the first sessions, 8
 //          replies of at most TOKENS each, a reward that costs nothing
 
-#include <chrono>
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -28,7 +29,6 @@
 #include <vector>
 
 #include <ATen/Parallel.h>
-#include <sys/resource.h>
 #include <torch/autograd.h>
 #include <torch/types.h>
 
@@ -36,6 +36,7 @@
 #include "base/rng.h"
 #include "cli/json_lines.h"
 #include "cli/policy_setup.h"
+#include "device_time.h"
 #include "gemm_limit.h"
 #include "model/lora.h"
 #include "run_bench.h"
@@ -47,14 +48,23 @@
 namespace l2a {
 namespace {
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+// Set once, by main().
+struct Place {
+  PolicyOptions policy;
+  int rounds = 1;
+  at::Device device() const { return at::Device(policy.device); }
+};
+Place place;
+
+LoraAdapter read_adapter(const char* path, const TransformerConfig& config) {
+  LoraAdapter adapter = LoraAdapter::load(path, config);
+  adapter.move_to(place.device());
+  return adapter;
 }
 
-double peak_mib() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / 1024;
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
 }
 
 void print(const Json& line) { std::printf("%s\n", dump_json(line).c_str()); }
@@ -74,7 +84,7 @@ std::vector<LabelledSession> first_sessions(const char* labels, const char* coun
 }
 
 int print_contexts(int argc, char** argv) {
-  PolicyOptions options;
+  PolicyOptions options = place.policy;
   if (argc == 5) options.prompt = argv[4];
   const PolicySetup policy(options, Fusion::kProduct);
   const auto sessions = first_sessions(argv[2], argv[3]);
@@ -117,7 +127,8 @@ std::vector<std::vector<size_t>> plan(const Rows& rows, std::string_view sharing
   return out;
 }
 
-// One pass to warm up, one that is measured; rows that share a plan's tree are computed together.
+// One pass to warm up, then those that are measured; rows that share a plan's tree are computed
+// together.
 Json measure_update(const Transformer& model, const LoraAdapter& adapter, const Rows& rows,
                     std::vector<std::vector<size_t>> planned, GemmLimit& limit) {
   std::vector<RowTree> trees;
@@ -142,18 +153,24 @@ Json measure_update(const Transformer& model, const LoraAdapter& adapter, const 
     }
     return loss;
   };
-  pass(std::min<size_t>(2, trees.size()));
-  for (const auto& p : adapter.parameters()) p.mutable_grad() = at::Tensor();
-  const auto start = std::chrono::steady_clock::now();
-  const double loss = pass(trees.size());
-  return {{"seconds", seconds_since(start)},
+  pass(place.device().is_cpu() ? std::min<size_t>(2, trees.size()) : trees.size());
+  std::vector<double> seconds;
+  double loss = 0;
+  for (int round = 0; round < place.rounds; ++round) {
+    for (const auto& p : adapter.parameters()) p.mutable_grad() = at::Tensor();
+    const Stopwatch watch(place.device());
+    loss = pass(trees.size());
+    seconds.push_back(watch.seconds());
+  }
+  return {{"seconds", median(seconds)},
+          {"each", seconds},
           {"tokens", tokens},
           {"targets", targets},
           {"trees", trees.size()},
           {"flops", limit.flops()},
           {"loss", loss},
           {"gradient_norm", gradient_norm(adapter.parameters())},
-          {"peak_mib", peak_mib()}};
+          {"peak_mib", peak_mib(place.device())}};
 }
 
 void add_limit(const GemmLimit& limit, Json& out) {
@@ -167,12 +184,12 @@ int update(int argc, char** argv) {
     fail_input("session_tree_bench: expected tree, prompt or rows");
   }
   at::set_num_threads(std::atoi(argv[5]));
-  const PolicySetup policy({}, Fusion::kProduct);
-  const LoraAdapter adapter = LoraAdapter::load(argv[3], policy.model.config());
+  const PolicySetup policy(place.policy, Fusion::kProduct);
+  const LoraAdapter adapter = read_adapter(argv[3], policy.model.config());
   const Rows rows = read_rows(argv[2]);
   const bool tree = sharing == "tree";
   const int64_t budget = argc == 7 ? std::atoll(argv[6]) : LoopOptions().token_budget;
-  GemmLimit limit(tree ? GemmLimit::Timing::kEachShape : GemmLimit::Timing::kNone);
+  GemmLimit limit(tree ? GemmLimit::Timing::kEachShape : GemmLimit::Timing::kNone, place.device());
   Json out = measure_update(policy.model, adapter, rows, plan(rows, sharing, budget), limit);
   if (tree) add_limit(limit, out);
   print(out);
@@ -205,13 +222,13 @@ Rows growing_transcript(int64_t tokens, int64_t vocabulary) {
 
 int size(char** argv) {
   at::set_num_threads(std::atoi(argv[4]));
-  const PolicySetup policy({}, Fusion::kProduct);
+  const PolicySetup policy(place.policy, Fusion::kProduct);
   const TransformerConfig& config = policy.model.config();
-  const LoraAdapter adapter = LoraAdapter::load(argv[3], config);
+  const LoraAdapter adapter = read_adapter(argv[3], config);
   const Rows rows = growing_transcript(std::atoi(argv[2]), config.vocabulary);
   std::vector<size_t> all(rows.rows.size());
   std::iota(all.begin(), all.end(), size_t{0});
-  GemmLimit limit;
+  GemmLimit limit(GemmLimit::Timing::kEachShape, place.device());
   Json out = measure_update(policy.model, adapter, rows, {all}, limit);
   add_limit(limit, out);
   print(out);
@@ -226,54 +243,79 @@ std::vector<RewardResult> reward_lengths(std::span<const RewardRequest> requests
   return results;
 }
 
-int step(char** argv) {
+int step(int argc, char** argv) {
   at::set_num_threads(std::atoi(argv[6]));
   const auto sessions = first_sessions(argv[2], argv[3]);
   const std::string_view generation = argv[7];
   if (generation != "exact" && generation != "int8") {
     fail_input("session_tree_bench: expected exact or int8");
   }
-  PolicyOptions policy_options;
+  PolicyOptions policy_options = place.policy;
   policy_options.int8_generation = generation == "int8";
   const PolicySetup policy(policy_options, Fusion::kProduct);
-  LoraAdapter adapter = LoraAdapter::load(argv[4], policy.model.config());
+  LoraAdapter adapter = read_adapter(argv[4], policy.model.config());
   const auto directory = std::filesystem::temp_directory_path() / "l2a-session-tree-bench";
   std::filesystem::remove_all(directory);
   TrainerSetup setup = trainer_setup(policy, directory);
-  auto start = std::chrono::steady_clock::now();
+  Stopwatch watch(place.device());
+  std::vector<double> seconds;
   Json out;
-  setup.events.step = [&](int64_t, int64_t, const Json& metrics) {
-    out = {{"seconds", seconds_since(start)},
-           {"groups", metrics.at("groups")},
+  setup.events.step = [&](int64_t done, int64_t, const Json& metrics) {
+    if (done > 1) seconds.push_back(watch.seconds());  // the first warms up
+    out = {{"groups", metrics.at("groups")},
            {"replies", metrics.at("replies")},
            {"reply_tokens", metrics.at("reply_tokens")},
            {"tokens", metrics.at("tokens")},
-           {"time", metrics.at("time")},
-           {"peak_mib", peak_mib()}};
-    start = std::chrono::steady_clock::now();
+           {"time", metrics.at("time")}};
+    watch.restart();
   };
-  GrpoOptions options{.steps = 2,
+  GrpoOptions options{.steps = 1 + place.rounds,
                       .replies = {.sessions_per_step = static_cast<int64_t>(sessions.size()),
                                   .max_reply_tokens = std::atoi(argv[5])}};
   options.loop.verify_tree = "never";
+  options.loop.checkpoint_every = options.steps;
+  if (argc == 9) options.loop.token_budget = std::atoll(argv[8]);
   train_grpo(setup, sessions, {}, reward_lengths, options, adapter);
   std::filesystem::remove_all(directory);
+  out.update(
+      {{"seconds", median(seconds)}, {"each", seconds}, {"peak_mib", peak_mib(place.device())}});
   print(out);
   return 0;
 }
 
+// Takes the options off the front.
+void read_place(int& argc, char**& argv) {
+  while (argc > 2 && std::string_view(argv[1]).starts_with("--")) {
+    const std::string_view name = argv[1];
+    if (name == "--model") {
+      place.policy.model = argv[2];
+    } else if (name == "--device") {
+      place.policy.device = argv[2];
+    } else if (name == "--rounds") {
+      place.rounds = std::max(1, std::atoi(argv[2]));
+    } else {
+      fail_input("session_tree_bench: unknown option " + std::string(name));
+    }
+    argc -= 2;
+    argv += 2;
+  }
+}
+
 int run(int argc, char** argv) {
+  read_place(argc, argv);
   const std::string_view what = argc > 1 ? argv[1] : "";
   if (what == "contexts" && (argc == 4 || argc == 5)) return print_contexts(argc, argv);
   if (what == "update" && (argc == 6 || argc == 7)) return update(argc, argv);
   if (what == "size" && argc == 5) return size(argv);
-  if (what == "step" && argc == 8) return step(argv);
+  if (what == "step" && (argc == 8 || argc == 9)) return step(argc, argv);
   std::fprintf(
       stderr,
-      "usage: session_tree_bench contexts LABELS.jsonl SESSIONS [PROMPT]\n"
+      "usage: session_tree_bench [--model FOLDER] [--device DEVICE] [--rounds N] COMMAND\n"
+      "       session_tree_bench contexts LABELS.jsonl SESSIONS [PROMPT]\n"
       "       session_tree_bench update ROWS.jsonl ADAPTER tree|prompt|rows THREADS [TOKENS]\n"
       "       session_tree_bench size TOKENS ADAPTER THREADS\n"
-      "       session_tree_bench step LABELS.jsonl SESSIONS ADAPTER TOKENS THREADS exact|int8\n");
+      "       session_tree_bench step LABELS.jsonl SESSIONS ADAPTER TOKENS THREADS exact|int8 "
+      "[BUDGET]\n");
   return 2;
 }
 
