@@ -35,9 +35,8 @@ std::vector<std::vector<SampledToken>> sample_tokens(const at::Tensor& logits_rv
                                                      const DecodingOptions& options,
                                                      std::span<const TokenDraws> draws_r);
 
-// The same where the logits are, on any device, from torch's operators; what does not look at all
-// tokens together, top-p and the penalty, must be off. Sums in another order: a token may differ
-// where its number falls on the border of two.
+// The same from torch's operators, where the logits are: on any device, without top-p and penalty.
+// Sums in another order: a token may differ where its number falls on the border of two.
 bool can_sample_composed(const DecodingOptions& options);
 std::vector<std::vector<SampledToken>> composed_sample_tokens(const at::Tensor& logits_rv,
                                                               const DecodingOptions& options,
