@@ -44,8 +44,8 @@ def outputs(model, rows, adapter=None):
         model = peft.PeftModel.from_pretrained(model, adapter, is_trainable=True).eval()
     out = {}
     with torch.no_grad():
-        # Three runs of some ten had the first row's logits off by 6e-5, always by the same, and no other row's: what the
-        # process computes first is not what anything is held against (docs/log.md).
+        # In runs of a test that failed, the first row alone was off, by 6e-5: what this process computes first is not what
+        # anything is held against. A suspicion (docs/log.md).
         model(input_ids=torch.tensor([rows[0]]))
         for i, row in enumerate(rows):
             out[f"logits.{i}"] = model(input_ids=torch.tensor([row])).logits[0].contiguous()
