@@ -41,8 +41,10 @@ void make_deterministic() {
 at::Device open_device(const std::string& name) {
   try {
     const at::Device device(name);
-    if (device.is_cuda()) make_deterministic();
-    if (is_here(device)) return device;
+    if (is_here(device)) {
+      if (device.is_cuda()) make_deterministic();
+      return device;
+    }
   } catch (const c10::Error&) {
     fail_input("model: device '" + name + "': no such device (use cpu or cuda)");
   }
