@@ -25,6 +25,7 @@ function(learn2ask_module NAME)
     target_compile_definitions(${NAME}_test PRIVATE
       L2A_SOURCE_DIR="${PROJECT_SOURCE_DIR}" L2A_PYTHON="${PROJECT_SOURCE_DIR}/.deps/venv/bin/python")
     learn2ask_flags(${NAME}_test)
+    learn2ask_compile_quickly(${NAME}_test)
     if(ARG_TORCH)
       target_precompile_headers(${NAME}_test REUSE_FROM l2a_torch_pch)
       learn2ask_torch_flags(${NAME}_test)
@@ -49,6 +50,11 @@ function(learn2ask_flags TARGET)
       -fno-omit-frame-pointer -Wno-maybe-uninitialized)
     target_link_options(${TARGET} PUBLIC -fsanitize=${L2A_SANITIZE})
   endif()
+endfunction()
+
+# For sources in which no time is spent when they run: -O1 compiles a third faster than -O3.
+function(learn2ask_compile_quickly TARGET)
+  target_compile_options(${TARGET} PRIVATE $<$<CONFIG:Release>:-O1>)
 endfunction()
 
 # LibTorch's headers are taken as system headers: their warnings are not ours. Compiled without
