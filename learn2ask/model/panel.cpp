@@ -8,6 +8,8 @@
 
 #include <immintrin.h>
 
+#include "model/panel_amx.h"
+
 namespace l2a {
 namespace {
 
@@ -126,6 +128,12 @@ bool has_bf16_products() {
 
 void multiply(const LeftPanel<Bf16Pair>& left, const RightPanel<Bf16Pair>& right,
               const PanelShape& shape, float* out, int64_t out_row, bool add) {
+  if (has_amx()) return amx_multiply(left, right, shape, out, out_row, add);
+  avx512_multiply(left, right, shape, out, out_row, add);
+}
+
+void avx512_multiply(const LeftPanel<Bf16Pair>& left, const RightPanel<Bf16Pair>& right,
+                     const PanelShape& shape, float* out, int64_t out_row, bool add) {
   for (int64_t j = 0; j < shape.columns; j += kTileVectors * kLanes) {
     const int64_t vectors = std::min<int64_t>((shape.columns - j) / kLanes, kTileVectors);
     for (int64_t i = 0; i < shape.rows; i += kTileRows) {

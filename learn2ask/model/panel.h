@@ -43,6 +43,10 @@ void multiply(const LeftPanel<float>& left, const RightPanel<float>& right, cons
 void multiply(const LeftPanel<Bf16Pair>& left, const RightPanel<Bf16Pair>& right,
               const PanelShape& shape, float* out, int64_t out_row, bool add);
 
+// The same by AVX-512 BF16, of which AMX takes the place where it is there (panel_amx.h).
+void avx512_multiply(const LeftPanel<Bf16Pair>& left, const RightPanel<Bf16Pair>& right,
+                     const PanelShape& shape, float* out, int64_t out_row, bool add);
+
 // Right operands from `count` rows of `width` numbers; row j starts at rows[j], null is zeros.
 // The inner dimension runs along the rows: out is [width / k][count], k numbers a unit.
 template <class T, class Unit>
