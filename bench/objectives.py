@@ -6,7 +6,7 @@ usage: objectives.py --program build/release/bin/learn2ask --out runs/objectives
 
 A seed has its own sessions and its own SFT; each objective trains from there for the same number of steps, at the same
 learning rate, and is taken as it is after the last. --jobs runs that many at a time, each on one thread. Killed, it goes
-on where it was. Writes objectives.json and objectives.md into --out.
+on where it was. Writes objectives.json, objectives.md and the curves of training, objectives.png, into --out.
 """
 import argparse
 import concurrent.futures
@@ -15,10 +15,23 @@ import pathlib
 import statistics
 import subprocess
 
+import matplotlib
+from matplotlib import pyplot
+
+matplotlib.use("agg")
+
 SESSIONS = 700
 COMMON = {"policy.threads": 1, "reward.thresholds": "pharmacy"}
 # Of Student's t with 1, 2, ... degrees of freedom: 95% are within.
 T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+
+# Of a step of training: what is drawn, its highest value, and how.
+CURVES = {
+    "reward": ("reward / 4", 4, {"color": "black", "linewidth": 1.8}),
+    "macro": ("stop decision", 1, {"color": "tab:blue", "linewidth": 1}),
+    "micro": ("question utility", 1, {"color": "tab:orange", "linewidth": 1}),
+    "format": ("format", 1, {"color": "tab:green", "linewidth": 1, "linestyle": ":"}),
+}
 
 # Command and settings; those of `grpo` and `dpo` without the section's name.
 OBJECTIVES = {
@@ -148,8 +161,9 @@ def table(study, seeds, names):
 
         ends = ""
         if name != "sft":
-            curves = results[name]["curves"] = {seed: study.curve(seed, name, "reward") for seed in seeds}
-            ends = ", ".join(f"{statistics.mean(x for c in curves.values() for x in c[part]):.2f}"
+            curves = {key: [study.curve(seed, name, key) for seed in seeds] for key in CURVES}
+            results[name]["curves"] = curves
+            ends = ", ".join(f"{statistics.mean(x for c in curves['reward'] for x in c[part]):.2f}"
                              for part in (slice(5), slice(-5, None)))
         by_seed = ", ".join(f"{m['reward']:.2f}" for m in metrics.values())
         out.append("| " + " | ".join([
@@ -157,6 +171,30 @@ def table(study, seeds, names):
             paired(name, names[0]), mean("wa_gh"), mean("cr"), mean("tr"), mean("balanced_accuracy"), ends])
                    + " |")
     return "\n".join(out) + "\n", results
+
+
+def draw(results, path):
+    """The curves of each objective: at each step the mean over the seeds, and for the reward what lies between them."""
+    shown = {name: found["curves"] for name, found in results.items() if "curves" in found}
+    columns = min(4, len(shown))
+    figure, axes = pyplot.subplots(-(-len(shown) // columns), columns, sharex=True, sharey=True, squeeze=False,
+                                   figsize=(3 * columns, 2.2 * -(-len(shown) // columns)), layout="constrained")
+    for axis in axes.flat[len(shown):]:
+        axis.set_axis_off()
+    for axis, (name, curves) in zip(axes.flat, shown.items()):
+        for key, (label, most, style) in CURVES.items():
+            values = [[x / most for x in at_step] for at_step in zip(*curves[key])]
+            steps = range(1, len(values) + 1)
+            axis.plot(steps, [statistics.mean(x) for x in values], label=label, **style)
+            if key == "reward":
+                axis.fill_between(steps, [min(x) for x in values], [max(x) for x in values], color=style["color"],
+                                  alpha=0.15, linewidth=0)
+        axis.set_title(name, fontsize=9)
+        axis.grid(alpha=0.3)
+        axis.tick_params(labelsize=8)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=len(CURVES), fontsize=9)
+    figure.supxlabel("step", fontsize=9)
+    figure.savefig(path, dpi=100)
 
 
 def main():
@@ -183,6 +221,7 @@ def main():
     text, results = table(study, options.seeds, options.only)
     (options.out / "objectives.md").write_text(text)
     (options.out / "objectives.json").write_text(json.dumps(results, indent=1))
+    draw(results, options.out / "objectives.png")
     print(text)
 
 
