@@ -191,7 +191,7 @@ def draw(results, path):
                                   alpha=0.15, linewidth=0)
         axis.set_title(name, fontsize=9)
         axis.grid(alpha=0.3)
-        axis.tick_params(labelsize=8)
+        axis.tick_params(labelsize=8, labelbottom=True)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=len(CURVES), fontsize=9)
     figure.supxlabel("step", fontsize=9)
     figure.savefig(path, dpi=100)
