@@ -11,6 +11,7 @@ on where it was. Writes objectives.json, objectives.md and the curves of trainin
 import argparse
 import concurrent.futures
 import json
+import math
 import pathlib
 import statistics
 import subprocess
@@ -177,8 +178,9 @@ def draw(results, path):
     """The curves of each objective: at each step the mean over the seeds, and for the reward what lies between them."""
     shown = {name: found["curves"] for name, found in results.items() if "curves" in found}
     columns = min(4, len(shown))
-    figure, axes = pyplot.subplots(-(-len(shown) // columns), columns, sharex=True, sharey=True, squeeze=False,
-                                   figsize=(3 * columns, 2.2 * -(-len(shown) // columns)), layout="constrained")
+    rows = math.ceil(len(shown) / columns)
+    figure, axes = pyplot.subplots(rows, columns, sharex=True, sharey=True, squeeze=False,
+                                   figsize=(3 * columns, 2.2 * rows), layout="constrained")
     for axis in axes.flat[len(shown):]:
         axis.set_axis_off()
     for axis, (name, curves) in zip(axes.flat, shown.items()):
