@@ -142,7 +142,14 @@ void Inspector::add(const LabelledSession& session) {
       repeated_questions_.add(id);
     }
     const bool goes_on = sample.decision && sample.decision->value == Decision::kContinue;
-    if (goes_on && sample.wanted) ++targets_[sample.wanted->size()];
+    if (!goes_on || !sample.wanted) continue;
+    ++targets_[sample.wanted->size()];
+    std::set<std::string> counted;  // a question may be open with two answers
+    for (const Item& item : *sample.wanted) {
+      std::string key = question_key(item.question);
+      if (!counted.insert(key).second) continue;
+      ++questions_.try_emplace(std::move(key), Asked{item.question}).first->second.open_at;
+    }
   }
   if (asks_after_stop(session, forms_)) {
     stops_with_questions_after_.add(sample_id(session, session.samples.back()));
@@ -156,6 +163,17 @@ std::optional<std::string> Inspector::median_session() const {
   std::nth_element(sorted.begin(), middle, sorted.end());
   const auto found = std::find(turn_counts_.begin(), turn_counts_.end(), *middle);
   return ids_[static_cast<size_t>(found - turn_counts_.begin())];
+}
+
+std::optional<Inspector::OpenMostOften> Inspector::open_most_often() const {
+  const auto most = std::max_element(
+      questions_.begin(), questions_.end(),
+      [](const auto& a, const auto& b) { return a.second.open_at < b.second.open_at; });
+  if (most == questions_.end()) return std::nullopt;
+  size_t turns = 0;
+  for (const auto& [facts, count] : targets_) turns += facts > 0 ? count : 0;
+  return OpenMostOften{most->second.question,
+                       static_cast<double>(most->second.open_at) / static_cast<double>(turns)};
 }
 
 std::string Inspector::report() const {
@@ -172,6 +190,10 @@ std::string Inspector::report() const {
   out += fmt::format("share of stop samples: {:.1f}% of those with a decision\n",
                      share(summary_.stops, summary_.stops + summary_.continues));
   out += "facts still to ask at a turn, continue samples\n" + histogram(targets_);
+  if (const auto often = open_most_often()) {
+    out += fmt::format("one question, asked at every turn, would be right at {:.1f}% or more: {}\n",
+                       100 * often->share, shown(often->question));
+  }
   out += "worth a look\n";
   out += empty_.line("continue, but nothing left to ask");
   out += stops_with_questions_after_.line("stop, but the expert asks after it");

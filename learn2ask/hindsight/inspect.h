@@ -27,7 +27,8 @@ InspectedFile for_each_inspected(const std::filesystem::path& path, const LabelO
                                  const QuestionForms& forms,
                                  const std::function<void(const LabelledSession&)>& visit);
 
-// Statistics of labelled sessions, gathered one session at a time. Memory: a few numbers a session.
+// Statistics of labelled sessions, gathered one session at a time. Memory: a few numbers a session,
+// and each question once.
 // Not thread-safe.
 class Inspector {
  public:
@@ -35,12 +36,21 @@ class Inspector {
 
   void add(const LabelledSession& session);
   // Aligned lines for a terminal: turns a session, what labelling found, facts still to ask at a
-  // turn as a histogram, samples with nothing to ask, and the suspicious ones: a stop with
-  // questions of the expert after it, and questions that were answered before.
+  // turn as a histogram, the question that is still to be asked at most turns, samples with nothing
+  // to ask, and the suspicious ones: a stop with questions of the expert after it, and questions
+  // that were answered before.
   std::string report() const;
 
   // The first session of median length; nullopt when there is none.
   std::optional<std::string> median_session() const;
+  // A question with the share of those turns that go on and have something left to ask at which it
+  // is among what is left, in the same words but for case and punctuation: a policy that asks
+  // nothing else has at least this WA-GH. nullopt when nothing is left to ask anywhere.
+  struct OpenMostOften {
+    std::string question;  // as it stands where it was seen first
+    double share = 0;      // (0, 1]
+  };
+  std::optional<OpenMostOften> open_most_often() const;
   size_t stops_with_questions_after() const { return stops_with_questions_after_.count; }
   size_t repeated_questions() const { return repeated_questions_.count; }
 
@@ -58,6 +68,11 @@ class Inspector {
   std::vector<size_t> turn_counts_;
   std::vector<std::string> ids_;
   std::map<size_t, size_t> targets_;  // continue samples by the number of facts still to ask
+  struct Asked {
+    std::string question;
+    size_t open_at = 0;  // turns
+  };
+  std::map<std::string, Asked> questions_;  // by question_key()
   Examples empty_, stops_with_questions_after_, repeated_questions_;
 };
 

@@ -47,6 +47,9 @@ Labeller::Labeller(LabelOptions options, const QuestionForms& forms, Extractor& 
   if (options_.compat && overrides_ != nullptr) {
     fail_input("overrides: not with label.compat, which decides by one rule alone");
   }
+  if (options_.compat && options_.horizon > 0) {
+    fail_input("label.horizon: not with label.compat, for which all that is asked later is open");
+  }
   if (contains(options_.stop_markers, "")) {
     fail_input("stop_markers: '': an empty text stands in every message");
   }
@@ -167,6 +170,17 @@ std::vector<std::optional<Decision>> Labeller::decided(const std::string& sessio
   return decisions;
 }
 
+// Items whose question lies past the horizon, but for what a person wrote down.
+void Labeller::leave_out_what_is_far(Draft& draft) const {
+  auto& samples = draft.labelled.samples;
+  for (size_t i = 0; i + options_.horizon < draft.expert_turns.size() && i < samples.size(); ++i) {
+    const Override* correction = correction_at(draft.labelled.id, samples[i].turn);
+    if (!samples[i].wanted || (correction != nullptr && correction->wanted)) continue;
+    const size_t end = draft.expert_turns[i + options_.horizon];
+    std::erase_if(*samples[i].wanted, [&](const Item& item) { return item.question_turn >= end; });
+  }
+}
+
 LabelOutcome Labeller::finish(Draft draft, Targets targets) {
   LabelledSession& labelled = draft.labelled;
   auto& samples = labelled.samples;
@@ -196,6 +210,7 @@ LabelOutcome Labeller::finish(Draft draft, Targets targets) {
       make_stop(samples.back(), "nothing_follows");
     }
   }
+  if (options_.horizon > 0) leave_out_what_is_far(draft);
   for (const Sample& sample : samples) {
     if (correction_at(labelled.id, sample.turn)) overrides_->mark_used(labelled.id, sample.turn);
   }

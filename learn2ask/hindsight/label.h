@@ -36,6 +36,9 @@ struct LabelOptions {
   // Off by default: where the expert goes on talking without learning anything, the log does not
   // say that he had stopped asking.
   bool stop_when_nothing_follows = false;
+  // Off by default, as published. In a long session nearly every question is still open at nearly
+  // every turn, so that one question asked again and again is right most of the time.
+  uint64_t horizon = 0;
   // The published code's reading: a turn stops iff no user message is left, whatever it says and
   // whatever the labels say; continue samples with an empty I* are left out.
   bool compat = false;
@@ -47,6 +50,9 @@ struct LabelOptions {
     v("stop_markers", stop_markers, "texts in an expert's message that end the gathering");
     v("stop_when_nothing_follows", stop_when_nothing_follows,
       "stop at the first turn from which on nothing more was learnt");
+    v("horizon", horizon, Range{0, 1e6},
+      "what the expert asks at a turn or within so many of his turns, it among them, is still to "
+      "be asked there; 0: all that he asks from there on");
     v("compat", compat, "stop iff no user message is left; drop samples with nothing to ask");
     v("max_failure_rate", max_failure_rate, Range{0.0, 1.0},
       "stop the run past this share of unreadable sessions and failed extractions");
@@ -68,7 +74,7 @@ struct LabelOutcome {
 class Labeller {
  public:
   // `forms`, `extractor` and `overrides` (may be null) outlive the labeller. Throws Failure on an
-  // empty stop marker, and for overrides with compat, which has one reading only.
+  // empty stop marker, and for overrides or a horizon with compat, which has one reading only.
   Labeller(LabelOptions options, const QuestionForms& forms, Extractor& extractor,
            Overrides* overrides = nullptr);
 
@@ -86,6 +92,7 @@ class Labeller {
   Result<Draft> draft(const Session& session) const;
   const Override* correction_at(const std::string& session, size_t turn) const;
   std::vector<std::optional<Decision>> decided(const std::string& session, size_t turns) const;
+  void leave_out_what_is_far(Draft& draft) const;
   LabelOutcome finish(Draft draft, Targets targets);
 
   LabelOptions options_;

@@ -176,6 +176,25 @@ TEST(Inspector, FindsQuestionsAfterTheStopAndQuestionsAskedTwice) {
   EXPECT_THAT(inspector.report(), HasSubstr("e.g. s/7"));
 }
 
+TEST(Inspector, FindsTheQuestionThatIsOpenAtMostTurns) {
+  Inspector inspector(shipped_forms());
+  // Smoking is left at two turns of two, at one of two, and at one of one with two answers; age at
+  // one of two, at both, and at none of one.
+  for (const auto& lines :
+       {std::vector<std::string>{"u: It hurts.", "a: How old are you?", "u: 34.",
+                                 "a: Do you smoke?", "u: A pipe.", "a: Rest."},
+        {"u: It hurts.", "a: do you  smoke", "u: Cigars.", "a: How old are you?", "u: 50.",
+         "a: Rest."},
+        {"u: It hurts.", "a: Do you smoke? Do you smoke?", "u: At work. Not here.", "a: Rest."}}) {
+    inspector.add(label_by_rules(lines));
+  }
+  const auto often = inspector.open_most_often();
+  ASSERT_TRUE(often);
+  EXPECT_EQ(often->question, "Do you smoke?");
+  EXPECT_DOUBLE_EQ(often->share, 4.0 / 5);
+  EXPECT_THAT(inspector.report(), HasSubstr("would be right at 80.0% or more: Do you smoke?"));
+}
+
 TEST(Inspector, SendsNoControlCharacterToTheTerminal) {
   Session session =
       session_of({"u: \x1b[31mred", "a: \x1b]0;title\x07 How old?", "u: Ten\x08.", "a: Bye."});
@@ -191,6 +210,7 @@ TEST(Inspector, SendsNoControlCharacterToTheTerminal) {
 TEST(Inspector, HasNothingToSayOfNoSession) {
   const Inspector inspector(shipped_forms());
   EXPECT_EQ(inspector.median_session(), std::nullopt);
+  EXPECT_FALSE(inspector.open_most_often());
   EXPECT_THAT(inspector.report(), Not(HasSubstr("turns a session")));
 }
 

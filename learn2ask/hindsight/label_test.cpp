@@ -1,6 +1,8 @@
 // One test for each clause of the definitions (DESIGN.md section 1).
 #include "hindsight/label.h"
 
+#include <algorithm>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -162,6 +164,54 @@ TEST(Target, SpansTheMessagesOfTheAnswer) {
             "and zinc.");
 }
 
+TEST(Target, ReachesAsFarAsTheHorizon) {
+  const Lines lines = {"u: Cough.", "a: How old?",      "u: 34.",     "a: What is your job?",
+                       "u: Baker.", "a: I see.",        "u: Yes.",    "a: Since when?",
+                       "u: Monday", "a: Do you smoke?", "u: A pipe.", "a: Rest."};
+  const LabelledSession all = label_by_rules(lines);
+  LabelOptions options;
+  for (options.horizon = 1; options.horizon < 8; ++options.horizon) {
+    const LabelledSession near = label_by_rules(lines, options);
+    ASSERT_EQ(near.samples.size(), all.samples.size());
+    for (size_t i = 0; i < all.samples.size(); ++i) {
+      std::vector<Item> expected;
+      for (const Item& item : *all.samples[i].wanted) {
+        const auto between =
+            std::count_if(all.turns.begin() + static_cast<std::ptrdiff_t>(all.samples[i].turn),
+                          all.turns.begin() + static_cast<std::ptrdiff_t>(item.question_turn),
+                          [](const Turn& turn) { return turn.role == Role::kAssistant; });
+        if (static_cast<uint64_t>(between) < options.horizon) expected.push_back(item);
+      }
+      EXPECT_EQ(*near.samples[i].wanted, expected)
+          << "turn " << all.samples[i].turn << ", horizon " << options.horizon;
+    }
+  }
+  options.horizon = 2;
+  EXPECT_THAT(labels(lines, options),
+              ElementsAre("1 ask(question_mark) continue(gathers_on) [34.] [Baker.]",
+                          "3 ask(question_mark) continue(gathers_on) [Baker.]",
+                          "5 inform(asks_nothing) continue(gathers_on) [Monday]",
+                          "7 ask(question_mark) continue(gathers_on) [Monday] [A pipe.]",
+                          "9 ask(question_mark) continue(gathers_on) [A pipe.]",
+                          "11 stop(no_user_message_after) stop(no_user_message_after)"));
+}
+
+TEST(Target, PastTheHorizonIsNoReasonToStop) {
+  // At turn 1 the pipe is still to come; at turn 3, where it is asked for, it was told already.
+  const Lines lines = {"u: It hurts.",     "a[inform]: I see.",  "u: I smoke a pipe.",
+                       "a: Do you smoke?", "u: I smoke a pipe.", "a: Rest.",
+                       "u: Thanks."};
+  LabelOptions options;
+  options.acts.inform = {"inform"};
+  options.stop_when_nothing_follows = true;
+  EXPECT_THAT(labels(lines, options),
+              ElementsAre("1 inform(act_label) continue(gathers_on) [I smoke a pipe.]",
+                          "3 stop(nothing_follows) stop(nothing_follows)"));
+  options.horizon = 1;
+  EXPECT_THAT(labels(lines, options), ElementsAre("1 inform(act_label) continue(gathers_on)",
+                                                  "3 stop(nothing_follows) stop(nothing_follows)"));
+}
+
 TEST(Target, IsReadInChineseToo) {
   EXPECT_THAT(
       labels({"u: 我头疼", "a: 您好，请问多久了？", "u: 三天了", "a: 有没有发烧", "u: 不清楚",
@@ -318,6 +368,10 @@ TEST(Labeller, RefusesSessionsAndOptionsThatMakeNoSense) {
   EXPECT_EQ(refused.error().message, "'items': the labels have a key of that name: rename it");
   LabelOptions options;
   options.stop_markers = {"<end>", ""};
+  EXPECT_THROW(Labeller(options, shipped_forms(), extractor), Failure);
+  options = {};
+  options.compat = true;
+  options.horizon = 3;
   EXPECT_THROW(Labeller(options, shipped_forms(), extractor), Failure);
 }
 

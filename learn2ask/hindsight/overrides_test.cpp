@@ -92,6 +92,18 @@ TEST_F(OverridesTest, WantedIsTheWholeTarget) {
             label_by_rules(kLines).samples[1].wanted->size());  // nobody corrected that one
 }
 
+TEST_F(OverridesTest, WantedGoesBeforeTheHorizon) {
+  Overrides overrides = load(
+      R"({"session": "s", "turn": 1, "wanted": [{"question": "Do you smoke much?", "fact": "a lot"}]})");
+  RuleExtractor extractor(shipped_forms());
+  LabelOptions options;
+  options.horizon = 1;
+  Labeller labeller(options, shipped_forms(), extractor, &overrides);
+  const auto session = labeller.label(session_of(kLines)).session.value_or_throw();
+  ASSERT_EQ(session.samples[0].wanted->size(), 1u);
+  EXPECT_EQ(session.samples[0].wanted->at(0).question_turn, 5u);
+}
+
 TEST_F(OverridesTest, AFactMayRunOverSeveralMessages) {
   Overrides overrides = load(
       R"({"session": "s", "turn": 1, "wanted": [{"question": "Any fever?", "fact": "Since Monday\nI smoke"}]})");
