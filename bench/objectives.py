@@ -58,6 +58,8 @@ OBJECTIVES = {
     "GRPO, replies in eight bits": ("grpo", {"policy.int8_generation": "true"}),
     "REINFORCE": ("grpo", {"advantage": "mean", "loss.objective": "reinforce"}),
     "GRPO, KL 0.04": ("grpo", {"loss.kl_weight": 0.04}),
+    "GRPO, temperature 0.6": ("grpo", {"temperature": 0.6}),
+    "GRPO, temperature 0.3": ("grpo", {"temperature": 0.3}),
 }
 
 
