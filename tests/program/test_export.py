@@ -49,7 +49,7 @@ class ExportTest(ProgramTest):
 
     def export(self, *arguments):
         finished = run(["export", *arguments], self.folder)
-        self.assertEqual((finished.code, finished.err), (0, ""), arguments)
+        self.assertEqual((finished.code, finished.err), (0, ""), (arguments, finished.out))
         return finished.out
 
     def refusal(self, *arguments):
