@@ -23,6 +23,11 @@ namespace {
 
 constexpr const char* kRotaryDivisors = "rope_freqs.weight";
 
+// MKL finds out in the first call of a vector function (exp, log, tanh, ...) what the processor can
+// do; a second thread that calls one meanwhile may get numbers that are right to 5e-5 only (MKL
+// 2024.2, in LibTorch 2.13; docs/log.md). So the first call is one thread's, before main().
+[[maybe_unused]] const bool kMklIsSettled = at::tanh(at::ones(1)).defined();
+
 // Devices that LibTorch was built for and finds; not "meta", whose tensors have no numbers.
 bool is_here(const at::Device& device) {
   if (device.is_meta() || !c10::impl::hasDeviceGuardImpl(device.type())) return false;

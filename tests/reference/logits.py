@@ -16,6 +16,9 @@ import torch
 import transformers
 from safetensors.torch import save_file
 
+# MKL's vector functions must not be first called by two threads (learn2ask/model/transformer_load.cpp).
+torch.tanh(torch.ones(1))
+
 
 def load(path):
     path = pathlib.Path(path)
@@ -44,9 +47,6 @@ def outputs(model, rows, adapter=None):
         model = peft.PeftModel.from_pretrained(model, adapter, is_trainable=True).eval()
     out = {}
     with torch.no_grad():
-        # In runs of a test that failed, the first row alone was off, by 6e-5: what this process computes first is not what
-        # anything is held against. A suspicion (docs/log.md).
-        model(input_ids=torch.tensor([rows[0]]))
         for i, row in enumerate(rows):
             out[f"logits.{i}"] = model(input_ids=torch.tensor([row])).logits[0].contiguous()
     if adapter:
