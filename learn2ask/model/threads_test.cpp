@@ -1,5 +1,5 @@
 // That our own row loops run on LibTorch's threads (without OpenMP its headers leave them on one),
-// and that these threads agree from the first product on.
+// and that these threads agree from the first vector function (exp, tanh, ...) on.
 #include <cstdlib>
 #include <mutex>
 #include <set>
@@ -23,7 +23,7 @@ TEST(Threads, ALoopIsDealtToAllOfThem) {
   EXPECT_EQ(static_cast<int64_t>(seen.size()), threads);
 }
 
-// Computes the same twice, the first time with two threads that come from products.
+// Computes the same twice, the first time while the second thread is still awake from a product.
 [[noreturn]] void exit_with_whether_tanh_repeats() {
   at::set_num_threads(2);
   const at::Tensor x = at::linspace(0.01, 0.9, 4848);
