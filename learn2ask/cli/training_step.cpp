@@ -6,6 +6,8 @@
 #include <map>
 #include <memory>
 
+#include <fmt/format.h>
+
 #include "base/file.h"
 #include "base/progress.h"
 #include "cli/agreement_check.h"
@@ -108,7 +110,13 @@ struct TrainingStep {
         directory(open_run_directory(files.out, fields, with_prompt(std::move(texts)))) {}
 
   Texts with_prompt(Texts texts) const {
-    texts.emplace(policy.prompt.name, policy.prompt.text);
+    const auto [at, is_new] = texts.emplace(policy.prompt.name, policy.prompt.text);
+    if (!is_new) {
+      fail_input(
+          fmt::format("train: policy.prompt: {}: the run directory keeps the grader's file "
+                      "under that name (give this one another)",
+                      at->first));
+    }
     return texts;
   }
 

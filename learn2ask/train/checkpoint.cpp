@@ -114,11 +114,13 @@ void load_checkpoint(const fs::path& checkpoint, TrainedWeights& trained, AdamW&
   optimizer.load(checkpoint / kOptimizer);
 }
 
-void prune_checkpoints(const fs::path& directory, size_t newest, std::optional<int64_t> best) {
+void prune_checkpoints(const fs::path& directory, int64_t step, size_t newest,
+                       std::optional<int64_t> best) {
   auto steps = list_checkpoints(directory);
+  std::erase_if(steps, [&](int64_t s) { return s > step; });
   steps.resize(steps.size() - std::min(newest, steps.size()));
-  for (const int64_t step : steps) {
-    if (step != best) fs::remove_all(checkpoint_path(directory, step));
+  for (const int64_t s : steps) {
+    if (s != best) fs::remove_all(checkpoint_path(directory, s));
   }
 }
 

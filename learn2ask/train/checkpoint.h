@@ -51,8 +51,9 @@ std::optional<FoundCheckpoint> find_newest_checkpoint(
 void load_checkpoint(const std::filesystem::path& checkpoint, TrainedWeights& trained,
                      AdamW& optimizer);
 
-// Removes all checkpoints but the newest `newest` and that of step `best` (if any).
-void prune_checkpoints(const std::filesystem::path& directory, size_t newest,
+// Of the checkpoints up to `step` removes all but the newest `newest` and that of step `best` (if
+// any). Later ones are broken, or the run would have gone on from there.
+void prune_checkpoints(const std::filesystem::path& directory, int64_t step, size_t newest,
                        std::optional<int64_t> best);
 
 }  // namespace l2a

@@ -95,10 +95,16 @@ TEST_F(CheckpointTest, AHalfWrittenOneIsNeverSeen) {
 }
 
 TEST_F(CheckpointTest, PruningKeepsTheNewestAndTheBest) {
-  prune_checkpoints(directory.path, 2, 2);
+  prune_checkpoints(directory.path, 10, 2, 2);
   EXPECT_EQ(list_checkpoints(directory.path), (std::vector<int64_t>{2, 6, 10}));
-  prune_checkpoints(directory.path, 2, std::nullopt);
+  prune_checkpoints(directory.path, 10, 2, std::nullopt);
   EXPECT_EQ(list_checkpoints(directory.path), (std::vector<int64_t>{6, 10}));
+}
+
+// A run that goes on from step 6 since step 10 is broken.
+TEST_F(CheckpointTest, PruningDoesNotCountWhatTheRunHasYetToReach) {
+  prune_checkpoints(directory.path, 6, 2, std::nullopt);
+  EXPECT_EQ(list_checkpoints(directory.path), (std::vector<int64_t>{4, 6, 10}));
 }
 
 TEST(FindNewestCheckpoint, IsNothingInAnEmptyOrMissingDirectory) {

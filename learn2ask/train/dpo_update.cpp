@@ -102,7 +102,7 @@ Json update_preferences(const JudgedReplies& judged, const TrainerSetup& setup,
     metrics.update({{"tokens", 0}, {"recharged_tokens", 0}});
     return metrics;
   }
-  if (run.verifies()) verify_tree(setup.model, trained, judged.rows, judged.weights);
+  if (run.must_verify()) verify_tree(setup.model, trained, judged.rows);
   const double temperature = options.replies.temperature;
   const auto plan = plan_trees(judged.rows, options.loop.token_budget);
   std::vector<JudgedTree> trees;

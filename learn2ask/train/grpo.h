@@ -53,8 +53,9 @@ struct GrpoOptions {
   // first ratio is exactly 1; or as they were sampled, which spares a forward pass. The two differ
   // by rounding (metrics: sampler_gap), in bfloat16 by more than GSPO's clip range.
   std::string old_log_probs = "trainer";
-  // Of the mean negative log-likelihood of the expert's replies at the step's turns, nats, beside
-  // the policy's loss: in plain format they stand in the trunk, which is computed anyway.
+  // Of the mean negative log-likelihood of the expert's replies at the step's turns, nats, at the
+  // temperature of sampling, beside the policy's loss: in plain format they stand in the trunk,
+  // which is computed anyway.
   double sft_weight = 0;
   ExpertTurns turns = {};  // with sft_weight
   SampleWeights weights = {};

@@ -132,6 +132,29 @@ TEST_F(GrpoRelatives, CreditByPartsGivesTheFirstTokenTheStopDecision) {
   EXPECT_EQ(groups[0].first_advantages, groups[0].advantages);
 }
 
+TEST_F(GrpoRelatives, EachPartOfTheRewardHasItsOwnWeight) {
+  const auto adapter = testing::tiny_adapter(tiny);
+  const auto sessions = testing::labelled_sessions(1);
+  GrpoOptions options = small_options();
+  options.advantage = "parts";
+  auto groups = graded_groups(setup, sessions, adapter, options);
+  groups.resize(1);
+  for (size_t g = 0; g < 4; ++g) {  // each part tells another reply from the rest
+    groups[0].results[g] = {.reward = static_cast<double>(g),
+                            .macro = g == 0 ? 1.0 : 0.0,
+                            .micro = g == 1 ? 1.0 : 0.0,
+                            .format = g == 2 ? 1.0 : 0.0};
+  }
+  const RewardPartWeights alone[] = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}};
+  for (size_t part = 0; part < 3; ++part) {
+    options.parts = alone[part];
+    set_advantages(groups, options);
+    for (size_t g = 0; g < 4; ++g) {
+      EXPECT_EQ(groups[0].advantages[g] > 0, g == part) << "part " << part << ", reply " << g;
+    }
+  }
+}
+
 // Replies to every other session all earn the same.
 std::vector<RewardResult> reward_some_sessions(std::span<const RewardRequest> requests) {
   auto results = reward_low_bytes(requests);
@@ -164,6 +187,43 @@ TEST_F(GrpoRelatives, DynamicSamplingGoesOnUntilABatchOfGroupsHasVariance) {
     EXPECT_LE(seldom[i]["groups"].get<double>(), wanted + 8) << "two sessions more";
   }
   EXPECT_TRUE(fell_short);
+}
+
+TEST_F(GrpoRelatives, DynamicSamplingTakesNoSessionMoreWhereNoneIsMissing) {
+  const auto each_differs = [](std::span<const RewardRequest> requests) {
+    std::vector<RewardResult> results(requests.size());
+    for (size_t i = 0; i < results.size(); ++i) results[i].reward = static_cast<double>(i);
+    return results;
+  };
+  const auto run = [&](int64_t rounds) {
+    setup.directory = directory.path / std::to_string(rounds);
+    GrpoOptions options = small_options();
+    options.replies.dynamic_rounds = rounds;
+    auto adapter = testing::tiny_adapter(tiny);  // three sessions by two: one is left for step 2
+    train_grpo(setup, testing::labelled_sessions(3), {}, each_differs, options, adapter);
+    return lines_of(setup.directory / "metrics.jsonl");
+  };
+  const auto once = run(0), often = run(5);
+  for (size_t i = 0; i < 2; ++i) EXPECT_EQ(once[i]["groups"], often[i]["groups"]) << i;
+}
+
+// Replies that earn the same are left out, also where one is taken to be too long.
+TEST_F(GrpoRelatives, DynamicSamplingGoesByWhatWasEarned) {
+  GrpoOptions options = small_options();
+  options.replies.dynamic_rounds = 1;
+  options.overlong_buffer = 4;
+  const auto all_wrong = [](std::span<const RewardRequest> requests) {
+    return std::vector<RewardResult>(requests.size(), {.reward = 0});
+  };
+  auto adapter = testing::tiny_adapter(tiny);
+  const auto before = testing::flat(adapter).clone();
+  train_grpo(setup, testing::labelled_sessions(4), {}, all_wrong, options, adapter);
+  EXPECT_TRUE(testing::flat(adapter).equal(before));
+  bool shaped = false;
+  for (const Json& reply : lines_of(directory.path / "rollouts.jsonl")) {
+    shaped |= reply.contains("shaping");
+  }
+  EXPECT_TRUE(shaped);
 }
 
 TEST_F(GrpoRelatives, DynamicSamplingAsksAGraderThatIsDownNoFurther) {

@@ -6,6 +6,7 @@
 #include <limits>
 #include <numeric>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <torch/autograd.h>
 #include <torch/types.h>
@@ -41,6 +42,13 @@ TEST_F(GrpoTest, MeanRewardRisesClearly) {
   }
 }
 
+at::Tensor log_probs_alone(const TinyChat& tiny, const LoraAdapter& adapter,
+                           const ReplyGroup& group, size_t reply, double temperature) {
+  const auto row = training_row(group, group.replies[reply].ids, 0);
+  return target_log_probs(tiny.model, &adapter, make_row_tree({&row, 1}, {0}), temperature)
+      .log_prob_n;
+}
+
 TEST_F(GrpoTest, TheFirstStepFollowsTheGradientOfReinforceOverUnsharedRows) {
   const auto sessions = testing::labelled_sessions(3);
   const GrpoOptions options = [] {
@@ -52,21 +60,22 @@ TEST_F(GrpoTest, TheFirstStepFollowsTheGradientOfReinforceOverUnsharedRows) {
     return o;
   }();
   auto adapter = testing::tiny_adapter(tiny);
-  const auto groups = graded_groups(setup, sessions, adapter, options);
+  auto groups = graded_groups(setup, sessions, adapter, options);
+  for (auto& group : groups) {  // of the first token, as with credit: parts
+    for (double& advantage : group.first_advantages) advantage *= -2;
+  }
 
-  // Sum over replies of -advantage * mean log p / replies, a row at a time.
+  // Sum over replies of -mean(advantage * log p) / replies, a row at a time.
   double replies = 0;
   for (const auto& group : groups) replies += static_cast<double>(group.replies.size());
   std::vector<at::Tensor> gradient;
   for (const auto& p : adapter.parameters()) gradient.push_back(at::zeros_like(p, at::kDouble));
   for (const auto& group : groups) {
     for (size_t g = 0; g < group.replies.size(); ++g) {
-      TrainingRow row{.ids = group.context, .context = 0, .group = 0};
-      row.context = static_cast<int64_t>(row.ids.size());
-      row.ids.insert(row.ids.end(), group.replies[g].ids.begin(), group.replies[g].ids.end());
-      const auto log_prob_n =
-          target_log_probs(tiny.model, &adapter, make_row_tree({&row, 1}, {0}), 1.3).log_prob_n;
-      const auto loss = -group.advantages[g] * log_prob_n.mean() / replies;
+      const auto log_prob_n = log_probs_alone(tiny, adapter, group, g, 1.3);
+      auto advantage_n = at::full_like(log_prob_n, group.advantages[g]);
+      advantage_n[0] = group.first_advantages[g];
+      const auto loss = -(advantage_n * log_prob_n).mean() / replies;
       const auto part = torch::autograd::grad({loss}, adapter.parameters());
       for (size_t i = 0; i < part.size(); ++i) gradient[i] += part[i];
     }
@@ -90,6 +99,54 @@ TEST_F(GrpoTest, TheFirstStepFollowsTheGradientOfReinforceOverUnsharedRows) {
   EXPECT_EQ(metrics["clipped"].get<double>(), 0);
   EXPECT_LT(metrics["sampler_gap_max"].get<double>(), 1e-4);
   EXPECT_TRUE(metrics["kl"].is_null());
+}
+
+// Two updates on the same replies: the second is clipped against the policy that sampled them.
+TEST_F(GrpoTest, TheSecondEpochIsComparedWithThePolicyThatSampled) {
+  GrpoOptions options = small_options();
+  options.inner_epochs = 2;
+  options.optimizer.lr = 0.1;
+  options.optimizer.epsilon = 1e-3;  // else what is rounding in a gradient is a whole step
+  options.optimizer.max_grad_norm = 1e6;
+  const auto start = testing::tiny_adapter(tiny);
+  const auto groups = graded_groups(setup, testing::labelled_sessions(3), start, options);
+  double replies = 0;
+  for (const auto& group : groups) replies += static_cast<double>(group.replies.size());
+
+  // Unshared rows; `old_moves`: what it would be if the ratio were taken to the last update.
+  const auto by_hand = [&](bool old_moves) {
+    auto adapter = testing::tiny_adapter(tiny);
+    AdamW optimizer(adapter.parameters(), options.optimizer);
+    for (int epoch = 0; epoch < 2; ++epoch) {
+      for (const auto& group : groups) {
+        for (size_t g = 0; g < group.replies.size(); ++g) {
+          const auto log_prob_n = log_probs_alone(tiny, adapter, group, g, 1);
+          const auto old_n =
+              log_probs_alone(tiny, old_moves ? adapter : start, group, g, 1).detach();
+          const auto ratio_n = (log_prob_n - old_n).exp();
+          const double advantage = group.advantages[g];
+          const auto gain_n =
+              at::minimum(ratio_n * advantage,
+                          ratio_n.clamp(1 - options.loss.clip, 1 + options.loss.clip) * advantage);
+          (-gain_n.mean() / replies).backward();
+        }
+      }
+      optimizer.step(options.optimizer.lr);
+      optimizer.zero_grad();
+    }
+    return testing::flat(adapter);
+  };
+
+  auto adapter = testing::tiny_adapter(tiny);
+  AdamW optimizer(adapter.parameters(), options.optimizer);
+  TrainingRun run(setup, options.loop, options.optimizer, 1, adapter, optimizer);
+  ASSERT_TRUE(run.goes_on());
+  const Json metrics = update_policy(groups, setup, nullptr, options, adapter, run);
+  EXPECT_GT(metrics["clipped"].get<double>(), 0);
+  const auto distance = [&](const at::Tensor& other) {
+    return (testing::flat(adapter) - other).norm().item<double>();
+  };
+  EXPECT_LT(distance(by_hand(false)), 0.02 * distance(by_hand(true)));
 }
 
 TEST_F(GrpoTest, RepliesSampledInEightBitsAreTrainedOnExactly) {
@@ -228,6 +285,44 @@ TEST_F(GrpoTest, PausesWhenTheGraderIsDown) {
   }
   EXPECT_TRUE(testing::flat(adapter).equal(before));
   EXPECT_EQ(lines_of(directory.path / "failures.jsonl").size(), 12u);
+}
+
+TEST_F(GrpoTest, AHeldOutScoreIsThatOfNearlyAllReplies) {
+  const auto sessions = testing::labelled_sessions(4), held_out = testing::labelled_sessions(3, 2);
+  GrpoOptions options = small_options();
+  options.loop.evaluate_every = 2;
+  const auto train = [&](size_t left_out, double rate) {
+    setup.directory = directory.path / fmt::format("{}-{}", left_out, rate);
+    options.replies.max_failure_rate = rate;
+    size_t call = 0;
+    const auto reward = [&](std::span<const RewardRequest> requests) {
+      auto results = reward_low_bytes(requests);
+      const bool evaluates = ++call == 3;
+      for (size_t i = 0; evaluates && i < results.size(); ++i) {
+        results[i].reward = 2;
+        if (i < left_out) results[i] = {.reward = std::nullopt, .note = "timed out"};
+      }
+      return results;
+    };
+    auto adapter = testing::tiny_adapter(tiny);
+    return train_grpo(setup, sessions, held_out, reward, options, adapter);
+  };
+  EXPECT_EQ(train(1, 0.5).held_out_score, 2);
+  EXPECT_EQ(lines_of(setup.directory / "metrics.jsonl").back()["held_out_unscored"], 1);
+  size_t replies = 0;
+  for (const auto& session : held_out) replies += session.samples.size();
+  try {
+    train(2, 0.05);
+    FAIL();
+  } catch (const Failure& failure) {
+    EXPECT_EQ(failure.error.code, ErrorCode::kUnavailable);
+    EXPECT_EQ(failure.error.message,
+              fmt::format("train: grader: 2 of {} held-out replies could not be graded, last: "
+                          "timed out (the run is paused: mend the grader and run the same command "
+                          "again)",
+                          replies));
+  }
+  EXPECT_EQ(lines_of(setup.directory / "metrics.jsonl").size(), 1u);
 }
 
 TEST_F(GrpoTest, RewardsThatAreNoNumbersAreUnscored) {

@@ -145,7 +145,7 @@ Json to_json(const Totals& t, bool has_kl, bool imitates) {
   return out;
 }
 
-// The groups cut into `count` runs of nearly the same size, whole sessions where that allows.
+// The groups cut into `count` runs of nearly the same size.
 std::vector<std::span<const ReplyGroup>> cut(std::span<const ReplyGroup> groups, int64_t count) {
   std::vector<std::span<const ReplyGroup>> parts;
   const size_t n = groups.size(), pieces = static_cast<size_t>(count);
@@ -162,12 +162,12 @@ Json update_policy(std::span<const ReplyGroup> groups, const TrainerSetup& setup
                    const TrainedWeights* reference, const GrpoOptions& options,
                    TrainedWeights& trained, TrainingRun& run) {
   Totals totals;
-  bool verified = !run.verifies();
+  bool verified = false;
   std::vector<std::vector<PreparedTree>> batches;
   for (const auto part : cut(groups, options.minibatches)) {
     const PolicyRows policy = policy_rows(part, setup, options);
     if (policy.rows.empty()) continue;
-    if (!verified) verify_tree(setup.model, trained, policy.rows, policy.advantages);
+    if (!verified && run.must_verify()) verify_tree(setup.model, trained, policy.rows);
     verified = true;
     const auto plan = plan_trees(policy.rows, options.loop.token_budget);
     totals.tokens += plan.tokens;

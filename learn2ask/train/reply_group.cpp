@@ -150,22 +150,27 @@ void watch_failures(const std::vector<ReplyGroup>& groups, double max_rate, std:
                    unscored, recent.size(), reason));
 }
 
-double mean_reward(const std::vector<ReplyGroup>& groups) {
+MeanReward mean_reward(const std::vector<ReplyGroup>& groups, double max_rate) {
   Mean reward;
+  size_t unscored = 0;
   std::string reason = "no reply was asked for";
   for_each_reply(groups, [&](const ReplyGroup& group, size_t g) {
     const RewardResult& result = group.results[g];
     if (result.reward) {
       reward.add(*result.reward);
     } else {
+      ++unscored;
       reason = result.note;
     }
   });
-  if (reward.count == 0) {
+  const size_t all = reward.count + unscored;
+  if (reward.count == 0 || static_cast<double>(unscored) > max_rate * static_cast<double>(all)) {
     fail(ErrorCode::kUnavailable,
-         fmt::format("train: grader: no held-out reply could be graded: {}", reason));
+         fmt::format("train: grader: {} of {} held-out replies could not be graded, last: {} (the "
+                     "run is paused: mend the grader and run the same command again)",
+                     unscored, all, reason));
   }
-  return reward.sum / static_cast<double>(reward.count);
+  return {reward.sum / static_cast<double>(reward.count), reward.count, unscored};
 }
 
 Json reply_metrics(const std::vector<ReplyGroup>& groups, ReplyFormat format) {

@@ -136,13 +136,12 @@ TEST(VerifyTree, RefusesADisagreement) {
   auto adapter = testing::tiny_adapter(tiny);
   Rng rng(5);
   const auto rows = two_sessions(rng);
-  const std::vector<double> weights(rows.size(), 1.0);
-  verify_tree(tiny.model, adapter, rows, weights);
+  verify_tree(tiny.model, adapter, rows);
   {
     const at::NoGradGuard no_grad;
     adapter.parameters()[0].fill_(std::numeric_limits<float>::quiet_NaN());  // equals nothing
   }
-  EXPECT_THROW(verify_tree(tiny.model, adapter, rows, weights), Failure);
+  EXPECT_THROW(verify_tree(tiny.model, adapter, rows), Failure);
 }
 
 TEST(CompareTree, TheLimitIsFarBelowWhatAWrongTreeGives) {

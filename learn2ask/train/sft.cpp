@@ -19,9 +19,15 @@ std::vector<double> token_weights(const SftRows& rows) {
   for (size_t r = 0; r < rows.rows.size(); ++r) {
     total += rows.weights[r] * static_cast<double>(rows.rows[r].targets());
   }
+  check(total > 0, "token_weights: no row has weight");
   std::vector<double> weights;
-  for (const double w : rows.weights) weights.push_back(total > 0 ? w / total : 0);
+  for (const double w : rows.weights) weights.push_back(w / total);
   return weights;
+}
+
+// Whether a row has weight.
+bool teaches(const SftRows& rows) {
+  return std::any_of(rows.weights.begin(), rows.weights.end(), [](double w) { return w > 0; });
 }
 
 // Negative log-likelihood of one tree's share.
@@ -37,7 +43,7 @@ Json train_step(const TrainerSetup& setup, const SftRows& rows, const SftOptions
                 TrainedWeights& trained, TrainingRun& run, Json& time) {
   Stopwatch watch(setup.clock);
   const auto plan = plan_trees(rows.rows, options.loop.token_budget);
-  if (run.verifies()) verify_tree(setup.model, trained, rows.rows, rows.weights);
+  if (run.must_verify()) verify_tree(setup.model, trained, rows.rows);
   const auto token_weight = token_weights(rows);
   double loss = 0;
   int64_t targets = 0;
@@ -109,16 +115,18 @@ TrainResult train_sft(const TrainerSetup& setup, std::span<const LabelledSession
   for (const auto& session : sessions) {  // one that is too long shows before the first step
     SftRows rows;
     append_sft_rows(session, setup, options, rows);
-    if (!rows.rows.empty()) used.push_back(&session);
+    if (teaches(rows)) used.push_back(&session);
     contexts_cut += rows.contexts_cut;
   }
-  if (used.empty()) fail_input("train sft: sessions: none has a labelled asking turn or stop");
+  if (used.empty()) {
+    fail_input("train sft: sessions: none has a labelled asking turn or stop that has weight");
+  }
   note_cut_contexts(setup, contexts_cut);
   SftRows held_out_rows;
   for (const auto& session : held_out) append_sft_rows(session, setup, options, held_out_rows);
-  std::function<double()> evaluate;
-  if (!held_out_rows.rows.empty()) {
-    evaluate = [&] {
+  HeldOutScore evaluate;
+  if (teaches(held_out_rows)) {
+    evaluate = [&](Json&) {
       return -mean_nll(setup.model, &trained, held_out_rows, options.loop.token_budget);
     };
   }

@@ -55,13 +55,15 @@ struct SftRows {
 void append_sft_rows(const LabelledSession& session, const TrainerSetup& setup,
                      const SftOptions& options, SftRows& out);
 
-// Weighted mean negative log-likelihood of the rows' target tokens, nats; no autograd.
+// Weighted mean negative log-likelihood of the rows' target tokens, nats; no autograd. A row has
+// weight.
 double mean_nll(const Transformer& model, const TrainedWeights* trained, const SftRows& rows,
                 int64_t token_budget);
 
 // Trains `trained` in place; at the end it is that of the checkpoint with the lowest mean_nll on
 // `held_out` (the last one if that is empty). Goes on where a killed run stood. Sessions without
-// a target are passed over. Throws Failure: nothing to train on, E1 cases of TrainingRun.
+// a target that has weight are passed over. Throws Failure: nothing to train on, E1 cases of
+// TrainingRun.
 TrainResult train_sft(const TrainerSetup& setup, std::span<const LabelledSession> sessions,
                       std::span<const LabelledSession> held_out, const SftOptions& options,
                       TrainedWeights& trained);

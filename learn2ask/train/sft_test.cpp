@@ -267,6 +267,40 @@ TEST_F(SftTest, StopsAtALossThatIsNotFinite) {
   EXPECT_EQ(testing::lines_of(directory.path / "metrics.jsonl").size(), 3u);
 }
 
+TEST_F(SftTest, StopsAtAHeldOutScoreThatIsNotFinite) {
+  auto adapter = testing::tiny_adapter(tiny);
+  const SftOptions options{
+      .epochs = 3, .optimizer = {.lr = 1e30, .warmup_steps = 0}, .loop = {.evaluate_every = 1}};
+  const auto said = failure_of([&] {
+    train_sft(setup, testing::labelled_sessions(4), testing::labelled_sessions(2, 9), options,
+              adapter);
+  });
+  EXPECT_EQ(said,
+            "train: step 1: held-out score: not finite: the run is stopped; there is no "
+            "checkpoint yet; weights and gradients are in " +
+                (directory.path / "evidence/step-1").string() + " (try a lower lr)");
+}
+
+TEST_F(SftTest, RefusesABestCheckpointThatIsBroken) {
+  auto adapter = testing::tiny_adapter(tiny);
+  const SftOptions options{.epochs = 200,
+                           .sessions_per_step = 4,
+                           .optimizer = {.lr = 0.02, .schedule = "constant"},
+                           .loop = {.evaluate_every = 5, .patience = 1}};
+  const auto sessions = testing::labelled_sessions(4, 1),
+             held_out = testing::labelled_sessions(4, 2);
+  const auto result = train_sft(setup, sessions, held_out, options, adapter);
+  ASSERT_NE(result.checkpoint.filename(), "step-" + std::to_string(result.steps));
+  auto bytes = read_file(result.checkpoint / "adapter_model.safetensors");
+  bytes[bytes.size() / 2] ^= 1;
+  write_file_atomic(result.checkpoint / "adapter_model.safetensors", bytes);
+  EXPECT_EQ(failure_of([&] { train_sft(setup, sessions, held_out, options, adapter); }),
+            "checkpoint: " + result.checkpoint.string() +
+                ": adapter_model.safetensors: checksum does not match (it is the best by held-out "
+                "score; the last one is step-" +
+                std::to_string(result.steps) + ")");
+}
+
 TEST_F(SftTest, SaysThatALossIsNotFiniteWhereNothingCanBeWritten) {
   auto adapter = testing::tiny_adapter(tiny);
   {
@@ -303,8 +337,22 @@ TEST_F(SftTest, RefusesDataWithoutTargets) {
     FAIL();
   } catch (const Failure& failure) {
     EXPECT_EQ(failure.error.message,
-              "train sft: sessions: none has a labelled asking turn or stop");
+              "train sft: sessions: none has a labelled asking turn or stop that has weight");
   }
+}
+
+TEST_F(SftTest, TargetsWithoutWeightAreNeitherTrainedOnNorEvaluated) {
+  const std::vector only_stop = {testing::labelled_session("stop", {"a", "b"})};
+  auto sessions = testing::labelled_sessions(3);
+  sessions.push_back(only_stop.front());
+  SftOptions options{.epochs = 1, .sessions_per_step = 1};
+  options.weights.on_stop = 0;
+  auto adapter = testing::tiny_adapter(tiny);
+  const auto result = train_sft(setup, sessions, only_stop, options, adapter);
+  EXPECT_EQ(result.steps, 3);
+  EXPECT_FALSE(result.held_out_score);
+  EXPECT_EQ(failure_of([&] { train_sft(setup, only_stop, {}, options, adapter); }),
+            "train sft: sessions: none has a labelled asking turn or stop that has weight");
 }
 
 }  // namespace

@@ -35,20 +35,28 @@ size_t count_cut_contexts(const SessionPointers& sessions, const TrainerSetup& s
   return count;
 }
 
-// The step's batch of sessions and, for dynamic sampling, the others after it, shuffled.
-std::vector<size_t> session_order(size_t sessions, const ReplyOptions& options, uint64_t seed,
-                                  int64_t step) {
-  auto order = sessions_of_step(sessions, options.sessions_per_step, seed, step);
-  if (options.dynamic_rounds == 0) return order;
+// The step's batch of sessions and, for dynamic sampling, rounds of others, shuffled.
+std::vector<std::vector<size_t>> session_rounds(size_t sessions, const ReplyOptions& options,
+                                                uint64_t seed, int64_t step) {
+  std::vector<std::vector<size_t>> rounds;
+  rounds.push_back(sessions_of_step(sessions, options.sessions_per_step, seed, step));
+  if (options.dynamic_rounds == 0) return rounds;
   std::vector<bool> in_batch(sessions, false);
-  for (const size_t i : order) in_batch[i] = true;
+  for (const size_t i : rounds.front()) in_batch[i] = true;
   std::vector<size_t> others;
   for (size_t i = 0; i < sessions; ++i) {
     if (!in_batch[i]) others.push_back(i);
   }
   Rng::stream(seed, "sessions of dynamic sampling", static_cast<uint64_t>(step)).shuffle(others);
-  order.insert(order.end(), others.begin(), others.end());
-  return order;
+  const auto batch = static_cast<size_t>(options.sessions_per_step);
+  for (size_t i = 0; i < others.size(); ++i) {
+    if (i % batch == 0) {
+      if (std::ssize(rounds) > options.dynamic_rounds) break;
+      rounds.emplace_back();
+    }
+    rounds.back().push_back(others[i]);
+  }
+  return rounds;
 }
 
 bool has_scored(const std::vector<ReplyGroup>& groups) {
@@ -106,16 +114,18 @@ SampledSessions sampled_sessions(const TrainerSetup& setup,
   return out;
 }
 
-std::function<double()> greedy_reward(const SessionPointers& sessions, const TrainerSetup& setup,
-                                      const RewardFn& reward, const ReplyOptions& options,
-                                      uint64_t seed, const TrainedWeights& trained) {
+HeldOutScore greedy_reward(const SessionPointers& sessions, const TrainerSetup& setup,
+                           const RewardFn& reward, const ReplyOptions& options, uint64_t seed,
+                           const TrainedWeights& trained) {
   if (sessions.empty()) return {};
-  return [&sessions, &setup, &reward, &options, seed, &trained] {
+  return [&sessions, &setup, &reward, &options, seed, &trained](Json& metrics) {
     auto groups = make_groups(sessions, setup, options);
     sample_and_grade(groups, setup, reward, trained,
                      {.max_reply_tokens = options.max_reply_tokens, .seed = seed},
                      options.max_rows);
-    return mean_reward(groups);
+    const MeanReward mean = mean_reward(groups, options.max_failure_rate);
+    metrics["held_out_unscored"] = mean.unscored;
+    return mean.reward;
   };
 }
 
@@ -123,16 +133,11 @@ StepGroups collect_groups(const SessionPointers& sessions, uint64_t seed, int64_
                           const TrainerSetup& setup, const RewardFn& reward,
                           const ReplyOptions& options, const TrainedWeights& trained) {
   auto seeds = Rng::stream(seed, "replies", static_cast<uint64_t>(step));
-  const std::vector<size_t> order = session_order(sessions.size(), options, seed, step);
-  const auto batch = static_cast<size_t>(options.sessions_per_step);
   StepGroups out;
   size_t wanted = 0, varied = 0;
-  bool scored = true;  // a reply of the last round: a grader that is down is asked no further
-  for (size_t begin = 0; begin < order.size() && scored; begin += batch) {
+  for (const auto& round : session_rounds(sessions.size(), options, seed, step)) {
     SessionPointers chosen;
-    for (size_t i = begin; i < std::min(begin + batch, order.size()); ++i) {
-      chosen.push_back(sessions[order[i]]);
-    }
+    for (const size_t i : round) chosen.push_back(sessions[i]);
     auto groups = make_groups(chosen, setup, options);
     add_to(out.cost, sample_and_grade(groups, setup, reward, trained,
                                       {.temperature = options.temperature,
@@ -140,16 +145,15 @@ StepGroups collect_groups(const SessionPointers& sessions, uint64_t seed, int64_
                                        .replies = options.group_size,
                                        .seed = seeds.next()},
                                       options.max_rows));
-
-    scored = has_scored(groups);
+    const bool scored = has_scored(groups);  // a grader that is down is asked no further
     for (ReplyGroup& group : groups) {
       group.zero_variance = !has_variance(group, options);
       if (!group.zero_variance) ++varied;
     }
     out.groups.insert(out.groups.end(), std::make_move_iterator(groups.begin()),
                       std::make_move_iterator(groups.end()));
-    if (begin == 0) wanted = out.groups.size();
-    if (varied >= wanted || begin / batch >= static_cast<size_t>(options.dynamic_rounds)) break;
+    if (wanted == 0) wanted = out.groups.size();
+    if (varied >= wanted || !scored) break;
   }
   return out;
 }

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <vector>
 
@@ -33,9 +32,9 @@ struct StepGroups {
 };
 
 // Those of the batch of sessions that is due at `step`; with options.dynamic_rounds also of other
-// sessions, a batch at a time, until as many groups have variance as the first batch has groups, or
-// the rounds or sessions end, or a round has no reply that could be graded. Which sessions and
-// replies depends on (seed, step) and the weights.
+// sessions, sessions_per_step at a time, until as many groups have variance as the first batch has
+// groups, or the rounds or sessions end, or a round has no reply that could be graded. Which
+// sessions and replies depends on (seed, step) and the weights.
 StepGroups collect_groups(const SessionPointers& sessions, uint64_t seed, int64_t step,
                           const TrainerSetup& setup, const RewardFn& reward,
                           const ReplyOptions& options, const TrainedWeights& trained);
@@ -43,10 +42,11 @@ StepGroups collect_groups(const SessionPointers& sessions, uint64_t seed, int64_
 // The `time` of a step's line of metrics.jsonl.
 Json step_time(const SamplingCost& cost, double update_seconds, int64_t trained_tokens);
 
-// Mean reward of one greedy reply at each turn that is trained on; empty without sessions. The
-// references outlive the result.
-std::function<double()> greedy_reward(const SessionPointers& sessions, const TrainerSetup& setup,
-                                      const RewardFn& reward, const ReplyOptions& options,
-                                      uint64_t seed, const TrainedWeights& trained);
+// Mean reward of one greedy reply at each turn that is trained on; empty without sessions. Adds
+// `held_out_unscored` to the metrics; throws Failure (kUnavailable) when that is more than
+// options.max_failure_rate of the replies. The references outlive the result.
+HeldOutScore greedy_reward(const SessionPointers& sessions, const TrainerSetup& setup,
+                           const RewardFn& reward, const ReplyOptions& options, uint64_t seed,
+                           const TrainedWeights& trained);
 
 }  // namespace l2a

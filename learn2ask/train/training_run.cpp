@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include <fmt/format.h>
 #include <torch/types.h>
@@ -124,12 +125,13 @@ bool TrainingRun::goes_on() {
   return stop_reason().empty();
 }
 
-bool TrainingRun::verifies() const {
-  return loop_.verify_tree == "always" || (loop_.verify_tree == "first" && first_in_process_);
+bool TrainingRun::must_verify() {
+  const bool is_first = !std::exchange(has_verified_, true);
+  return loop_.verify_tree == "always" || (loop_.verify_tree == "first" && is_first);
 }
 
-std::string TrainingRun::save_evidence() const {
-  const fs::path evidence = setup_.directory / "evidence" / fmt::format("step-{}", state_.step + 1);
+std::string TrainingRun::save_evidence(int64_t step) const {
+  const fs::path evidence = setup_.directory / "evidence" / fmt::format("step-{}", step);
   try {
     trained_.save(evidence, setup_.base_name);
     SafetensorsWriter gradients;
@@ -143,14 +145,12 @@ std::string TrainingRun::save_evidence() const {
   }
 }
 
-void TrainingRun::fail_not_finite(double loss) {
-  const std::string evidence = save_evidence();
+void TrainingRun::fail_not_finite(int64_t step, const std::string& what) const {
+  const std::string evidence = save_evidence(step);
   const auto steps = list_checkpoints(checkpoints());
   fail(ErrorCode::kUnsupported,
-       fmt::format("train: step {}: {} not finite: the run is stopped; {}; {} (try a lower lr)",
-                   state_.step + 1,
-                   std::isfinite(loss) ? fmt::format("gradient of {}:", broken_parameter(trained_))
-                                       : std::string("loss:"),
+       fmt::format("train: step {}: {}: not finite: the run is stopped; {}; {} (try a lower lr)",
+                   step, what,
                    steps.empty()
                        ? "there is no checkpoint yet"
                        : fmt::format("the last good checkpoint is {}",
@@ -161,7 +161,10 @@ void TrainingRun::fail_not_finite(double loss) {
 TrainingRun::Update TrainingRun::update(double loss) {
   const auto& parameters = optimizer_.parameters();
   const double norm = gradient_norm(parameters);
-  if (!std::isfinite(loss) || !std::isfinite(norm)) fail_not_finite(loss);
+  if (!std::isfinite(loss)) fail_not_finite(state_.step + 1, "loss");
+  if (!std::isfinite(norm)) {
+    fail_not_finite(state_.step + 1, "gradient of " + broken_parameter(trained_));
+  }
   clip_gradients(parameters, norm, optimizing_.max_grad_norm);
   const double lr = learning_rate(optimizing_, state_.step, scheduled_steps());
   optimizer_.step(lr);
@@ -174,8 +177,7 @@ void TrainingRun::append(const std::string& journal, const Json& row) {
   ++state_.journal_lines[journal];
 }
 
-void TrainingRun::end_step(Json metrics, Json time, const std::function<double()>& evaluate) {
-  first_in_process_ = false;
+void TrainingRun::end_step(Json metrics, Json time, const HeldOutScore& evaluate) {
   ++state_.step;
   const auto seconds = [this] {
     return std::chrono::duration<double>(setup_.clock.now() - step_began_).count();
@@ -185,8 +187,9 @@ void TrainingRun::end_step(Json metrics, Json time, const std::function<double()
   bool last = !stop_reason().empty(), evaluated = false;
   if (evaluate && (last || state_.step % loop_.evaluate_every == 0)) {
     optimizer_.swap_average();
-    const double score = evaluate();
+    const double score = evaluate(metrics);
     optimizer_.swap_average();
+    if (!std::isfinite(score)) fail_not_finite(state_.step, "held-out score");
     evaluated = true;
     metrics["held_out"] = score;
     ++state_.evaluations_since_best;
@@ -210,7 +213,7 @@ void TrainingRun::save() {
   for (auto& [name, journal] : journals_) journal->sync();
   save_checkpoint(checkpoints(), state_.step, trained_, optimizer_,
                   to_json(state_, setup_.config_sha256), setup_.base_name);
-  prune_checkpoints(checkpoints(), kNewestCheckpoints,
+  prune_checkpoints(checkpoints(), state_.step, kNewestCheckpoints,
                     state_.best_score ? std::optional(state_.best_step) : std::nullopt);
   saved_step_ = state_.step;
 }
@@ -222,6 +225,11 @@ TrainResult TrainingRun::finish() {
                      .held_out_score = state_.best_score};
   if (state_.best_score && state_.best_step != state_.step) {
     result.checkpoint = checkpoint_path(checkpoints(), state_.best_step);
+    const auto sound = read_checkpoint_state(result.checkpoint);
+    if (!sound) {
+      fail_input(fmt::format("{} (it is the best by held-out score; the last one is step-{})",
+                             sound.error().message, state_.step));
+    }
     load_checkpoint(result.checkpoint, trained_, optimizer_);
   }
   optimizer_.swap_average();

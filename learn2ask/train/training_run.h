@@ -2,7 +2,8 @@
 // exact resume, held-out evaluation with early stopping, limits.
 //
 // A run that was killed and started again with the same arguments gives the same bytes as one
-// that was not, but for the `time` objects of metrics.jsonl and state.json.
+// that was not, but for the `time` objects of metrics.jsonl and state.json; and but where
+// max_minutes ends it, or the schedule of the learning rate.
 #pragma once
 
 #include <cstdint>
@@ -96,6 +97,10 @@ struct TrainState {
   double seconds = 0;  // spent in steps
 };
 
+// The score of the weights as they are on held-out sessions: finite, higher is better. May add to
+// the step's metrics.
+using HeldOutScore = std::function<double(Json& metrics)>;
+
 // Not thread-safe. Weights, optimizer and setup outlive it.
 class TrainingRun {
  public:
@@ -108,11 +113,13 @@ class TrainingRun {
   // Whether another step is due. Throws Failure when the user interrupted, after a checkpoint.
   bool goes_on();
   int64_t step() const { return state_.step; }  // done so far = index of the step due
-  bool verifies() const;                        // whether this step checks its tree
+  // Whether this step's rows are to be checked, now that there are some (verify_tree.h): with
+  // "first" true once.
+  bool must_verify();
   std::string& recent_unscored() { return state_.recent_unscored; }
 
   // Clips the gradients, takes an optimizer step, clears them. Throws Failure when `loss` or a
-  // gradient is not finite; nothing has then been changed, weights and gradients are in evidence/.
+  // gradient is not finite: nothing has then been changed, weights and gradients are in evidence/.
   struct Update {
     double lr = 0, grad_norm = 0;  // norm before clipping
   };
@@ -121,12 +128,13 @@ class TrainingRun {
   void log_rollout(const Json& row) { append("rollouts", row); }
   void log_failure(const Json& row) { append("failures", row); }
 
-  // Ends a step: evaluates when due (`evaluate` is empty without held-out sessions; a higher
-  // score is better), writes the metrics line with `time`, checkpoints when due.
-  void end_step(Json metrics, Json time, const std::function<double()>& evaluate);
+  // Ends a step: evaluates when due (`evaluate` is empty without held-out sessions), writes the
+  // metrics line with `time`, checkpoints when due. Throws Failure when the score is not finite:
+  // the step then leaves no checkpoint, its weights are in evidence/.
+  void end_step(Json metrics, Json time, const HeldOutScore& evaluate);
 
   // What the run came to; the weights become those of the best checkpoint, with average_decay its
-  // average.
+  // average. Throws Failure when that checkpoint is broken.
   TrainResult finish();
 
  private:
@@ -134,8 +142,9 @@ class TrainingRun {
   // For how many steps the learning rate's schedule is made: where max_minutes will end the run
   // sooner, about as many as it leaves room for.
   int64_t scheduled_steps() const;
-  std::string save_evidence() const;  // says where it is, or why it could not be written
-  [[noreturn]] void fail_not_finite(double loss);
+  // Says where it is, or why it could not be written.
+  std::string save_evidence(int64_t step) const;
+  [[noreturn]] void fail_not_finite(int64_t step, const std::string& what) const;
   void append(const std::string& journal, const Json& row);
   void resume();
   void save();
@@ -150,7 +159,7 @@ class TrainingRun {
   TrainState state_;
   std::map<std::string, std::unique_ptr<Journal>> journals_;
   std::chrono::steady_clock::time_point step_began_;
-  bool first_in_process_ = true;
+  bool has_verified_ = false;  // in this process
   int64_t saved_step_ = 0;
 };
 

@@ -2,6 +2,7 @@
 #include "train/training_run.h"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 #include <gtest/gtest.h>
@@ -111,6 +112,44 @@ TEST_F(ResumeTest, DpoGivesTheBytesOfAnUninterruptedRun) {
     train_dpo(setup, sessions, held_out, reward_low_bytes, options, adapter);
   };
   expect_resumes(train, 3, "step-6");
+}
+
+TEST(TrainingRun, ChecksTheFirstStepThatHasRows) {
+  const testing::TemporaryDirectory directory;
+  const TinyChat tiny;
+  auto adapter = testing::tiny_adapter(tiny);
+  for (const std::string which : {"first", "always", "never"}) {
+    const auto setup = testing::tiny_setup(tiny, directory.path / which);
+    AdamW optimizer(adapter.parameters(), {});
+    TrainingRun run(setup, {.verify_tree = which}, {}, 3, adapter, optimizer);
+    ASSERT_TRUE(run.goes_on());
+    run.end_step(Json::object(), Json::object(), {});  // a step in which nothing was to be learned
+    EXPECT_EQ(run.must_verify(), which != "never") << which;
+    EXPECT_EQ(run.must_verify(), which == "always") << which;
+  }
+}
+
+TEST(TrainingRun, NamesTheParameterWhoseGradientIsNotFinite) {
+  const testing::TemporaryDirectory directory;
+  const TinyChat tiny;
+  auto adapter = testing::tiny_adapter(tiny);
+  const auto setup = testing::tiny_setup(tiny, directory.path);
+  AdamW optimizer(adapter.parameters(), {});
+  TrainingRun run(setup, {}, {}, 3, adapter, optimizer);
+  ASSERT_TRUE(run.goes_on());
+  const auto before = testing::flat(adapter).clone();
+  const auto [name, parameter] = adapter.named_parameters()[3];
+  parameter.mutable_grad() = at::full_like(parameter, std::numeric_limits<float>::infinity());
+  try {
+    run.update(1);
+    FAIL();
+  } catch (const Failure& failure) {
+    EXPECT_TRUE(failure.error.message.starts_with("train: step 1: gradient of " + name +
+                                                  ": not finite: the run is stopped; "))
+        << failure.error.message;
+  }
+  EXPECT_TRUE(testing::flat(adapter).equal(before));
+  EXPECT_TRUE(fs::exists(directory.path / "evidence/step-1/gradients.safetensors"));
 }
 
 TEST(SessionsOfStep, VisitsEverySessionOnceAnEpochInAnotherOrder) {
