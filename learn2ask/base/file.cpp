@@ -167,9 +167,15 @@ void AtomicFile::commit() {
   sync_directory_of(path_);
 }
 
-Journal::Journal(std::filesystem::path path) : path_(std::move(path)) {
+Journal::Journal(std::filesystem::path path, std::string_view opening) : path_(std::move(path)) {
   const Descriptor file(path_, O_RDWR | O_CREAT, 0666);
   if (file.get() < 0) fail_errno("open", path_);
+  std::string head(opening.size(), '\0');
+  head.resize(read_some(file.get(), head.data(), head.size(), path_));
+  if (!opening.starts_with(head)) {
+    fail_input(path_.string() + ": is another file: it does not begin with " +
+               std::string(opening) + " (give another name)");
+  }
   // Cut off what follows the last newline: the write of that line was interrupted.
   const off_t size = ::lseek(file.get(), 0, SEEK_END);
   if (size < 0) fail_errno("open", path_);

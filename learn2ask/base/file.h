@@ -41,7 +41,9 @@ class AtomicFile {
 // one torn last line, which opening cuts off (whole lines are never lost). Not thread-safe.
 class Journal {
  public:
-  explicit Journal(std::filesystem::path path);  // creates it, or repairs its end. Throws kIo
+  // Creates it, or repairs its end. Throws Failure: kIo; kInvalidInput for a file that does not
+  // begin with `opening`, which is left as it is: opening another kind of file would cut it.
+  explicit Journal(std::filesystem::path path, std::string_view opening = {});
   ~Journal();
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;

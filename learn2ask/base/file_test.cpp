@@ -149,6 +149,20 @@ TEST(Journal, CutsOffATornLastLineAndNothingElse) {
   EXPECT_EQ(read_file(dir / "j"), "one\n");
 }
 
+TEST(Journal, LeavesAFileOfAnotherKindAsItIs) {
+  const TempDir dir;
+  for (const std::string other : {"id,text\n1,the last row", "never ended", "{\"events\": 3}"}) {
+    put(dir / "j", other);
+    EXPECT_THROW(Journal(dir / "j", "{\"event\":"), Failure);
+    EXPECT_EQ(read_file(dir / "j"), other);
+  }
+  for (const std::string torn : {"", "{", "{\"event\":", "{\"event\":\"se"}) {
+    put(dir / "j", torn);
+    Journal(dir / "j", "{\"event\":");
+    EXPECT_EQ(read_file(dir / "j"), "");
+  }
+}
+
 TEST(Journal, EveryLengthOfATornFileIsRepaired) {
   const TempDir dir;
   const std::string text = "a\n\nbcd\ne\n";

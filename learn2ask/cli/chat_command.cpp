@@ -44,9 +44,10 @@ class Transcript {
  public:
   explicit Transcript(const std::string& path) {
     if (path.empty()) return;
-    journal_.emplace(path);
+    constexpr const char* kHead = "session,role,text,time";
+    journal_.emplace(path, kHead);
     std::error_code ec;
-    if (std::filesystem::file_size(path, ec) == 0) journal_->append("session,role,text,time");
+    if (std::filesystem::file_size(path, ec) == 0) journal_->append(kHead);
   }
 
   void add(Role role, const std::string& text) {
@@ -79,20 +80,16 @@ void append_turn(std::vector<Turn>& turns, Role role, const std::string& text) {
   turns.push_back({role, text, turns.size(), 1});
 }
 
-// True when the policy goes on.
-bool show_reply(const Reply& reply, const Result<Action>& action) {
+void show_reply(const Reply& reply, const Result<Action>& action) {
   if (!action) {
     std::printf("policy  > %s\n          [malformed: %s]\n", shown(reply.text, 2000).c_str(),
                 action.error().message.c_str());
-    return false;
-  }
-  if (action->decision == Decision::kStop) {
+  } else if (action->decision == Decision::kStop) {
     std::printf("policy  > %s\n          [stop: it knows enough]\n",
                 std::string(kStopText).c_str());
-    return false;
+  } else {
+    std::printf("policy  > %s\n          [continue]\n", shown(action->question, 2000).c_str());
   }
-  std::printf("policy  > %s\n          [continue]\n", shown(action->question, 2000).c_str());
-  return true;
 }
 
 void chat(const ChatOptions& options, const std::string& adapter_directory,
@@ -114,10 +111,13 @@ void chat(const ChatOptions& options, const std::string& adapter_directory,
     const Context context{"chat/" + std::to_string(turns.size()), turns};
     const Reply reply = policy.reply(std::span(&context, 1), options.decoding)[0][0];
     const auto action = parse_reply(reply, setup.format);
-    const bool goes_on = show_reply(reply, action);
-    transcript.add(Role::kAssistant, reply.text);
-    if (!goes_on) return;
-    append_turn(turns, Role::kAssistant, action->question);
+    show_reply(reply, action);
+    if (!action) return;  // what is no reply is no log to learn from
+    const bool stops = action->decision == Decision::kStop;
+    const std::string said = stops ? std::string(kStopText) : action->question;
+    transcript.add(Role::kAssistant, said);
+    if (stops) return;
+    append_turn(turns, Role::kAssistant, said);
   }
   std::printf("\n");
 }

@@ -46,7 +46,7 @@ std::string to_text(const LedgerTotals& totals) {
 
 Ledger::Ledger(const std::filesystem::path& path, ReplyCache* cache) {
   lock_.emplace(path);
-  journal_.emplace(path);
+  journal_.emplace(path, R"({"event":)");
   read_back(path, cache);
 }
 

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/file.h"
 #include "base/rng.h"
 #include "base/testing.h"
 
@@ -232,9 +233,11 @@ TEST(Ledger, RefusesAnEventThatIsNeither) {
 
 TEST(Ledger, RefusesAFileOfAnotherKind) {
   const TempDir dir;
-  put(dir / "labels", "{\"learn2ask\":\"labels\",\"version\":1}\n");
+  const std::string labels = "{\"learn2ask\":\"labels\",\"version\":1}\n{\"no newline\":1}";
+  put(dir / "labels", labels);
   EXPECT_THAT(failure_of([&] { Ledger ledger(dir / "labels"); }),
-              HasSubstr((dir / "labels").string() + ":1: "));
+              HasSubstr((dir / "labels").string() + ": is another file"));
+  EXPECT_EQ(read_file(dir / "labels"), labels);
   EXPECT_THAT(failure_of([&] { Ledger ledger(dir.path()); }), HasSubstr(dir.path().string()));
 }
 

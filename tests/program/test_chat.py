@@ -14,24 +14,45 @@ class ChatTest(ProgramTest):
         return ["chat", "--transcript", "talk.csv", "--set", f"policy.model={self.inputs}/tiny.gguf",
                 "--set", "decoding.max_reply_tokens=8"]
 
+    def at_length(self):
+        """Long enough for a random model to come to an end."""
+        return ["--set", "decoding.max_reply_tokens=1500", "--set", "decoding.temperature=1"]
+
     def test_the_transcript_is_a_log(self):
         typed = 'I "have" a cough\nsince Monday\n/quit\n'
-        finished = run(self.chat(), self.folder, typed=typed)
+        finished = run([*self.chat(), *self.at_length()], self.folder, typed=typed)
         self.assertEqual((finished.code, finished.err), (0, ""))
-        self.assertIn("policy  > ", finished.out)
+        self.assertIn("[continue]", finished.out)
         read = run(["import", "--train", "talk.csv", "--out", "data"], self.folder)
         self.assertEqual(read.code, 0, read.err)
         sessions = (self.folder / "data/train.jsonl").read_text().splitlines()[1:]
         messages = json.loads(sessions[0])["messages"]
+        self.assertEqual([message["role"] for message in messages[:2]], ["user", "assistant"])
         self.assertEqual(messages[0]["content"], 'I "have" a cough')
 
     def test_a_reply_of_several_lines_is_one_row_of_the_transcript(self):
-        chat = [*self.chat(), "--set", "decoding.max_reply_tokens=1500", "--set", "decoding.temperature=1"]
-        finished = run(chat, self.folder, typed="And then?\n" * 6)
+        finished = run([*self.chat(), *self.at_length()], self.folder, typed="And then?\n" * 6)
         self.assertEqual((finished.code, finished.err), (0, ""))
         rows = (self.folder / "talk.csv").read_text().removesuffix("\n").split("\n")
-        self.assertEqual(len(rows), 1 + 2 * finished.out.count("policy  > "))
+        malformed = finished.out.count("[malformed: ")
+        self.assertEqual(len(rows), 1 + 2 * finished.out.count("policy  > ") - malformed)
         self.assertGreater(len(rows), 7)
+
+    def test_a_malformed_reply_is_no_part_of_the_log(self):
+        chat = [*self.chat(), "--set", "policy.reply_format=tuple"]
+        finished = run(chat, self.folder, typed="I cough\n")
+        self.assertIn("[malformed: ", finished.out)
+        head, *rows = (self.folder / "talk.csv").read_text().splitlines()
+        self.assertEqual([row.split(",")[1] for row in rows], ["user"])
+
+    def test_a_log_of_another_kind_is_left_as_it_is(self):
+        log = self.folder / "talk.csv"
+        log.write_text("id,role,text\n1,user,the last row")
+        finished = run(self.chat(), self.folder, typed="I cough\n")
+        self.assertEqual(finished.code, 1)
+        self.assertIn("talk.csv: is another file: it does not begin with session,role,text,time",
+                      finished.err)
+        self.assertEqual(log.read_text(), "id,role,text\n1,user,the last row")
 
     def test_ctrl_c_at_the_prompt_ends_it(self):
         controller, terminal = pty.openpty()
