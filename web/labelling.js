@@ -38,7 +38,12 @@ function readLink() {
   const fromLink = location.hash.slice(1);
   if (fromLink) sessionStorage.setItem("learn2ask.link", fromLink);
   history.replaceState(null, "", location.pathname);
-  [token, work = ""] = (sessionStorage.getItem("learn2ask.link") ?? "").split(":");
+  ({ token, work } = linkParts(sessionStorage.getItem("learn2ask.link") ?? ""));
+}
+
+function linkParts(link) {
+  const [token, work = ""] = link.split(":");
+  return { token, work };
 }
 
 // ---- state ----
@@ -60,7 +65,7 @@ let marked = 0; // place in the list of an extract item
 let items = new Map(); // index -> item
 let fetched = new Set(); // windows that are here or under way
 let given = new Map(); // item ID -> label, where this page knows better than an older answer
-let undoable = []; // {index, item, before, marked, entry}: entry is the one in the queue
+let undoable = []; // {index, item, marked, entry}: entry is the one in the queue
 let drafts = {}; // item ID -> note that waits for a judgement
 const quoting = new Map(); // item ID -> {text, error} of the field for a missing quotation
 
@@ -135,9 +140,10 @@ function refuse(entry, message, index) {
     other.label = without(other.label, entry.quotation);
     other.before = without(other.before, entry.quotation);
   }
+  if (later.length && !entry.quotation) later[0].before = entry.before;
   undoable = undoable.filter((step) => step.entry !== entry);
-  for (const step of undoable) {
-    if (step.item === entry.item) step.before = without(step.before, entry.quotation);
+  for (const { item, entry: other } of undoable) {
+    if (item === entry.item) other.before = without(other.before, entry.quotation);
   }
   const label = later.length ? later.at(-1).label : entry.before;
   if (entry.by === name) remember(entry.item, index, label);
@@ -231,8 +237,9 @@ async function goToUnlabelled() {
   if (trouble) return say("Not while the server cannot be reached");
   try {
     const { index } = await api(query("next", `&after=${from}`));
+    const isTyping = document.activeElement.closest("input");
     if (index === null) say("", "All items are labelled. Thank you!", "good");
-    else if (at === from) go(index);
+    else if (at === from && !isTyping) go(index);
   } catch (error) {
     stumble(error);
   }
@@ -250,7 +257,7 @@ const noteOf = (item) => item.label?.note ?? drafts[item.id] ?? "";
 
 function give(label, quotation, note = noteOf(shown)) {
   const entry = change(shown, note ? { ...label, note } : label, quotation);
-  undoable.push({ index: at, item: shown.id, before: entry.before, marked, entry });
+  undoable.push({ index: at, item: shown.id, marked, entry });
 }
 
 function change(item, label, quotation) {
@@ -334,7 +341,7 @@ function removeQuotation(text) {
 function undo() {
   const step = undoable.pop();
   if (!step) return say("Nothing to undo");
-  change(items.get(step.index), step.before);
+  change(items.get(step.index), step.entry.before);
   say(`Item ${step.index + 1}: `, "taken back", "plain");
   go(step.index, step.marked);
 }
@@ -658,6 +665,7 @@ function listen() {
   });
   addEventListener("beforeunload", (event) => queue.length && event.preventDefault());
   addEventListener("hashchange", () => {
+    if (location.hash && linkParts(location.hash.slice(1)).work !== work) return location.reload();
     readLink();
     if (name) retry();
     else welcome();

@@ -25,6 +25,13 @@ NOTHING_IS_SAVED = """{
   window.fetch = (path, ...rest) =>
     path === "/api/labels" && !window.isSaving ? Promise.reject(new TypeError("cut off")) : reach(path, ...rest);
 }"""
+NEXT_IS_SLOW = """{
+  const reach = fetch;
+  window.fetch = async (path, ...rest) => {
+    if (path.startsWith("/api/next")) await new Promise((done) => setTimeout(done, 500));
+    return reach(path, ...rest);
+  };
+}"""
 HEADER = {"version": 1, "command": "test", "config_sha256": "", "input_sha256": ""}
 
 TURNS = [("user", "I need something for a cough."), ("expert", "Is it dry?"), ("user", "Dry, at night.")]
@@ -303,6 +310,51 @@ class LabellingTest(unittest.TestCase):
         page.evaluate("window.isSaving = true")
         self.assert_saved(("g-0", {"grade": 1}), ("g-1", {"grade": 0.5}), ("g-2", {"grade": 0}),
                           ("g-3", {"unsure": True}))
+
+    def test_a_note_that_is_being_typed_stays_with_its_item(self):
+        self.serve([grade_item(number) for number in range(3)])
+        page = self.visit()
+        page.add_init_script(NEXT_IS_SLOW)
+        page.reload()
+        self.at(page, 1)
+        self.press(page, "1", "g", "n", *"why")
+        page.wait_for_timeout(800)  # the next item has been named by now
+        self.press(page, *" not", "Enter")
+        self.at(page, 2)
+        self.press(page, "0")
+        self.assert_saved(("g-0", {"grade": 1}), ("g-1", {"grade": 0, "note": "why not"}))
+
+    def test_a_link_to_other_work_begins_anew(self):
+        self.serve([grade_item(1), grade_item(2)])
+        page = self.visit()
+        self.press(page, "1")
+        self.assert_saved(("g-1", {"grade": 1}))
+        self.stop_server()
+        self.file = self.folder / "second.jsonl"
+        self.start_server(self.port)
+        page.goto(self.url)  # the same page but for what follows the #
+        self.at(page, 1)
+        expect(page.locator("[aria-pressed=true]:visible")).to_have_count(0)
+        self.press(page, "0")
+        self.assert_saved(("g-1", {"grade": 0}))
+
+    def test_two_that_are_refused_are_both_taken_back(self):
+        self.serve([extract_item(1)])
+        page = self.visit()
+        self.press(page, "m")
+        page.keyboard.type("Ramipril")
+        self.press(page, "Enter", "Escape")
+        added = ("e-1", {"items": [None, None], "missing": ["Ramipril"]})
+        self.assert_saved(added)
+        page.add_init_script(NOTHING_IS_SAVED)
+        page.reload()
+        self.at(page, 1)
+        self.press(page, "r", "w")  # Ramipril is not missing where the claim of it is right
+        page.get_by_text("2 judgements are not saved yet").wait_for()
+        page.evaluate("window.isSaving = true")
+        expect(page.locator("#refused li")).to_have_count(2, timeout=1000 * SECONDS)
+        expect(page.locator("[aria-pressed=true]:visible")).to_have_count(0)
+        self.assert_saved(added)
 
     def test_ten_thousand_items(self):
         self.serve([grade_item(number, f"Reply {number}?") for number in range(10_000)])
