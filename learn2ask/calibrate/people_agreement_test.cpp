@@ -103,7 +103,7 @@ TEST(PeopleAgreement, IsThatOfThePairsOneByOne) {
   ASSERT_EQ(report.graders.size(), 1u);
   EXPECT_EQ(report.graders[0].a + " " + report.graders[0].b, "people llm");
   EXPECT_EQ(report.graders[0].table, table);
-  EXPECT_GT(replies_in(table), scored_in(table));  // some were unscored
+  EXPECT_GT(table[0][3] + table[1][3] + table[2][3], 0u);  // some were unscored
   expect_measured(report.graders[0], with_grader);
   ASSERT_EQ(report.between_people.size(), 3u);  // Dan gave no grade
   EXPECT_EQ(report.between_people[0].a + " " + report.between_people[0].b, "Ann Bea");

@@ -47,7 +47,7 @@ struct NamedPolicy {
 
 struct EvaluationFiles {
   std::string labels;
-  std::string train_labels;           // for the most frequent question; may be empty
+  std::string train_labels;           // for the baselines that look at them; may be empty
   std::vector<NamedPolicy> policies;  // from before to after training
   GraderInputs grader_inputs;         // for graders that need more than the labels
   std::vector<std::string> graders;   // names

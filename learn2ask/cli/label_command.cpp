@@ -100,7 +100,7 @@ void label(const LabelArguments& arguments, const LabelSettings& settings) {
                                    ? label_by_model(arguments, settings, forms)
                                    : label_with(arguments, settings, forms, rules);
   std::printf("%swritten to %s\n", to_text(summary).c_str(), arguments.out.c_str());
-  if (summary.failed_sessions > 0) {
+  if (summary.failed > 0) {
     std::printf("what failed, and why: %s\n", failures_path(arguments.out).c_str());
   }
 }

@@ -121,23 +121,4 @@ std::string dialogues_to_text(std::span<const DialogueSample> dialogues) {
   return out;
 }
 
-Json to_json(const DialogueSample& dialogue) {
-  Json context = Json::array(), open = Json::array(), answers = Json::array();
-  for (const Turn& turn : dialogue.context) {
-    context.push_back({{"role", role_name(turn.role)}, {"content", turn.text}});
-  }
-  for (const Item& item : dialogue.open) {
-    open.push_back({{"question", item.question}, {"fact", item.fact}});
-  }
-  for (const PolicyAnswer& answer : dialogue.answers) {
-    answers.push_back({{"policy", answer.policy}, {"row", to_json(answer.row)}});
-  }
-  return {{"context_id", dialogue.context_id},
-          {"context", context},
-          {"truth", decision_name(dialogue.truth)},
-          {"open", open},
-          {"answers", answers},
-          {"expert", dialogue.expert}};
-}
-
 }  // namespace l2a

@@ -36,6 +36,5 @@ std::vector<DialogueSample> sample_dialogues(std::span<const LabelledSession> se
 std::string verdict_text(const ScoredRow& row);
 
 std::string dialogues_to_text(std::span<const DialogueSample> dialogues);
-Json to_json(const DialogueSample& dialogue);
 
 }  // namespace l2a

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
@@ -217,14 +218,6 @@ std::optional<Error> first_missing(const Evaluation& from, const Evaluation& in)
 const std::array<MetricInfo, kMetricCount>& metric_infos() { return kInfos; }
 
 const MetricInfo& metric_info(Metric metric) { return kInfos[static_cast<size_t>(metric)]; }
-
-Result<Metric> metric_from_key(std::string_view key) {
-  for (const MetricInfo& info : kInfos) {
-    if (info.key == key) return info.metric;
-  }
-  return Error{ErrorCode::kInvalidInput,
-               fmt::format("metric: '{}': there is none of this name", key)};
-}
 
 MetricTable measure(std::span<const ScoredRow> rows, const BootstrapOptions& options) {
   const std::vector<Tally> tallies = tally_sessions(rows);

@@ -10,7 +10,6 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <string_view>
 
 #include "base/bootstrap.h"
 #include "base/error.h"
@@ -54,7 +53,6 @@ struct MetricInfo {
 };
 const std::array<MetricInfo, kMetricCount>& metric_infos();  // in the order of Metric
 const MetricInfo& metric_info(Metric metric);
-Result<Metric> metric_from_key(std::string_view key);
 
 // nullopt: undefined, since no sample qualifies. The count is of the replies that a metric is a
 // mean over (sessions for kQuestionsPerSession).

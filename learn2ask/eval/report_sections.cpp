@@ -31,6 +31,7 @@ std::string change_text(const Summary& before, const Summary& after, Metric metr
 }
 
 std::string headline(std::span<const Summary* const> journey) {
+  if (journey.size() < 2) return "";  // nothing was trained
   const Summary &before = *journey.front(), &after = *journey.back();
   const std::string decides =
       change_text(before, after, Metric::kBalancedAccuracy, "the model rightly asks or stops");
@@ -213,7 +214,10 @@ std::string badges(const ScoredRow& row) {
                 : micro > 0 ? "in the right direction"
                             : "not what is open");
   }
-  if (row.parts->format < 1) out += badge("so-so", fmt::format("{} questions", row.questions));
+  if (row.parts->format < 1) {  // a model may see more in a reply than the number of questions
+    out += badge("so-so", row.questions > 1 ? fmt::format("{} questions", row.questions)
+                                            : fmt::format("format {:.3g}", row.parts->format));
+  }
   return out + badge("plain", fmt::format("reward {:.3g}", *row.reward));
 }
 

@@ -161,6 +161,12 @@ TEST(RenderReport, MakesOnePageThatFetchesNothing) {
   EXPECT_THAT(page, HasSubstr("<tr><th scope=\"row\">all models</th>"));
 }
 
+TEST(RenderReport, SaysNothingOfTrainingWhereNothingWasTrained) {
+  Report report = fake_report();
+  report.journey = {"SFT"};
+  EXPECT_THAT(render_report(report, kWeb), Not(HasSubstr("After training")));
+}
+
 // One string in every place where data can stand.
 TEST(RenderReport, ShowsHostileTextAndNeverObeysIt) {
   const std::string evil = "</script><img src=x onerror=alert(1)>\"' --><style>\u2028\u202E";

@@ -52,7 +52,7 @@ std::string to_text(const LabelSummary& summary) {
     out += fmt::format("{:<34}{:>9}\n", name, count);
   };
   line("sessions", summary.sessions);
-  line("  failed", summary.failed_sessions);
+  line("  left out (no session, or twice)", summary.left_out);
   line("  censored (no end in the log)", summary.censored);
   line("samples", summary.samples);
   line("  stop", summary.stops);
@@ -146,7 +146,9 @@ LabelSummary label_file(const LabelFileJob& job, const LabelOptions& options,
     for (const ReadLine& line : lines) {
       const LabelOutcome outcome =
           line.session ? std::move(*next++) : LabelOutcome{.session = line.session.error()};
+      on_session();
       if (!outcome.session) {
+        ++summary.left_out;
         failures.add(line.where, outcome.session.error().message);
         failures.end_one(true);
         continue;
@@ -155,11 +157,10 @@ LabelSummary label_file(const LabelFileJob& job, const LabelOptions& options,
       summary.add(*outcome.session);
       output.write_line(dump_json(to_json(*outcome.session)));
       failures.end_one(!outcome.extraction_errors.empty());
-      on_session();
     }
   }
   summary.dropped = labeller.dropped();
-  summary.failed_sessions = failures.failed();
+  summary.failed = failures.failed();
   failures.finish();
   if (summary.sessions == 0) fail_input("label: " + input.name() + ": no session in it");
   if (job.overrides != nullptr) job.overrides->refuse_unused();

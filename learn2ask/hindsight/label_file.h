@@ -21,8 +21,9 @@ struct LabelSummary {
   size_t empty_targets = 0;  // continue samples with nothing left to ask
   size_t items = 0;          // over all samples
   std::map<std::string, size_t> kind_rules, decision_rules;  // how often each fired
-  size_t failed_sessions = 0;                                // lines that could not be labelled
-  size_t dropped = 0;  // continue samples that compat left out
+  size_t left_out = 0;  // lines that are no session, or one that stood before
+  size_t failed = 0;    // those, and sessions with an unlabelled sample
+  size_t dropped = 0;   // continue samples that compat left out
 
   void add(const LabelledSession& session);
 };
@@ -40,7 +41,7 @@ struct LabelFileJob {
 // Lines that are no session, ids that stand twice and failed extractions go to failures_path()
 // (base/failure_log.h). Throws Failure (kInvalidInput) for an override that fits nothing, past
 // `options.max_failure_rate` of the last 200 sessions, and at the end past that share of all; when
-// there is no session; or what reading and writing throw. `on_session` is called after each line.
+// there is no session; or what reading and writing throw. `on_session` is called for each line.
 // Memory: extractor.batch() sessions, and the ids.
 LabelSummary label_file(
     const LabelFileJob& job, const LabelOptions& options, const QuestionForms& forms,

@@ -94,7 +94,7 @@ TEST_F(LabelFile, CountsAndNamesEveryLineThatItCannotLabel) {
                 deep + good("9"),
             lenient());
   EXPECT_EQ(summary.sessions, 2u);
-  EXPECT_EQ(summary.failed_sessions, 9u);
+  EXPECT_EQ(summary.left_out, 9u);
   std::vector<std::string> errors;
   for_each_row(failures(), "failures",
                [&](JsonLine&& line) { errors.push_back(line.value["error"].get<std::string>()); });
@@ -111,7 +111,7 @@ TEST_F(LabelFile, CountsAndNamesEveryLineThatItCannotLabel) {
 TEST_F(LabelFile, StopsPastTheFailureRateAndLeavesNoOutput) {
   std::string lines;
   for (int i = 0; i < 19; ++i) lines += good(std::to_string(i));
-  EXPECT_EQ(label(lines + "{}\n").failed_sessions, 1u);  // 5% is not past it
+  EXPECT_EQ(label(lines + "{}\n").left_out, 1u);  // 5% is not past it
   std::filesystem::remove_all(output().parent_path());
   try {
     label(lines + "{}\n{}\n");

@@ -40,14 +40,6 @@ void add(ConfusionTable& sum, const ConfusionTable& table) {
   }
 }
 
-size_t replies_in(const ConfusionTable& table) {
-  size_t replies = 0;
-  for (const auto& row : table) {
-    for (const size_t count : row) replies += count;
-  }
-  return replies;
-}
-
 size_t scored_in(const ConfusionTable& table) {
   size_t scored = 0;
   for (size_t i = 0; i < kGrades; ++i) {

@@ -18,8 +18,7 @@ using ConfusionTable =
     std::array<std::array<size_t, kVerdictClasses.size()>, kVerdictClasses.size()>;
 
 void add(ConfusionTable& sum, const ConfusionTable& table);
-size_t replies_in(const ConfusionTable& table);  // unscored ones included
-size_t scored_in(const ConfusionTable& table);   // by both graders
+size_t scored_in(const ConfusionTable& table);  // by both graders
 
 // All over the replies that both graders scored; nullopt: undefined.
 std::optional<double> agreement_rate(const ConfusionTable& table);  // share of equal verdicts

@@ -21,7 +21,6 @@ namespace {
 
 constexpr auto kLooksForInterrupt = std::chrono::milliseconds(50);
 constexpr size_t kAbsurd = 16;  // times the longest body
-constexpr time_t kReadSeconds = 10;
 constexpr int kWaitingConnections = 4096;
 constexpr const char* kRetryAfterSeconds = "5";
 
@@ -160,7 +159,7 @@ HttpServer::HttpServer(HttpServerOptions options) : impl_(std::make_unique<Impl>
   server.new_task_queue = [threads = options.threads] { return new httplib::ThreadPool(threads); };
   // One request a connection: what a refused one left unread must not be taken for another one.
   server.set_keep_alive_max_count(1);
-  server.set_read_timeout(kReadSeconds);
+  server.set_read_timeout(options.read_seconds);
   server.set_payload_max_length(options.max_body_bytes);
   server.set_tcp_nodelay(true);
   // Another server at the same port is an error, not a colleague.
@@ -221,8 +220,10 @@ void HttpServer::post(const std::string& path, Handler handler) {
                                const httplib::ContentReader& read) {
     HttpRequest asked;
     const size_t limit = impl_->options.max_body_bytes;
+    bool too_long = false;
     const bool whole = read([&](const char* data, size_t size) {
-      if (asked.body.size() + size > limit) return false;
+      too_long = asked.body.size() + size > limit;
+      if (too_long) return false;
       asked.body.append(data, size);
       return true;
     });
@@ -230,7 +231,7 @@ void HttpServer::post(const std::string& path, Handler handler) {
       impl_->call(handler, asked, response);
       return;
     }
-    const bool too_long = response.status == 413 || asked.body.size() > 0;
+    too_long |= response.status == 413;
     answer(too_long ? error_response(413, "body: larger than " + std::to_string(limit) + " bytes")
                     : error_response(400, "body: it did not come whole"),
            response);

@@ -27,7 +27,8 @@ struct HttpServerOptions {
   int port = 0;            // 0: any that is free
   std::string token = {};  // empty: none is asked for
   size_t max_body_bytes = 16 << 20;
-  size_t threads = 16;  // connections served at once; others wait
+  int read_seconds = 10;  // of silence in a request, after which it is given up
+  size_t threads = 16;    // connections served at once; others wait
   // Told what a handler threw that was no Failure; on any thread.
   std::function<void(const std::string&)> on_defect = [](const std::string&) {};
 };

@@ -139,6 +139,17 @@ TEST(HttpServer, RefusesALongBody) {
   EXPECT_THAT(served.get("/page"), StartsWith(status(200)));
 }
 
+TEST(HttpServer, SaysThatABodyBrokeOff) {
+  Served served({}, 1);
+  served.begin();
+  Connection connection(served.port());
+  connection.say("POST /length HTTP/1.1\r\nHost: " + served.host() +
+                 "\r\nContent-Length: 1000\r\n\r\n" + std::string(500, 'x'));
+  const std::string heard = connection.hear();
+  EXPECT_THAT(heard, StartsWith(status(400)));
+  EXPECT_THAT(heard, HasSubstr("body: it did not come whole"));
+}
+
 TEST(HttpServer, SaysWhatAHandlerThrew) {
   const struct {
     ErrorCode thrown;

@@ -1,9 +1,10 @@
 // What the labelling page asks for (web/labelling.js):
 //
-//   GET  /api/items?by=NAME&from=0&count=20  {"total", "items": [{"index", "id", "kind", ...,
-//   "label"}]} GET  /api/next?by=NAME&after=-1          {"index": 7 or null}  the next one without
-//   a whole label GET  /api/progress?by=NAME               {"labelled", "total"} POST /api/labels
-//   a label (calibrate/gold_label.h): {"labelled", "total"}
+// - GET /api/items?by=NAME&from=0&count=20: {"total", "items": [{"index", "id", "kind", ...,
+//   "label"}]}
+// - GET /api/next?by=NAME&after=-1: {"index": 7 or null}, the next one without a whole label
+// - GET /api/progress?by=NAME: {"labelled", "total"}
+// - POST /api/labels, a label (calibrate/gold_label.h): {"labelled", "total"}
 //
 // What machines said of an item, and why it was chosen, is not shown to whoever labels it.
 #pragma once

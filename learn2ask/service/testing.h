@@ -59,7 +59,8 @@ class Served {
  public:
   static constexpr size_t kLimit = 100'000;  // of a body, in bytes
 
-  explicit Served(std::string token = {}) : server({.token = token, .max_body_bytes = kLimit}) {
+  explicit Served(std::string token = {}, int read_seconds = 10)
+      : server({.token = token, .max_body_bytes = kLimit, .read_seconds = read_seconds}) {
     server.file("/page", "text/plain", "a page");
     server.get("/get", [](const HttpRequest& request) {
       Json query = Json::object();
