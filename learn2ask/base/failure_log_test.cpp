@@ -1,5 +1,7 @@
 #include "base/failure_log.h"
 
+#include <fstream>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -54,7 +56,7 @@ TEST(FailureLog, KeepsEachFailureInItsLine) {
 
 TEST(FailureLog, LeavesNoFileWithoutFailuresNotEvenAnOlderOne) {
   Job job(0);
-  write_file_atomic(job.path, "of an earlier run\n");
+  std::ofstream(job.path) << "of an earlier run\n";
   job.end(300, false);
   job.log.finish();
   EXPECT_FALSE(std::filesystem::exists(job.path));

@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -132,8 +133,21 @@ AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
   // One name a target: what a killed run left behind is overwritten by the next.
   temporary_ = path_;
   temporary_ += ".partial";
-  fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
   if (fd_ < 0) fail_errno("create", path_);
+  // Another process may be writing it, or have renamed it since it was opened.
+  struct stat opened{}, named{};
+  const bool is_taken = (::flock(fd_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) ||
+                        ::fstat(fd_, &opened) != 0 || ::stat(temporary_.c_str(), &named) != 0 ||
+                        opened.st_ino != named.st_ino;
+  if (is_taken) {
+    ::close(fd_);
+    fd_ = -1;
+    fail(ErrorCode::kIo,
+         "create: " + path_.string() +
+             ": another process is writing to it (wait for it, or give another name)");
+  }
+  if (S_ISREG(opened.st_mode) && ::ftruncate(fd_, 0) != 0) fail_errno("create", path_);
 }
 
 AtomicFile::~AtomicFile() {

@@ -22,7 +22,8 @@ void write_file_atomic(const std::filesystem::path& path, std::string_view bytes
 // trace otherwise. For derived files too large to hold in memory. Not thread-safe.
 class AtomicFile {
  public:
-  explicit AtomicFile(std::filesystem::path path);  // Throws Failure (kIo)
+  // Throws Failure (kIo), also while another process writes it.
+  explicit AtomicFile(std::filesystem::path path);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;

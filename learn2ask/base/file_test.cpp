@@ -135,6 +135,17 @@ TEST(AtomicFile, KilledAtAnyMomentItIsTheOldOneOrTheNew) {
   EXPECT_EQ(files_in(dir.path()), 1u);
 }
 
+TEST(AtomicFile, IsOneWritersAtATime) {
+  const TempDir dir;
+  AtomicFile first(dir / "f");
+  first.write("of the first");
+  EXPECT_THROW(AtomicFile(dir / "f"), Failure);
+  first.commit();
+  EXPECT_EQ(read_file(dir / "f"), "of the first");
+  write_file_atomic(dir / "f", "next");
+  EXPECT_EQ(read_file(dir / "f"), "next");
+}
+
 TEST(Journal, CutsOffATornLastLineAndNothingElse) {
   const TempDir dir;
   const std::string whole = "one\n" + std::string(200'000, 'x') + "\nthree\n";

@@ -310,6 +310,7 @@ std::vector<Candidate> candidates_for(const SampleArguments& arguments,
 void sample_items(const SampleArguments& arguments, const SampleSettings& settings) {
   const auto sessions = read_labels(arguments.labels);
   if (arguments.dry_run) return count_calls(arguments, settings, sessions);
+  refuse_overwriting("calibrate sample", arguments.out);  // labels name its items
   Json prompts = Json::object();
   auto candidates = candidates_for(arguments, settings, sessions, prompts);
   const size_t pool = candidates.size();

@@ -15,8 +15,10 @@ namespace fs = std::filesystem;
 
 void Settings::attach(CLI::App& command, const std::string& keys_help) {
   command.add_option("--config", files_, "YAML file of settings; later files win")
+      ->allow_extra_args(false)
       ->type_name("FILE");
   command.add_option("--set", assignments_, "one setting, over the files: --set train.lr=1e-4")
+      ->allow_extra_args(false)
       ->type_name("KEY=VALUE");
   command.footer("Settings (key, default, meaning):\n" + keys_help);
 }
@@ -26,6 +28,13 @@ ConfigSource Settings::load() const {
   for (const auto& file : files_) source.add_file(file);
   for (const auto& assignment : assignments_) source.add_setting(assignment);
   return source;
+}
+
+void refuse_overwriting(const std::string& command, const std::string& out) {
+  if (fs::exists(out)) {
+    fail_input(command + ": " + out +
+               ": is there already; nothing is overwritten (give another --out)");
+  }
 }
 
 void add_dry_run(CLI::App& command, bool& dry_run) {

@@ -53,6 +53,9 @@ class Settings {
   std::vector<std::string> files_, assignments_;
 };
 
+// Throws Failure when there is something at `out`, which nothing can make again.
+void refuse_overwriting(const std::string& command, const std::string& out);
+
 // Adds --dry-run to a command that may ask a language model.
 void add_dry_run(CLI::App& command, bool& dry_run);
 

@@ -40,8 +40,10 @@ void add_eval_command(CLI::App& app) {
       ->add_option(
           "--policy", *policies,
           "base, or NAME=DIR of an adapter, a model or a training run; from before to after")
+      ->allow_extra_args(false)
       ->capture_default_str();
   command->add_option("--grader", files->graders, "match, words, truth, labels, llm")
+      ->allow_extra_args(false)
       ->capture_default_str();
   command->add_option("--split", files->split, "the split's name, for the tables")->required();
   command

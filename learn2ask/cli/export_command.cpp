@@ -91,15 +91,8 @@ void verify(const Checkpoint& files, const TrainedWeights* adapter, const fs::pa
   }
 }
 
-void refuse_overwriting(const std::string& out) {
-  if (fs::exists(out)) {
-    fail_input("export: " + out +
-               ": is there already; nothing is overwritten (give another --out)");
-  }
-}
-
 void run_export(const ExportOptions& options) {
-  refuse_overwriting(options.out);
+  refuse_overwriting("export", options.out);
   const Checkpoint files = open_model(options.model);
   const NamedType& type = find_type(options.type);
   const bool needs_adapter = options.format == "peft" || options.format == "gguf-adapter";

@@ -63,7 +63,7 @@ void GraderFactory::require_sessions_of(std::span<const LabelledSession> labelle
   for (const LabelledSession& session : labelled) {
     if (known_->contains(session.id)) continue;
     fail_input(
-        "reward.sessions: session '" + shown(session.id) +
+        "--sessions (reward.sessions): session '" + shown(session.id) +
         "' is not in these files: name all that the labels were made from, [a.jsonl,b.jsonl]");
   }
 }

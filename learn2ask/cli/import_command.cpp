@@ -58,6 +58,13 @@ std::vector<ImportInput> inputs_of(const ImportArguments& args) {
   return inputs;
 }
 
+// Of standard input, which are not redacted: they go once they are no longer needed.
+void remove_copies(const std::vector<ImportInput>& inputs) {
+  for (const ImportInput& input : inputs) {
+    if (input.name == kStandardInputName) std::filesystem::remove(input.path);
+  }
+}
+
 std::string typed(const ImportArguments& args) {
   std::string text = "import";
   for (const auto& log : args.logs) text += " " + log;
@@ -75,23 +82,27 @@ void run(const ImportArguments& args, const Settings& settings) {
         "they are");
   }
   const ImportSettings resolved = resolve(args, settings);
-  const RunDirectory directory = open_run_directory(args.out, list_config(resolved), {});
+  const RunDirectory directory(args.out, list_config(resolved), {});
   const FileHeader header{.format = "sessions",
                           .command = typed(args),
-                          .config_sha256 = directory.config_sha256,
+                          .config_sha256 = directory.config_sha256(),
                           .input_sha256 = {}};
   const std::vector<ImportInput> inputs = inputs_of(args);
 
   Progress progress("import", std::nullopt, "sessions");
-  const ImportReport report = import_logs(inputs, resolved.import, header, args.out, [&] {
-    throw_if_interrupted();
-    progress.advance();
-  });
-  progress.finish();
-  for (const ImportInput& input : inputs) {
-    // The copy of standard input is not redacted: it goes once it is no longer needed.
-    if (input.name == kStandardInputName) std::filesystem::remove(input.path);
+  ImportReport report;
+  try {
+    report = import_logs(inputs, resolved.import, header, args.out, [&] {
+      throw_if_interrupted();
+      progress.advance();
+    });
+  } catch (const Failure&) {
+    if (!is_interrupted()) remove_copies(inputs);
+    throw;
   }
+  progress.finish();
+  directory.keep();
+  remove_copies(inputs);
   std::printf("%swritten   %s\n", summary_of(report).c_str(), args.out.c_str());
 }
 

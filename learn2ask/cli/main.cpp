@@ -4,9 +4,11 @@
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <string>
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/utf8.h"
 #include "cli/program.h"
 
 namespace {
@@ -21,6 +23,12 @@ void flush_output() {
 }
 
 int parse_and_run(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {  // they go into files' headers
+    if (l2a::find_bad_utf8(argv[i])) {
+      l2a::fail_input("argument " + std::to_string(i) +
+                      ": not UTF-8 (a file's name? give it another)");
+    }
+  }
   const auto app = l2a::make_program();
   try {
     app->parse(argc, argv);

@@ -12,7 +12,8 @@ namespace l2a {
 namespace {
 
 Transformer load_model(const PolicyOptions& options, const Checkpoint& files) {
-  if (options.threads > 0) at::set_num_threads(static_cast<int>(options.threads));
+  static const int kOneACore = at::get_num_threads();  // before an earlier step changed it
+  at::set_num_threads(options.threads > 0 ? static_cast<int>(options.threads) : kOneACore);
   ModelOptions model;
   model.compute = options.compute == "float32" ? ComputeType::kFloat32 : ComputeType::kBfloat16;
   model.device = options.device;

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <sstream>
+#include <utility>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -33,31 +34,32 @@ std::string first_difference(const std::string& before, const std::string& now) 
   }
 }
 
-void keep_or_compare(const std::string& directory, const fs::path& file, const std::string& text,
-                     const std::string& what) {
-  if (!fs::exists(file)) {
-    write_file_atomic(file, text);
-    return;
-  }
-  const std::string before = read_file(file);
-  if (before != text) {
-    refuse(directory, "another " + what + " (" + first_difference(before, text) + ")");
+}  // namespace
+
+RunDirectory::RunDirectory(std::string path, const std::vector<ConfigField>& fields,
+                           const std::map<std::string, std::string>& prompts)
+    : path_(std::move(path)) {
+  make_private_directory(path_);
+  lock_ = std::make_unique<DirectoryLock>(path_);
+  for (const auto& [name, text] : prompts) texts_.emplace_back("prompts/" + name, text);
+  const std::string config = config_to_yaml(fields);
+  config_sha256_ = sha256_hex(config);
+  texts_.emplace_back("config.yaml", config);
+  for (const auto& [file, text] : texts_) {
+    if (!fs::exists(fs::path(path_) / file)) continue;
+    const std::string before = read_file(fs::path(path_) / file);
+    if (before == text) continue;
+    const std::string what =
+        file == "config.yaml" ? "configuration" : "prompt " + fs::path(file).filename().string();
+    refuse(path_, "another " + what + " (" + first_difference(before, text) + ")");
   }
 }
 
-}  // namespace
-
-RunDirectory open_run_directory(const std::string& path, const std::vector<ConfigField>& fields,
-                                const std::map<std::string, std::string>& prompts) {
-  make_private_directory(path);
-  auto lock = std::make_unique<DirectoryLock>(path);
-  make_private_directory(fs::path(path) / "prompts");
-  for (const auto& [name, text] : prompts) {
-    keep_or_compare(path, fs::path(path) / "prompts" / name, text, "prompt " + name);
+void RunDirectory::keep() const {
+  make_private_directory(fs::path(path_) / "prompts");
+  for (const auto& [file, text] : texts_) {
+    if (!fs::exists(fs::path(path_) / file)) write_file_atomic(fs::path(path_) / file, text);
   }
-  const std::string config = config_to_yaml(fields);
-  keep_or_compare(path, fs::path(path) / "config.yaml", config, "configuration");
-  return {path, sha256_hex(config), std::move(lock)};
 }
 
 }  // namespace l2a

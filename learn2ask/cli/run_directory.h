@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/config.h"
@@ -12,17 +13,26 @@
 
 namespace l2a {
 
-struct RunDirectory {
-  std::string path;
-  std::string config_sha256;  // of config.yaml
-  std::unique_ptr<DirectoryLock> lock;
-};
+class RunDirectory {
+ public:
+  // Makes `path` (mode 0700) and locks it for this process. What an earlier run kept there must be
+  // what this one was given: config.yaml (fully resolved), and prompts/NAME for each prompt text.
+  // Throws Failure: "run directory: PATH: was started with another configuration (... there, ...
+  // now): ..."; another process is at work there.
+  RunDirectory(std::string path, const std::vector<ConfigField>& fields,
+               const std::map<std::string, std::string>& prompts);
 
-// Locks `path` for this process. Makes `path` (mode 0700) with config.yaml (fully resolved) and
-// prompts/NAME for each prompt text; or, when it is there already, checks that both say the same.
-// Throws Failure: "run directory: PATH: was started with another configuration (... there, ...
-// now): ..."; another process is at work there.
-RunDirectory open_run_directory(const std::string& path, const std::vector<ConfigField>& fields,
-                                const std::map<std::string, std::string>& prompts);
+  // Writes those of them that are not there, once all was checked that can be refused: what was
+  // refused must not stand in the way of what the message asks for. Throws Failure (kIo).
+  void keep() const;
+
+  const std::string& config_sha256() const { return config_sha256_; }  // of config.yaml
+
+ private:
+  std::string path_;
+  std::vector<std::pair<std::string, std::string>> texts_;  // file, its text
+  std::string config_sha256_;
+  std::unique_ptr<DirectoryLock> lock_;
+};
 
 }  // namespace l2a

@@ -107,7 +107,7 @@ struct TrainingStep {
         is_full(finetuning.what == "full"),
         trained(is_full ? start_full(files, options, policy.model)
                         : start_adapter(files, finetuning.lora, seed, policy.model)),
-        directory(open_run_directory(files.out, fields, with_prompt(std::move(texts)))) {}
+        directory(files.out, fields, with_prompt(std::move(texts))) {}
 
   Texts with_prompt(Texts texts) const {
     const auto [at, is_new] = texts.emplace(policy.prompt.name, policy.prompt.text);
@@ -124,7 +124,12 @@ struct TrainingStep {
   TrainerSetup setup(const std::string& what, const std::string& noted_key,
                      const QuestionForms& forms, const std::string& reward = "") {
     const std::string decisive =
-        directory.config_sha256 + inputs_hash(files, policy) + forms.phrases().sha256() + reward;
+        directory.config_sha256() + inputs_hash(files, policy) + forms.phrases().sha256() + reward;
+    TrainerEvents events = show_progress(bar, what, noted_key);
+    events.begin = [this, after = events.begin](int64_t done, int64_t total) {
+      directory.keep();
+      after(done, total);
+    };
     return {.model = policy.model,
             .window = policy.window(),
             .format = policy.format,
@@ -132,7 +137,7 @@ struct TrainingStep {
             .base_name = policy.model_name,
             .directory = files.out,
             .config_sha256 = sha256_hex(decisive),
-            .events = show_progress(bar, what, noted_key)};
+            .events = std::move(events)};
   }
 
   // Saves what was trained, says what became of the run, and returns where it is.

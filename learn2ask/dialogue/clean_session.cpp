@@ -5,9 +5,23 @@
 
 #include "base/utf8.h"
 #include "dialogue/redact.h"
+#include "dialogue/timestamp.h"
 
 namespace l2a {
 namespace {
+
+bool is_timestamp(const Json& value) {
+  return value.is_string() && parse_timestamp(value.get_ref<const std::string&>());
+}
+
+// A key of the log's own that would stand where we write ours gets another name.
+void rename_reserved(Json& extra) {
+  for (const std::string key : {"role", "content", "before"}) {
+    if (!extra.contains(key)) continue;
+    extra["log_" + key] = extra[key];
+    extra.erase(key);
+  }
+}
 
 // What one list of messages becomes.
 struct Sorted {
@@ -21,6 +35,7 @@ Result<Sorted> sort_messages(std::vector<RawMessage> raw, const RoleMap& roles,
   Sorted sorted;
   for (size_t i = 0; i < raw.size(); ++i) {
     RawMessage& message = raw[i];
+    rename_reserved(message.extra);
     const std::string place = where + ": message " + std::to_string(i + 1);
     ++report.messages_read;
     const auto role = roles.find(message.role);
@@ -42,9 +57,7 @@ Result<Sorted> sort_messages(std::vector<RawMessage> raw, const RoleMap& roles,
     } else {
       Json item = {
           {"role", message.role}, {"content", message.text}, {"before", sorted.messages.size()}};
-      for (const auto& [key, value] : message.extra.items()) {
-        if (!item.contains(key)) item[key] = value;
-      }
+      item.update(message.extra);
       sorted.apart.push_back(std::move(item));
     }
   }
@@ -85,7 +98,8 @@ std::vector<RawSession> cut_at_gaps(RawSession raw, double gap_s) {
                     .system = raw.system,
                     .messages = {},
                     .tail = {},
-                    .stop_seen = {},
+                    // No end in the whole log is none in a part of it.
+                    .stop_seen = raw.stop_seen == false ? raw.stop_seen : std::nullopt,
                     .extra = raw.extra};
     if (!parts.empty()) part.id += "#" + std::to_string(parts.size() + 1);
     parts.push_back(std::move(part));
@@ -134,13 +148,16 @@ std::optional<Role> only_speaker(const Session& session) {
   return alone ? std::optional(first) : std::nullopt;
 }
 
-void redact_session(Session& session, ImportReport& report) {
+void redact_session(Session& session, const std::string& time_key, ImportReport& report) {
   Redactor redactor;
   session.system = redactor.redact(session.system);
   for (auto* messages : {&session.messages, &session.tail}) {
     for (Message& message : *messages) {
       message.text = redactor.redact(message.text);
-      redactor.redact(message.extra);
+      for (const auto& [key, value] : message.extra.items()) {
+        const bool is_time = key == time_key && (value.is_number() || is_timestamp(value));
+        if (!is_time) redactor.redact(value);
+      }
     }
   }
   redactor.redact(session.extra);

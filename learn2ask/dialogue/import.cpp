@@ -25,6 +25,8 @@ struct Seen {
 };
 
 // One import under way.
+constexpr double kYear5000 = 9.56e10;  // in seconds since 1970: no log is as late
+
 class Importer {
  public:
   Importer(const std::vector<ImportInput>& inputs, const ImportOptions& options,
@@ -44,8 +46,9 @@ class Importer {
     named.input_sha256 = hash_inputs();
     for (const Split split : kSplits) {
       if (split == Split::kHeldOut && options.held_out_share == 0) continue;
-      outputs_.push_back(
-          std::make_unique<AtomicFile>(directory / (std::string(split_name(split)) + ".jsonl")));
+      const auto path = directory / (std::string(split_name(split)) + ".jsonl");
+      refuse_others(path, named.input_sha256);
+      outputs_.push_back(std::make_unique<AtomicFile>(path));
       named.extra["split"] = split_name(split);
       outputs_.back()->write_line(dump_json(to_json(named)));
     }
@@ -56,6 +59,13 @@ class Importer {
     if (report_.sessions_read == 0) fail_input("import: no session in the logs");
     if (gap_s_ && !timed_) fail_input("import: --session-gap was given, but no message has a time");
     stop_at_failures(1);
+    if (std::all_of(report_.written.begin(), report_.written.end(),
+                    [](size_t n) { return n == 0; })) {
+      failures_.commit();
+      fail_input("import: no session of the logs can be used");
+    }
+    // A report must never stand beside files that it does not describe.
+    std::filesystem::remove(directory_ / "import-report.json");
     for (auto& output : outputs_) output->commit();
     failures_.commit();
     write_file_atomic(directory_ / "import-report.json", to_json(report_).dump(2) + "\n");
@@ -74,6 +84,18 @@ class Importer {
       all += report_.inputs.back().sha256 + "\n";
     }
     return inputs_.size() == 1 ? report_.inputs.front().sha256 : sha256_hex(all);
+  }
+
+  // Whatever is at `path` that is not sessions of these inputs would be lost.
+  static void refuse_others(const std::filesystem::path& path, const std::string& input_sha256) {
+    if (!std::filesystem::exists(path)) return;
+    const auto line = JsonlReader(path).next();
+    const bool is_ours = line && *line && (**line).value.value("learn2ask", Json()) == "sessions" &&
+                         (**line).value.value("input_sha256", Json()) == input_sha256;
+    if (!is_ours) {
+      fail_input("import: " + path.string() +
+                 ": is there already, and not of these logs (give another --out)");
+    }
   }
 
   void read_input(size_t index, const std::function<void()>& on_session) {
@@ -111,6 +133,16 @@ class Importer {
     for (const RawMessage& message : raw.messages) timed_ = timed_ || message.time_s.has_value();
     std::vector<RawSession> parts;
     if (gap_s_) {
+      const auto late = std::find_if(raw.messages.begin(), raw.messages.end(), [](const auto& m) {
+        return m.time_s && *m.time_s >= kYear5000;
+      });
+      if (late != raw.messages.end()) {
+        add_failure({ErrorCode::kInvalidInput,
+                     fmt::format("{}: session '{}': time {:.0f}: expected seconds since 1970 "
+                                 "(milliseconds?)",
+                                 place(input, raw.line), shown(raw.id), *late->time_s)});
+        return;
+      }
       parts = cut_at_gaps(std::move(raw), *gap_s_);
     } else {
       parts.push_back(std::move(raw));
@@ -153,7 +185,10 @@ class Importer {
 
   void keep(Session session, size_t input, size_t line) {
     const std::string where = place(input, line);
-    if (options_.redact) redact_session(session, report_);
+    if (options_.redact) {
+      const bool is_csv = formats_[input] == LogFormat::kCsv;
+      redact_session(session, is_csv ? options_.csv.time : "time", report_);
+    }
     const uint64_t hash = text_hash(session);
     const std::optional<Split> given = inputs_[input].split;
     const Split split = split_for(given, hash);
@@ -289,8 +324,6 @@ std::string summary_of(const ImportReport& report) {
 ImportReport import_logs(const std::vector<ImportInput>& inputs, const ImportOptions& options,
                          const FileHeader& header, const std::filesystem::path& directory,
                          const std::function<void()>& on_session) {
-  // A report must never stand beside files that it does not describe.
-  std::filesystem::remove(directory / "import-report.json");
   return Importer(inputs, options, header, directory).run(on_session);
 }
 

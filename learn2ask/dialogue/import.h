@@ -101,10 +101,11 @@ std::string summary_of(const ImportReport& report);
 
 // Writes train.jsonl, dev.jsonl, test.jsonl, held_out.jsonl (when a share is held out),
 // failures.jsonl and, last, import-report.json into `directory`. The files of sessions appear when
-// all is read; the same inputs and options give the same bytes. `header` gives the command and the
+// all is read; the same inputs and options give the same bytes. Sessions of the same inputs that
+// are there are replaced; of others, or a log, nothing is. `header` gives the command and the
 // configuration's hash. `on_session` is called after each session read; it may throw. Throws
 // Failure: kNotFound, kIo, kInvalidInput (an id given to two different sessions; too many failures,
-// which failures.jsonl then lists; nothing to import).
+// which failures.jsonl then lists; nothing to import; a file there that is not of these inputs).
 ImportReport import_logs(
     const std::vector<ImportInput>& inputs, const ImportOptions& options, const FileHeader& header,
     const std::filesystem::path& directory, const std::function<void()>& on_session = [] {});

@@ -297,6 +297,51 @@ TEST(Import, ALongSilenceStartsANewSession) {
                                       "log1:2: session 'a#4': only the user says anything"}));
 }
 
+TEST(Import, ALogWithoutAnEndHasNoneInItsParts) {
+  const auto session = [](const std::string& stop_seen) {
+    return R"({"session_id":"a","stop_seen":)" + stop_seen +
+           R"(,"messages":[)"
+           R"({"role":"user","content":"hi","time":0},{"role":"expert","content":"wait","time":1},)"
+           R"({"role":"user","content":"so?","time":9000},)"
+           R"({"role":"expert","content":"age?","time":9001}]})"
+           "\n";
+  };
+  ImportOptions options;
+  options.session_gap = "30m";
+  auto parts = Import(session("false"), options).sessions();
+  EXPECT_EQ(parts.at("a").stop_seen, false);
+  EXPECT_EQ(parts.at("a#2").stop_seen, false);
+  parts = Import(session("true"), options).sessions();
+  EXPECT_EQ(parts.at("a").stop_seen, std::nullopt);
+  EXPECT_EQ(parts.at("a#2").stop_seen, true);
+}
+
+TEST(Import, TimesInMillisecondsAreNotTakenForSeconds) {
+  ImportOptions options;
+  options.session_gap = "30m";
+  const std::string log =
+      R"({"session_id":"a","messages":[{"role":"user","content":"hi","time":1706702400000},)"
+      R"({"role":"expert","content":"age?","time":1706702402000}]})"
+      "\n";
+  EXPECT_NE(failure_of([&] {
+              Import(log, options);
+            }).find("log1:1: session 'a': time 1706702400000: expected seconds since 1970"),
+            std::string::npos);
+  options.max_failure_rate = 1;
+  EXPECT_EQ(failure_of([&] { Import(log, options); }),
+            "import: no session of the logs can be used");
+}
+
+TEST(Import, KeepsAMessagesOwnKeysUnderOtherNames) {
+  ImportOptions options;
+  options.csv.role = "speaker";
+  const Import import("session,speaker,role,text\na,user,patient,hi\na,expert,nurse,age?\n",
+                      options);
+  const Session session = import.sessions().at("a");
+  EXPECT_EQ(session.messages[0].extra["log_role"], "patient");
+  EXPECT_EQ(session.messages[1].extra["log_role"], "nurse");
+}
+
 TEST(Import, ASessionGapNeedsTimes) {
   ImportOptions options;
   options.session_gap = "30m";
@@ -312,7 +357,7 @@ TEST(Import, RedactsEverythingThatIsKept) {
   options.redact = true;
   const Import import(
       R"({"session_id":1,"system":"to jo@x.com","shop":"555-123-4567","fax":15551239999,"messages":[)"
-      R"({"role":"user","content":"I am jo@x.com","labels":{"contact":"JO@x.com"}},)"
+      R"({"role":"user","content":"I am jo@x.com","time":1706702400,"labels":{"contact":"JO@x.com"}},)"
       R"({"role":"tool","content":"ann@x.com"},)"
       R"({"role":"assistant","content":"555 123 4567, right?"}],)"
       R"("tail":[{"role":"user","content":"4111 1111 1111 1111"}]})"
@@ -324,6 +369,7 @@ TEST(Import, RedactsEverythingThatIsKept) {
     EXPECT_EQ(all.find(secret), std::string::npos) << all;
   }
   EXPECT_EQ(import.sessions().at("1").messages[0].text, "I am <EMAIL_1>");
+  EXPECT_EQ(import.sessions().at("1").messages[0].extra["time"], 1706702400);
   EXPECT_EQ(import.report.redacted, (std::array<size_t, 3>{4, 3, 1}));
 }
 
@@ -449,6 +495,29 @@ TEST(Import, TheReportCanBeReadByProgramsAndPeople) {
                 "\nmessages  4 read, 4 written\n"
                 "          1 sessions with the text of another, kept in its split, first log1:2: "
                 "same text as log1:1\n");
+}
+
+TEST(Import, ReplacesNothingButSessionsOfTheSameLogs) {
+  const std::string log = chat("a", "hello"), other = chat("b", "my head hurts");
+  Import import(log);
+  import.run();  // the same once more
+  const std::string before = import.file("train.jsonl"), report = import.file("import-report.json");
+  import.add(other);
+  EXPECT_NE(failure_of([&] { import.run(); }).find("is there already, and not of these logs"),
+            std::string::npos);
+  EXPECT_EQ(import.file("train.jsonl"), before);
+  EXPECT_EQ(import.file("import-report.json"), report);
+
+  const TempDir raw;  // a log where its import would go
+  for (const std::string name : {"train.jsonl", "test.jsonl"}) {
+    write_file_atomic(raw / name, other);
+    EXPECT_NE(failure_of([&] {
+                import_logs({{raw / name, name, Split::kTrain}}, {}, test_header(), raw.path());
+              }).find(name + ": is there already"),
+              std::string::npos);
+    EXPECT_EQ(read_file(raw / name), other);
+    fs::remove(raw / name);
+  }
 }
 
 TEST(ImportOptions, HaveTheseKeys) {

@@ -54,9 +54,20 @@ constexpr size_t kMaxDigits = 19;  // of a card number
 struct DigitRun {
   size_t begin = 0, end = 0;
   std::string digits;
-  std::vector<size_t> groups;  // digits in each
-  std::string separators;      // all of them, in order
+  struct Group {
+    size_t digits, separators;  // in it, and before it
+    size_t end;
+  };
+  std::vector<Group> groups;
+  std::string separators;  // all of them, in order
   bool plus = false;
+
+  void drop_last_group() {
+    digits.resize(digits.size() - groups.back().digits);
+    separators.resize(separators.size() - groups.back().separators);
+    groups.pop_back();
+    end = groups.empty() ? begin : groups.back().end;
+  }
 };
 
 DigitRun digit_run_at(std::string_view text, size_t begin) {
@@ -70,12 +81,12 @@ DigitRun digit_run_at(std::string_view text, size_t begin) {
   for (; at < text.size() && run.digits.size() <= kMaxDigits; ++at) {
     const char c = text[at];
     if (is_digit(c)) {
-      if (fresh) run.groups.push_back(0);
+      if (fresh) run.groups.push_back({0, pending.size(), at});
       fresh = false;
       run.separators += std::exchange(pending, {});
       run.digits += c;
-      ++run.groups.back();
-      run.end = at + 1;
+      ++run.groups.back().digits;
+      run.groups.back().end = run.end = at + 1;
     } else if (std::string_view(" -.()").find(c) != std::string_view::npos && pending.size() < 2) {
       pending += c;
       fresh = true;
@@ -123,7 +134,8 @@ size_t date_length(std::string_view text, size_t at) {
 // "192.168.1.1": support staff say it to everybody.
 bool is_network_address(const DigitRun& run) {
   return run.separators == "..." && !run.plus &&
-         std::all_of(run.groups.begin(), run.groups.end(), [](size_t n) { return n <= 3; });
+         std::all_of(run.groups.begin(), run.groups.end(),
+                     [](const DigitRun::Group& group) { return group.digits <= 3; });
 }
 
 std::optional<Secret> kind_of(const DigitRun& run) {
@@ -135,9 +147,20 @@ std::optional<Secret> kind_of(const DigitRun& run) {
   }
   if (n < 2 * run.groups.size()) return std::nullopt;  // a list of small numbers
   const bool grouped = run.plus || run.groups.size() > 1;
-  const bool local = run.groups == std::vector<size_t>{3, 4} && run.separators == "-";
+  const bool local = run.separators == "-" && n == 7 && run.groups.front().digits == 3;
   if ((n >= 9 && n <= 15) || (n == 8 && grouped) || local) return Secret::kPhone;
   return std::nullopt;
+}
+
+// Whether "x12" or "ext12" follows: a number's extension, which is no name.
+bool is_extension(std::string_view text, size_t at) {
+  for (const std::string_view mark : {"x", "X", "ext", "Ext"}) {
+    const size_t end = at + mark.size();
+    if (text.substr(at, mark.size()) == mark && end < text.size() && is_digit(text[end])) {
+      return true;
+    }
+  }
+  return false;
 }
 
 // The number that starts at `at`, or how far to go on when there is none to hide.
@@ -148,14 +171,17 @@ struct NumberSpan {
 
 NumberSpan number_at(std::string_view text, size_t at) {
   if (const size_t date = date_length(text, at)) return {std::nullopt, at + date};
-  const DigitRun run = digit_run_at(text, at);
-  const bool inside_name = (at > 0 && is_name_part(text[at - 1])) ||
-                           (run.end < text.size() && is_ascii_letter(text[run.end]));
+  DigitRun run = digit_run_at(text, at);
   const bool decimal = run.separators == "." && !run.plus;
-  const bool skipped = decimal || is_network_address(run);
-  const auto kind = inside_name || skipped ? std::nullopt : kind_of(run);
-  if (kind) return {Found{*kind, run.begin, run.end, run.digits}, run.end};
-  if (skipped) return {std::nullopt, run.end};
+  if (decimal || is_network_address(run)) return {std::nullopt, run.end};
+  const bool goes_on_a_name = at > 0 && is_name_part(text[at - 1]);
+  // Other digits may follow a number: a card's check value, another number.
+  for (; !goes_on_a_name && !run.groups.empty(); run.drop_last_group()) {
+    const bool begins_a_name =
+        run.end < text.size() && is_ascii_letter(text[run.end]) && !is_extension(text, run.end);
+    const auto kind = begins_a_name ? std::nullopt : kind_of(run);
+    if (kind) return {Found{*kind, run.begin, run.end, run.digits}, run.end};
+  }
   // Past this group only: the next one may start a number of its own ("10 555-0123").
   size_t end = at + (text[at] == '+');
   while (end < text.size() && is_digit(text[end])) ++end;

@@ -1,6 +1,8 @@
 #include "hindsight/llm_extractor.h"
 
 #include <algorithm>
+#include <set>
+#include <string>
 #include <tuple>
 
 #include "hindsight/quotation.h"
@@ -185,6 +187,11 @@ Result<std::vector<Exchange>> LlmExtractor::read(const Gathering& gathering, con
   };
   std::stable_sort(exchanges.begin(), exchanges.end(),
                    [&](const Exchange& a, const Exchange& b) { return order(a) < order(b); });
+  std::set<std::tuple<size_t, std::string, size_t, size_t, size_t>> told;  // a model repeats itself
+  std::erase_if(exchanges, [&](const Exchange& e) {
+    return !told.emplace(e.question_turn, e.question, e.answer_turn, e.answer.begin, e.answer.end)
+                .second;
+  });
   return exchanges;
 }
 
@@ -210,14 +217,18 @@ std::vector<Targets> LlmExtractor::extract(std::span<const Gathering> gatherings
       }
       ask(gathering,
           {{"context", lines_of(gathering, 0, turn)}, {"future", lines_of(gathering, turn, end)}},
-          [&, i, k](Result<std::vector<Exchange>> exchanges) {
+          [&, i, k, turn](Result<std::vector<Exchange>> exchanges) {
             if (!exchanges) {
               all[i][k] = exchanges.error();
               return;
             }
+            // What was asked before is not asked of the model: by the rules it is known.
+            auto known =
+                find_exchanges(gathering.turns.first(turn), gathering.asking.first(turn), forms_);
+            known.insert(known.end(), exchanges->begin(), exchanges->end());
             const Gathering one{gathering.session, gathering.turns, gathering.asking,
                                 gathering.expert_turns.subspan(k, 1)};
-            all[i][k] = std::move(targets_of(one, *exchanges, forms_)[0]);
+            all[i][k] = std::move(targets_of(one, known, forms_)[0]);
           });
     }
   }

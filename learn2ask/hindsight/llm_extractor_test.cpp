@@ -155,6 +155,13 @@ TEST(LlmExtractor, HoldsWhatWasAskedInTheContextForKnown) {
   EXPECT_THAT(it.wanted(2), ElementsAre());
 }
 
+TEST(LlmExtractor, ARepeatedClaimIsOneItem) {
+  const Labelled it(
+      {answers({claim(3, "How old are you?", 6, "34"), claim(7, "Any fever?", 8, "No fever"),
+                claim(3, "How old are you?", 6, "34")})});
+  EXPECT_THAT(it.wanted(0), ElementsAre("How old are you > 34", "Any fever > No fever"));
+}
+
 TEST(LlmExtractor, HasPromptsInTwoLanguages) {
   for (const char* language : {"en", "zh"}) {
     for (const char* per : {"session", "turn"}) {

@@ -36,10 +36,18 @@ Json sample_to_json(const Sample& sample, std::vector<Item>& items) {
   }
   if (!sample.wanted) return line;
   line["wanted"] = Json::array();
+  size_t next = 0;  // samples have their items in one order: a search begins where the last ended
   for (const Item& item : *sample.wanted) {
-    const auto found = std::find(items.begin(), items.end(), item);
-    line["wanted"].push_back(static_cast<size_t>(found - items.begin()));
-    if (found == items.end()) items.push_back(item);
+    const auto begin = items.begin() + static_cast<std::ptrdiff_t>(next);
+    auto found = std::find(begin, items.end(), item);
+    if (found == items.end()) {
+      const auto earlier = std::find(items.begin(), begin, item);
+      if (earlier != begin) found = earlier;
+    }
+    const auto index = static_cast<size_t>(found - items.begin());
+    line["wanted"].push_back(index);
+    if (index == items.size()) items.push_back(item);
+    next = index + 1;
   }
   return line;
 }

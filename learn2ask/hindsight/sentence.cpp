@@ -123,7 +123,8 @@ size_t past_ending(const Points& text, size_t i, size_t sentence_begin) {
   size_t end = i;
   if (always_ends(text, i)) {
     while (end < text.size() && (always_ends(text, end) || text.code[end] == U'.')) ++end;
-  } else if ((text.code[i] == U'.' || text.code[i] == 0x2026) && text.before(i) != U'.') {
+  } else if ((text.code[i] == U'.' || text.code[i] == 0x2026) && text.before(i) != U'.' &&
+             text.before(i) != 0x2026) {
     while (text.at(end) == U'.' || text.at(end) == 0x2026) ++end;
     if (end < text.size() && always_ends(text, end)) return past_ending(text, end, sentence_begin);
     if (is_pause(text, i, end)) return i;

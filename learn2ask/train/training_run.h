@@ -52,7 +52,8 @@ struct LoopOptions {
 };
 
 struct TrainerEvents {
-  // Before the first step of this call: steps done by earlier ones, steps in all.
+  // Before the first step of this call, once all inputs and options were checked: steps done by
+  // earlier ones, steps in all.
   std::function<void(int64_t, int64_t)> begin = [](int64_t, int64_t) {};
   // After each step: steps done, steps in all, its line of metrics.jsonl.
   std::function<void(int64_t, int64_t, const Json&)> step = [](int64_t, int64_t, const Json&) {};

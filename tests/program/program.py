@@ -177,6 +177,7 @@ class ProgramTest(unittest.TestCase):
     def gold(self, what="grade"):
         """Items, and what somebody said of each: ITEMS --labels GOLD."""
         items, labels = self.inputs / f"{what}-items.jsonl", self.inputs / f"{what}-gold.jsonl"
+        items.unlink(missing_ok=True)
         finished = run(["calibrate", "sample", self.inputs / "labels/train.jsonl", "--what", what, "--out", items,
                         "--set", "count=40"], self.inputs)
         self.assertEqual(finished.code, 0, finished.err)

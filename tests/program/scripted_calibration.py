@@ -137,6 +137,7 @@ class CalibrationTest(ProgramTest):
         return finished
 
     def sample(self, name, *more):
+        (self.folder / name).unlink(missing_ok=True)
         self.calibrate("sample", self.labels, "--out", name, "--grader", "words", *more)
         return rows_of(self.folder / name)
 

@@ -60,6 +60,14 @@ class CalibrateTest(CalibrationTest):
             others = {item["id"] for item in self.sample("b.jsonl", *settings, "--set", "seed=2")}
             self.assertEqual(others == {item["id"] for item in items}, count == 9999)
 
+    def test_items_that_may_have_labels_stay(self):
+        self.sample("items.jsonl", "--what", "stop")
+        before = (self.folder / "items.jsonl").read_bytes()
+        finished = run(["calibrate", "sample", self.labels, "--what", "stop", "--set", "seed=2", "--out", "items.jsonl"],
+                       self.folder)
+        self.assertIn("items.jsonl: is there already; nothing is overwritten", finished.err)
+        self.assertEqual((self.folder / "items.jsonl").read_bytes(), before)
+
     def test_samples_replies_and_what_two_labellings_differ_about(self):
         given = [{"context": context, "text": f"Is it number {i}?"}
                  for i, (context, (_, sample)) in enumerate(self.samples.items()) if sample["wanted"]]

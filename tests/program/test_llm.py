@@ -252,11 +252,11 @@ class LlmTest(ProgramTest):
         self.assertTrue(0 < len(asked) <= about, (len(asked), about))
         self.assertTrue((untouched / "out/prompts/grading.txt").exists())
         process = start([*command, *self.judged(endpoint.url, timeout=HASTY)], self.folder)
-        try:
-            process.wait(3)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-        Finished(process)
+        metrics = self.folder / "out/metrics.jsonl"
+        while process.poll() is None and not (metrics.exists() and metrics.read_text()):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        self.assertEqual(Finished(process).code, -signal.SIGKILL)
         # With another timeout it is still the same run.
         again = run([*command, *self.judged(endpoint.url, timeout=0.4)], self.folder)
         self.assertEqual(again.code, 0, again.err)

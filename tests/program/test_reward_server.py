@@ -212,7 +212,7 @@ class RewardServerTest(ProgramTest):
                         ["train", "grpo", self.inputs / "labels/train.jsonl", "--dev", self.labels, "--out", "out"]):
             refused = run([*command, *others], self.folder)
             self.assertEqual(refused.code, 1)
-            self.assertRegex(refused.error(), r"reward\.sessions: session '\S+' is not in these files")
+            self.assertRegex(refused.error(), r"\(reward\.sessions\): session '\S+' is not in these files")
         self.assertEqual(list(self.folder.iterdir()), [])
 
     def test_a_conversation_names_its_turn(self):

@@ -5,9 +5,10 @@ import json
 from program import ProgramTest, contents, run
 from tiny_policy import write_tiny_policy
 
-COMMANDS = ("generate", "import", "label", "inspect", "train sft", "train grpo",
-            "train dpo", "eval", "chat", "model", "model info", "model check", "model tokenize", "model template",
-            "model logits", "model generate", "demo")
+COMMANDS = ("generate", "import", "label", "inspect", "grade", "train sft", "train grpo", "train dpo", "eval", "chat",
+            "calibrate sample", "calibrate ui", "calibrate export", "calibrate import", "calibrate overrides",
+            "calibrate report", "calibrate run", "export", "export-dataset", "serve-reward", "model", "model info",
+            "model check", "model tokenize", "model template", "model logits", "model generate", "model plan", "demo")
 
 
 class UsageTest(ProgramTest):
@@ -58,6 +59,52 @@ class UsageTest(ProgramTest):
                 finished = run(line.split(), self.folder)
                 self.assertEqual((finished.code, finished.err), (1, f"error: {message}\n"))
                 self.assertFalse((self.folder / "out").exists())
+
+    def test_what_was_refused_can_be_given_rightly(self):
+        messages = [{"role": role, "content": "How long?"} for role in ("caller", "assistant")]
+        (self.folder / "log.jsonl").write_text(json.dumps({"id": "s", "messages": messages}) + "\n")
+        importing = ["import", "log.jsonl", "--out", "data"]
+        refused = run(importing, self.folder)
+        self.assertIn("import.roles", refused.err)
+        again = run([*importing, "--set", "import.roles.user=[caller]"], self.folder)
+        self.assertEqual(again.code, 0, again.err)
+        training = [*self.commands()["train grpo"], "--set", "grpo.overlong_buffer=17"]
+        refused = run(training, self.folder)
+        self.assertIn("overlong_buffer: larger than max_reply_tokens", refused.err)
+        again = run([*training, "--set", "grpo.overlong_buffer=4", "--set", "grpo.steps=1"], self.folder)
+        self.assertEqual(again.code, 0, again.err)
+
+    def test_no_log_is_replaced_by_its_import(self):
+        logs = {name: (self.inputs / "logs.jsonl").read_bytes() for name in ("train.jsonl", "test.jsonl")}
+        for name, log in logs.items():
+            (self.folder / name).write_bytes(log)
+        finished = run(["import", "--train", "train.jsonl", "--out", "."], self.folder)
+        self.assertEqual(finished.code, 1)
+        self.assertIn("train.jsonl: is there already, and not of these logs", finished.err)
+        self.assertEqual(contents(self.folder), {name: log for name, log in logs.items()})
+
+    def test_an_import_that_was_refused_leaves_no_copy_of_its_input(self):
+        finished = run(["import", "-", "--redact", "--out", "data"], self.folder, typed='{"id": "s", "messages": 3}\n')
+        self.assertEqual(finished.code, 1)
+        self.assertNotIn("stdin", [path.name for path in (self.folder / "data").iterdir()])
+
+    def test_an_option_that_may_be_repeated_takes_one_word(self):
+        labels = self.inputs / "labels" / "dev.jsonl"
+        finished = run(["label", "--set", "extractor=rules", self.inputs / "data/dev.jsonl", "--out", "out.jsonl"],
+                       self.folder)
+        self.assertEqual(finished.code, 0, finished.err)
+        finished = run(["eval", "--policy", "base", labels, "--split", "dev", "--grader", "none", "--out", "out"],
+                       self.folder)
+        self.assertIn("none", finished.error())
+
+    def test_an_evaluation_has_the_sessions_of_its_labels(self):
+        command = ["eval", self.inputs / "labels/dev.jsonl", "--split", "dev", "--grader", "truth", "--domain", "pharmacy",
+                   "--sessions", self.inputs / "data/train.jsonl", "--out", "out",
+                   "--set", f"policy.model={self.inputs}/tiny.gguf"]
+        finished = run(command, self.folder)
+        self.assertEqual(finished.code, 1)
+        self.assertRegex(finished.error(), r"\(reward\.sessions\): session '\S+' is not in these files")
+        self.assertEqual(contents(self.folder), {})
 
     def test_no_line_is_read_past_the_limit(self):
         finished = run(["model", "tokenize"], self.folder, typed='"' + "a" * (17 << 20))
