@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include <torch/types.h>
@@ -17,6 +18,11 @@
 
 namespace l2a {
 
+inline double median(std::vector<double> of) {
+  std::sort(of.begin(), of.end());
+  return of[of.size() / 2];
+}
+
 // Of three calls.
 inline double median_seconds(at::Device device, const std::function<void()>& work) {
   constexpr size_t kRepeats = 3;
@@ -26,8 +32,7 @@ inline double median_seconds(at::Device device, const std::function<void()>& wor
     work();
     seconds.push_back(watch.seconds());
   }
-  std::sort(seconds.begin(), seconds.end());
-  return seconds[kRepeats / 2];
+  return median(std::move(seconds));
 }
 
 // out = left * right, bfloat16.

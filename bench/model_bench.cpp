@@ -137,9 +137,12 @@ void bench_training(const Transformer& model, const LoraAdapter& adapter) {
     tokens += static_cast<double>(session.tree.tokens());
     add_training(c, session.tree, static_cast<int64_t>(session.reply_places.size()), limit);
   }
-  double forward = 0, head = 0;
+  std::vector<double> forward, head, backward;  // of each repeat
+  const auto add = [](std::vector<double>& to, auto begin, auto end) {
+    to.back() += std::chrono::duration<double>(end - begin).count();
+  };
   const double seconds = median_seconds(at::kCPU, [&] {
-    forward = head = 0;
+    for (auto* part : {&forward, &head, &backward}) part->push_back(0);
     for (const Session& session : sessions) {
       const auto start = std::chrono::steady_clock::now();
       const auto hidden = model.hidden(session.tree, &adapter);
@@ -148,13 +151,14 @@ void bench_training(const Transformer& model, const LoraAdapter& adapter) {
                                   at::tensor(session.reply_targets));
       const auto end = std::chrono::steady_clock::now();
       (-out.log_prob_n.mean()).backward();
-      forward += std::chrono::duration<double>(middle - start).count();
-      head += std::chrono::duration<double>(end - middle).count();
+      add(forward, start, middle);
+      add(head, middle, end);
+      add(backward, end, std::chrono::steady_clock::now());
     }
   });
   report(name_of(model, "train, 16 session trees"), tokens, seconds, limit);
-  std::printf("  forward %.2f s, head forward %.2f s, backward %.2f s\n", forward, head,
-              seconds - forward - head);
+  std::printf("  medians: forward %.2f s, head forward %.2f s, backward %.2f s\n", median(forward),
+              median(head), median(backward));
 }
 
 }  // namespace

@@ -107,7 +107,12 @@ std::optional<std::string> chat_template_of_folder(const fs::path& folder) {
 BpeVocabulary load_vocabulary(const Checkpoint& files) {
   BpeVocabulary vocabulary =
       files.gguf() ? bpe_from_gguf(*files.gguf()) : vocabulary_of_folder(files.path());
-  const auto rows = static_cast<size_t>(files.stored("model.embed_tokens.weight").shape.at(0));
+  const auto& shape = files.stored("model.embed_tokens.weight").shape;
+  if (shape.size() != 2 || shape[1] < 1) {
+    fail_input("model: " + files.path().string() +
+               ": tensor 'model.embed_tokens.weight': expected rows of numbers");
+  }
+  const auto rows = static_cast<size_t>(shape[0]);
   if (vocabulary.tokens.size() > rows) {
     fail_input("tokenizer: " + files.path().string() + ": " +
                std::to_string(vocabulary.tokens.size()) + " tokens where the embedding has " +

@@ -79,6 +79,9 @@ Config read_config_json(const std::filesystem::path& folder) {
   }
   const auto epsilon = get_number(json, "layer_norm_eps");
   if (!epsilon) fail_input("model: " + path.string() + ": " + epsilon.error().message);
+  if (!(*epsilon > 0)) {
+    fail_input("model: " + path.string() + ": 'layer_norm_eps': expected more than 0");
+  }
   config.norm_epsilon = *epsilon;
 
   config.max_tokens = config.positions;
@@ -86,6 +89,9 @@ Config read_config_json(const std::filesystem::path& folder) {
   if (std::filesystem::exists(sentence_path)) {
     const int64_t cut = size_in(read_json_file(sentence_path), "max_seq_length", sentence_path);
     config.max_tokens = std::min(config.max_tokens, cut);
+  }
+  if (config.max_tokens < 2) {
+    fail_input("model: " + folder.string() + ": no room for the two marks around a text");
   }
   return config;
 }
@@ -108,6 +114,9 @@ class Loader {
     }
     at::Tensor values = at::empty(shape, at::kFloat);
     dequantize(*found, {values.data_ptr<float>(), static_cast<size_t>(values.numel())});
+    if (!at::isfinite(values).all().item<bool>()) {  // every text would be as near to every other
+      fail_input("model: " + path_ + ": tensor '" + name + "': a value is not finite");
+    }
     return values;
   }
 

@@ -185,6 +185,7 @@ TEST_F(MiniLmFolder, SaysWhatIsWrongWithTheConfig) {
       {"hidden_act", nullptr, "model: DIR/config.json: 'hidden_act': only 'gelu' is known"},
       {"hidden_size", 0, "model: DIR/config.json: 'hidden_size': not a size"},
       {"hidden_size", 1e300, "model: DIR/config.json: 'hidden_size': not a size"},
+      {"layer_norm_eps", -1, "model: DIR/config.json: 'layer_norm_eps': expected more than 0"},
       {"num_attention_heads", 7,
        "model: DIR/config.json: 'hidden_size' is no multiple of the heads"},
       {"num_hidden_layers", 7,
@@ -202,6 +203,23 @@ TEST_F(MiniLmFolder, SaysWhatIsWrongWithTheConfig) {
     edit_config(c.key, c.value);
     EXPECT_EQ(refusal(), c.message);
   }
+}
+
+TEST_F(MiniLmFolder, RefusesAValueThatIsNotFinite) {
+  std::string bytes = read_file(model_folder() / "model.safetensors");
+  uint64_t header = 0;
+  std::memcpy(&header, bytes.data(), sizeof header);
+  const auto at = 8 + header + 8 * 512;  // past the places of the tokens: a norm's biases
+  bytes.replace(at, 4, std::string("\x00\x00\xC0\x7F", 4));  // NaN, float32
+  replace("model.safetensors", bytes);
+  EXPECT_EQ(refusal(),
+            "model: DIR/model.safetensors: tensor 'embeddings.LayerNorm.bias': a value is not "
+            "finite");
+}
+
+TEST_F(MiniLmFolder, RefusesAModelWithoutRoomForAText) {
+  replace("sentence_bert_config.json", R"({"max_seq_length": 1})");
+  EXPECT_EQ(refusal(), "model: DIR: no room for the two marks around a text");
 }
 
 TEST_F(MiniLmFolder, RefusesAVocabularyLongerThanTheEmbedding) {

@@ -54,7 +54,8 @@ struct HeadOutput {
   at::Tensor entropy_n;
 };
 
-// Frozen weights. Immutable once made: safe to use from several threads.
+// Frozen weights. Immutable once made: safe to use from several threads, on CUDA from one at a time
+// (unordered_writes.h).
 class Transformer {
  public:
   // Throws Failure naming the tensor or key that is missing, of the wrong shape, or of a part that

@@ -138,11 +138,13 @@ void read_rows(const Checkpoint& files, const std::string& name, int64_t columns
 
 at::Tensor Loader::stacked(const std::vector<StoredRows>& matrices, int64_t in) const {
   int64_t rows = 0;
-  for (const StoredRows& matrix : matrices) rows += matrix.count;
+  for (const auto& [name, count] : matrices) {  // before anything is as large as they claim
+    expect(name, {count, in});
+    rows += count;
+  }
   at::Tensor all = at::empty({rows, in}, type_);
   int64_t first = 0;
   for (const auto& [name, count] : matrices) {
-    expect(name, {count, in});
     const auto size = static_cast<size_t>(count * in);
     if (type_ == at::kBFloat16) {
       read_rows(files_, name, in, std::span(all.data_ptr<at::BFloat16>() + first * in, size));

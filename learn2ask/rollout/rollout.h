@@ -51,9 +51,9 @@ using OnReplies = std::function<void(size_t, size_t, const std::vector<Rollout>&
 // [session][context][reply]. Replies to one context are decoded once as far as they say the same.
 // At most `max_rows` replies are decoded at a time (but all of one context), which bounds the
 // memory of their keys and values: replies that are complete leave, and once half of the room is
-// free the next sessions are read. The replies do not depend on it. `on_replies` is called on this
-// thread; what it throws ends the sampling. Throws Failure when context and reply exceed the
-// model's positions.
+// free the next sessions are read. The replies do not depend on it but by rounding, with
+// batch-invariant products not at all. `on_replies` is called on this thread; what it throws ends
+// the sampling. Throws Failure when context and reply exceed the model's positions.
 std::vector<std::vector<std::vector<Rollout>>> sample_rollouts(
     const Transformer& model, const TrainedWeights* trained, const ChatTemplate& chat,
     std::span<const RolloutSession> sessions, const DecodingOptions& options,

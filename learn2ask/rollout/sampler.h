@@ -1,5 +1,6 @@
 // Choosing tokens: temperature, top-p, repetition penalty, greedy. The random number of a token
-// depends on (seed, row key, token index) only, so a row's tokens do not depend on its batch.
+// depends on (seed, row key, token index) only, so from the same logits a row's tokens do not
+// depend on its batch.
 #pragma once
 
 #include <cstdint>

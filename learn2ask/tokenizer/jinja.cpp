@@ -14,6 +14,7 @@ namespace jinja {
 namespace {
 
 constexpr size_t kMaxSteps = 200'000;  // expressions evaluated in one rendering
+constexpr size_t kMaxArguments = 32;   // of one call, with what is called
 
 class Renderer {
  public:
@@ -119,10 +120,21 @@ class Renderer {
     }
   }
 
-  std::vector<Json> values_of(const std::vector<Expression>& expressions, size_t from) {
+  std::vector<Json> arguments_of(const std::vector<Expression>& expressions) {
+    if (expressions.size() > kMaxArguments) refuse("too many arguments");
     std::vector<Json> values;
-    for (size_t i = from; i < expressions.size(); ++i) values.push_back(value_of(expressions[i]));
+    for (size_t i = 1; i < expressions.size(); ++i) values.push_back(value_of(expressions[i]));
     return values;
+  }
+
+  Json list_of(const std::vector<Expression>& expressions) {
+    Json list = Json::array();
+    ValueBound bound;
+    for (const Expression& expression : expressions) {
+      list.push_back(value_of(expression));
+      bound.add(list.back(), 1);
+    }
+    return list;
   }
 
   Json value_of(const Expression& e) {
@@ -136,7 +148,7 @@ class Renderer {
         return found ? *found : kUndefined;
       }
       case Kind::kList:
-        return bounded(Json(values_of(e.operands, 0)));
+        return list_of(e.operands);
       case Kind::kDict:
         return dict(e);
       case Kind::kItem:
@@ -146,9 +158,9 @@ class Renderer {
       case Kind::kCall:
         return call(e);
       case Kind::kFilter:
-        return filtered(e.text, operand(0), values_of(e.operands, 1));
+        return filtered(e.text, operand(0), arguments_of(e.operands));
       case Kind::kTest:
-        return passes_test(e.text, operand(0), values_of(e.operands, 1));
+        return passes_test(e.text, operand(0), arguments_of(e.operands));
       case Kind::kUnary:
         if (e.text == "not") return !truth(operand(0));
         return -integer_of(operand(0));
@@ -170,7 +182,7 @@ class Renderer {
 
   Json call(const Expression& e) {
     const Expression& callee = e.operands[0];
-    const auto arguments = values_of(e.operands, 1);
+    const auto arguments = arguments_of(e.operands);
     if (callee.kind == Kind::kItem && callee.operands[1].kind == Kind::kLiteral) {
       const Json object = value_of(callee.operands[0]);
       const std::string name = written(callee.operands[1].value);

@@ -162,7 +162,8 @@ class Parser {
   Expression expression() {
     const Deeper deeper(*this);
     Expression value = alternatives();
-    while (accept_word("if")) {
+    for (size_t links = 0; accept_word("if"); ++links) {
+      if (links == kMaxLinks) refuse(now().line, "too long an expression");
       Expression condition = alternatives();
       Expression otherwise = literal(Json(Json::value_t::discarded));
       if (accept_word("else")) otherwise = expression();

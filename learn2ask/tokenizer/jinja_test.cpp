@@ -159,6 +159,11 @@ TEST(Jinja, BoundsWhatATemplateMayTake) {
       "{% set ns = namespace(x=9) %}" + loops + "{% set ns.x = ns.x * ns.x %}" + ends,
       "{{ " + repeated("(", 100'000) + "1" + repeated(")", 100'000) + " }}",
       "{{ " + repeated("not ", 100'000) + "1 }}",
+      "{{ 1" + repeated(" if 1", 100'000) + " }}",
+      "{% set x = 'a' %}" + repeated("{% set x = x ~ x %}", 20) + "{% set y = [" +
+          repeated("x, ", 9'000) + "x] %}",
+      "{% set x = 'a' %}" + repeated("{% set x = x ~ x %}", 20) + "{{ f(" + repeated("x, ", 9'000) +
+          "x) }}",
       "{{ " + repeated("-", 100'000) + "1 }}",
       "{{ 1" + repeated(" + 1", 100'000) + " }}",
       "{{ x" + repeated(".x", 100'000) + " }}",

@@ -11,15 +11,9 @@ std::string phrase(const Json& value) {
   return is_undefined(value) ? "something undefined" : type_phrase(value);
 }
 
-constexpr size_t kMaxItems = 10'000;  // of one value, nested ones too
+constexpr size_t kMaxItems = 10'000;               // of one value, nested ones too
+constexpr size_t kMaxValueBytes = 16 * kMaxBytes;  // of all its texts
 constexpr int kMaxValueDepth = 16;
-
-void count_items(const Json& value, int depth, size_t& items) {
-  if (depth > kMaxValueDepth) refuse("a value nested too deeply");
-  if (++items > kMaxItems) refuse("too large a value");
-  if (!value.is_structured()) return;
-  for (const Json& item : value) count_items(item, depth + 1, items);
-}
 
 bool is_python_space(char32_t c) { return is_space(c) || (c >= 0x1C && c <= 0x1F); }
 
@@ -47,9 +41,16 @@ int64_t integer_of(const Json& value) {
   return value.get<int64_t>();
 }
 
+void ValueBound::add(const Json& value, int depth) {
+  if (depth > kMaxValueDepth) refuse("a value nested too deeply");
+  if (value.is_string()) bytes_ += value.get_ref<const std::string&>().size();
+  if (++items_ > kMaxItems || bytes_ > kMaxValueBytes) refuse("too large a value");
+  if (!value.is_structured()) return;
+  for (const Json& item : value) add(item, depth + 1);
+}
+
 Json bounded(Json value) {
-  size_t items = 0;
-  count_items(value, 0, items);
+  ValueBound().add(value);
   return value;
 }
 
@@ -96,13 +97,15 @@ Json split(const std::string& text, const std::string& separator) {
   return bounded(std::move(parts));
 }
 
-std::string replace(std::string text, const std::string& from, const std::string& to) {
+std::string replace(const std::string& text, const std::string& from, const std::string& to) {
   if (from.empty()) refuse("replacing an empty text");
-  for (size_t at = 0; (at = text.find(from, at)) != text.npos; at += to.size()) {
-    text.replace(at, from.size(), to);
-    if (text.size() > kMaxBytes) refuse("too long a text");
+  std::string out;
+  size_t begin = 0;
+  for (size_t at; (at = text.find(from, begin)) != text.npos; begin = at + from.size()) {
+    out.append(text, begin, at - begin).append(to);
+    if (out.size() > kMaxBytes) refuse("too long a text");
   }
-  return text;
+  return bounded(out.append(text, begin)).get<std::string>();
 }
 
 std::string with_case(std::string text, bool upper) {
@@ -233,7 +236,8 @@ Json filtered(const std::string& name, const Json& value, const std::vector<Json
     std::string joined;
     for (size_t i = 0; i < value.size(); ++i) {
       if (i > 0 && !arguments.empty()) joined += text_of(arguments[0]);
-      joined = bounded(joined + written(value[i])).get<std::string>();
+      joined += written(value[i]);
+      if (joined.size() > kMaxBytes) refuse("too long a text");
     }
     return joined;
   }

@@ -24,6 +24,15 @@ const std::string& text_of(const Json& value);  // `value` must be one
 int64_t integer_of(const Json& value);          // likewise
 std::string written(const Json& value);         // as `{{ }}` writes it
 
+// How much a value that is being made holds; throws when that is too much.
+class ValueBound {
+ public:
+  void add(const Json& value, int depth = 0);
+
+ private:
+  size_t items_ = 0, bytes_ = 0;  // nested ones too; of texts
+};
+
 // The value, its size checked: whatever is made bigger than its parts goes through here.
 Json bounded(Json value);
 Json bounded(std::string text);
