@@ -10,7 +10,6 @@
 
 #include "base/error.h"
 #include "train/grpo_testing.h"
-#include "train/grpo_update.h"
 #include "train/policy_rows.h"
 
 namespace l2a {
@@ -249,10 +248,7 @@ TEST_F(GrpoRelatives, OldLogProbabilitiesMayBeTheSamplers) {
     options.old_log_probs = of;
     options.minibatches = 2;
     setup.directory = directory.path / (of + std::to_string(learned[0].replies[0].log_probs[0]));
-    AdamW optimizer(adapter.parameters(), options.optimizer);
-    TrainingRun run(setup, options.loop, options.optimizer, 1, adapter, optimizer);
-    EXPECT_TRUE(run.goes_on());
-    update_policy(learned, setup, nullptr, options, adapter, run);
+    update_once(setup, learned, options, adapter);
     return testing::flat(adapter);
   };
   // In float32 they differ by rounding; what the sampler says counts only where it is asked for.
@@ -281,10 +277,7 @@ TEST_F(GrpoRelatives, ImitationOfTheExpertIsAddedByWeight) {
     const auto before = testing::flat(adapter).to(at::kDouble);
     options.sft_weight = sft_weight;
     setup.directory = directory.path / std::to_string(sft_weight);
-    AdamW optimizer(adapter.parameters(), options.optimizer);
-    TrainingRun run(setup, options.loop, options.optimizer, 1, adapter, optimizer);
-    EXPECT_TRUE(run.goes_on());
-    const Json metrics = update_policy(groups, setup, nullptr, options, adapter, run);
+    const Json metrics = update_once(setup, groups, options, adapter);
     return std::pair(testing::flat(adapter).to(at::kDouble) - before, metrics);
   };
   // Of a step: lr g / (|g| + 1).

@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "train/grpo.h"
+#include "train/grpo_update.h"
 #include "train/reply_advantages.h"
 #include "train/step_groups.h"
 #include "train/testing.h"
@@ -39,6 +40,15 @@ class GrpoTest : public ::testing::Test {
     grade_groups(groups, reward_low_bytes);
     set_advantages(groups, options);
     return groups;
+  }
+
+  // What a step's updates of the adapter say.
+  static Json update_once(const TrainerSetup& setup, const std::vector<ReplyGroup>& groups,
+                          const GrpoOptions& options, LoraAdapter& adapter) {
+    AdamW optimizer(adapter.parameters(), options.optimizer);
+    TrainingRun run(setup, options.loop, options.optimizer, 1, adapter, optimizer);
+    EXPECT_TRUE(run.goes_on());
+    return update_policy(groups, setup, nullptr, options, adapter, run);
   }
 
   // Of the run's steps `from` and the four after it.

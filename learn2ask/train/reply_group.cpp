@@ -170,7 +170,7 @@ MeanReward mean_reward(const std::vector<ReplyGroup>& groups, double max_rate) {
                      "run is paused: mend the grader and run the same command again)",
                      unscored, all, reason));
   }
-  return {reward.sum / static_cast<double>(reward.count), reward.count, unscored};
+  return {reward.sum / static_cast<double>(reward.count), unscored};
 }
 
 Json reply_metrics(const std::vector<ReplyGroup>& groups, ReplyFormat format) {

@@ -71,12 +71,12 @@ bool has_variance(const ReplyGroup& group, const ReplyOptions& options);
 // (kUnavailable) when more than `max_rate` of 200 were unscored.
 void watch_failures(const std::vector<ReplyGroup>& groups, double max_rate, std::string& recent);
 
-// Mean reward of the scored replies; their number and that of the others. Throws Failure
-// (kUnavailable) when there is none, or when more than `max_rate` of all are unscored: those are
+// Mean reward of the scored replies, and the number of the others. Throws Failure (kUnavailable)
+// when there is none, or when more than `max_rate` of all are unscored: those are
 // replies that ask where they should, and a mean without them is that of other turns.
 struct MeanReward {
   double reward = 0;
-  size_t scored = 0, unscored = 0;
+  size_t unscored = 0;
 };
 MeanReward mean_reward(const std::vector<ReplyGroup>& groups, double max_rate);
 
