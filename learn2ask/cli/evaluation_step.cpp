@@ -94,7 +94,7 @@ class EvaluationRun {
         baselines_(make_baselines()),
         commands_(read_commands(files.history)) {
     for (const auto& name : files.graders) graders_.push_back(factory_.make(name));
-    if (!files.grader_inputs.sessions.empty()) factory_.require_sessions_of(sessions_);
+    factory_.require_sessions_of(sessions_);
     check_names();
     check_lengths();
     for (const auto& named : files.policies) {

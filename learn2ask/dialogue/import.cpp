@@ -90,12 +90,12 @@ class Importer {
   static void refuse_others(const std::filesystem::path& path, const std::string& input_sha256) {
     if (!std::filesystem::exists(path)) return;
     const auto line = JsonlReader(path).next();
-    const bool is_ours = line && *line && (**line).value.value("learn2ask", Json()) == "sessions" &&
-                         (**line).value.value("input_sha256", Json()) == input_sha256;
-    if (!is_ours) {
-      fail_input("import: " + path.string() +
-                 ": is there already, and not of these logs (give another --out)");
-    }
+    const auto header = line && *line
+                            ? read_header((**line).value, "sessions", "import: " + path.string())
+                            : std::nullopt;
+    if (header && header->input_sha256 == input_sha256) return;
+    fail_input("import: " + path.string() +
+               ": is there already, and not of these logs (give another --out)");
   }
 
   void read_input(size_t index, const std::function<void()>& on_session) {

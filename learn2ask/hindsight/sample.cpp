@@ -38,12 +38,8 @@ Json sample_to_json(const Sample& sample, std::vector<Item>& items) {
   line["wanted"] = Json::array();
   size_t next = 0;  // samples have their items in one order: a search begins where the last ended
   for (const Item& item : *sample.wanted) {
-    const auto begin = items.begin() + static_cast<std::ptrdiff_t>(next);
-    auto found = std::find(begin, items.end(), item);
-    if (found == items.end()) {
-      const auto earlier = std::find(items.begin(), begin, item);
-      if (earlier != begin) found = earlier;
-    }
+    auto found = std::find(items.begin() + static_cast<std::ptrdiff_t>(next), items.end(), item);
+    if (found == items.end()) found = std::find(items.begin(), items.end(), item);
     const auto index = static_cast<size_t>(found - items.begin());
     line["wanted"].push_back(index);
     if (index == items.size()) items.push_back(item);

@@ -149,6 +149,8 @@ TEST(Jinja, BoundsWhatATemplateMayTake) {
   const std::string ten = "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]";
   const std::string loops = repeated("{% for a in " + ten + " %}", 8);
   const std::string ends = repeated("{% endfor %}", 8);
+  std::string pairs;
+  for (int i = 0; i < 9'000; ++i) pairs += std::to_string(i).insert(0, "'k") + "': x, ";
   const std::string templates[] = {
       loops + "x" + ends,
       "{% set ns = namespace(x='aaaaaaaaaa') %}" + loops + "{% set ns.x = ns.x + ns.x %}" + ends,
@@ -169,6 +171,7 @@ TEST(Jinja, BoundsWhatATemplateMayTake) {
       "{{ x" + repeated(".x", 100'000) + " }}",
       repeated("{% if yes %}", 100'000) + repeated("{% endif %}", 100'000),
       "{% if yes %}" + repeated("{% elif yes %}", 100'000) + "{% endif %}",
+      "{% set x = 'a' %}" + repeated("{% set x = x ~ x %}", 20) + "{% set y = {" + pairs + "} %}",
       std::string(2 << 20, 'x'),
   };
   for (const std::string& text : templates) {

@@ -41,6 +41,11 @@ int64_t integer_of(const Json& value) {
   return value.get<int64_t>();
 }
 
+void append(std::string& text, std::string_view more) {
+  if (text.size() + more.size() > kMaxBytes) refuse("too long a text");
+  text += more;
+}
+
 void ValueBound::add(const Json& value, int depth) {
   if (depth > kMaxValueDepth) refuse("a value nested too deeply");
   if (value.is_string()) bytes_ += value.get_ref<const std::string&>().size();
@@ -102,10 +107,11 @@ std::string replace(const std::string& text, const std::string& from, const std:
   std::string out;
   size_t begin = 0;
   for (size_t at; (at = text.find(from, begin)) != text.npos; begin = at + from.size()) {
-    out.append(text, begin, at - begin).append(to);
-    if (out.size() > kMaxBytes) refuse("too long a text");
+    append(out, std::string_view(text).substr(begin, at - begin));
+    append(out, to);
   }
-  return bounded(out.append(text, begin)).get<std::string>();
+  append(out, std::string_view(text).substr(begin));
+  return out;
 }
 
 std::string with_case(std::string text, bool upper) {
@@ -235,9 +241,8 @@ Json filtered(const std::string& name, const Json& value, const std::vector<Json
   if (name == "join" && value.is_array() && arguments.size() < 2) {
     std::string joined;
     for (size_t i = 0; i < value.size(); ++i) {
-      if (i > 0 && !arguments.empty()) joined += text_of(arguments[0]);
-      joined += written(value[i]);
-      if (joined.size() > kMaxBytes) refuse("too long a text");
+      if (i > 0 && !arguments.empty()) append(joined, text_of(arguments[0]));
+      append(joined, written(value[i]));
     }
     return joined;
   }

@@ -24,6 +24,9 @@ const std::string& text_of(const Json& value);  // `value` must be one
 int64_t integer_of(const Json& value);          // likewise
 std::string written(const Json& value);         // as `{{ }}` writes it
 
+// Appends to a text that stays within kMaxBytes.
+void append(std::string& text, std::string_view more);
+
 // How much a value that is being made holds; throws when that is too much.
 class ValueBound {
  public:
