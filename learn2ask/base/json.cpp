@@ -1,5 +1,6 @@
 #include "base/json.h"
 
+#include <cmath>
 #include <cstring>
 #include <iterator>
 #include <unordered_set>
@@ -200,6 +201,19 @@ Result<double> get_number(const Json& object, const std::string& key) {
   if (!found) return found.error();
   if (!(*found)->is_number()) return wrong_type(key, "a number", **found);
   return (*found)->get<double>();
+}
+
+Result<size_t> get_index(const Json& object, const std::string& key, size_t end) {
+  const auto found = member(object, key);
+  if (!found) return found.error();
+  const Json& value = **found;
+  const double number = value.is_number() ? value.get<double>() : -1;
+  if (!(number >= 0 && number < static_cast<double>(end)) || number != std::floor(number)) {
+    return Error{ErrorCode::kInvalidInput, "'" + key + "': expected a whole number below " +
+                                               std::to_string(end) + ", got " +
+                                               shown(dump_json(value))};
+  }
+  return static_cast<size_t>(number);
 }
 
 Result<const Json*> get_list(const Json& object, const std::string& key) {

@@ -34,8 +34,9 @@ std::string type_phrase(const Json& value);
 Result<std::string> get_string(const Json& object, const std::string& key);
 Result<std::string> get_string_or(const Json& object, const std::string& key, std::string absent);
 Result<double> get_number(const Json& object, const std::string& key);
-Result<const Json*> get_list(const Json& object, const std::string& key);    // into `object`
-Result<const Json*> get_object(const Json& object, const std::string& key);  // into `object`
+Result<size_t> get_index(const Json& object, const std::string& key, size_t end);  // [0, end)
+Result<const Json*> get_list(const Json& object, const std::string& key);          // into `object`
+Result<const Json*> get_object(const Json& object, const std::string& key);        // into `object`
 Result<bool> get_bool_or(const Json& object, const std::string& key, bool absent);
 
 }  // namespace l2a

@@ -166,6 +166,9 @@ TEST(GetMember, SaysWhichKeyAndWhatItHolds) {
   EXPECT_EQ(get_list(object, "o").error().message, "'o': expected a list, got an object");
   EXPECT_EQ(get_object(object, "a").error().message, "'a': expected an object, got an array");
   EXPECT_EQ(get_number(object, "a").error().message, "'a': expected a number, got an array");
+  EXPECT_EQ(get_index(object, "s", 3).error().message,
+            "'s': expected a whole number below 3, got \"x\"");
+  EXPECT_EQ(get_index(object, "missing", 3).error().message, "'missing': missing");
   EXPECT_EQ(get_bool_or(object, "o", true).error().message,
             "'o': expected true or false, got an object");
   EXPECT_EQ(get_string(Json("text"), "s").error().message, "expected an object, got a string");
@@ -180,6 +183,16 @@ TEST(ParseJson, TakesAnEscapedNulOnlyWhereItIsAskedFor) {
   EXPECT_EQ(get_string(*json, "text").value_or_throw(), std::string("a\0b", 3));
   EXPECT_FALSE(parse_json_with_nul(R"({"te\u0000xt": 1})"));
   EXPECT_FALSE(parse_json_with_nul(std::string("{\"a\": \"\0\"}", 10)));
+}
+
+TEST(GetMember, AnIndexIsAWholeNumberInItsRange) {
+  for (const char* text : {"0", "2", "2.0", "2e0"}) {
+    EXPECT_EQ(*get_index(*parse_json(R"({"i":)" + std::string(text) + "}"), "i", 3), text[0] - '0');
+  }
+  for (const char* text : {"3", "-1", "1.5", "1e300", "18446744073709551616", "-0.5", "null"}) {
+    EXPECT_FALSE(get_index(*parse_json(R"({"i":)" + std::string(text) + "}"), "i", 3)) << text;
+  }
+  EXPECT_FALSE(get_index(*parse_json(R"({"i":0})"), "i", 0));
 }
 
 }  // namespace

@@ -26,28 +26,18 @@ std::vector<Turn> turns_at(const Json& line, const char* key) {
   return turns;
 }
 
-size_t count_at(const Json& object, const char* key, size_t limit) {
-  const double value = get_number(object, key).value_or_throw();
-  if (!(value >= 0 && value < static_cast<double>(limit)) ||
-      value != static_cast<double>(static_cast<size_t>(value))) {
-    fail_input(std::string("'") + key + "': expected a whole number below " +
-               std::to_string(limit));
-  }
-  return static_cast<size_t>(value);
-}
-
 Claim claim_of(const Json& json, const CalibrationItem& item) {
   const size_t turns = item.context.size() + item.future.size();
-  const size_t turn = count_at(json, "turn", turns);
+  const size_t turn = get_index(json, "turn", turns).value_or_throw();
   if (turn < item.context.size()) fail_input("'turn': this turn is not in the future");
   const Turn& said = item.future[turn - item.context.size()];
   if (said.role != Role::kUser) fail_input("'turn': this turn is not the user's");
   const std::string& text = said.text;
-  Claim claim{
-      .question = get_string(json, "question").value_or_throw(),
-      .fact = get_string(json, "fact").value_or_throw(),
-      .said = {turn,
-               {count_at(json, "begin", text.size() + 1), count_at(json, "end", text.size() + 1)}}};
+  Claim claim{.question = get_string(json, "question").value_or_throw(),
+              .fact = get_string(json, "fact").value_or_throw(),
+              .said = {turn,
+                       {get_index(json, "begin", text.size() + 1).value_or_throw(),
+                        get_index(json, "end", text.size() + 1).value_or_throw()}}};
   const auto [begin, end] = claim.said.bytes;
   if (begin >= end) fail_input("'end': not after 'begin'");
   if (find_bad_utf8(std::string_view(text).substr(begin, end - begin))) {

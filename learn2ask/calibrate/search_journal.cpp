@@ -7,14 +7,9 @@ namespace {
 
 constexpr const char* kFormat = "prompt_search";
 
-constexpr double kMost = 1e9;  // items and rounds
-
 size_t count_in(const Json& object, const char* key) {
-  const double value = get_number(object, key).value_or_throw();
-  if (!(value >= 0 && value < kMost) || value != static_cast<double>(static_cast<size_t>(value))) {
-    fail_input(std::string("'") + key + "': expected a whole number");
-  }
-  return static_cast<size_t>(value);
+  constexpr size_t kMost = 1'000'000'000;  // items and rounds
+  return get_index(object, key, kMost).value_or_throw();
 }
 
 double loss_in(const Json& outcome) {

@@ -16,6 +16,11 @@ namespace fs = std::filesystem;
 constexpr const char* kFormat = "drift";
 constexpr size_t kFewestReplies = 100, kFewestSessions = 20;  // that an interval can rest on
 
+int64_t step_of(const Json& line) {
+  constexpr size_t kMost = 1'000'000'000;
+  return static_cast<int64_t>(get_index(line, "step", kMost).value_or_throw());
+}
+
 }  // namespace
 
 DriftWatch::DriftWatch(fs::path run, const SampleIndex& samples, const QuestionForms& forms,
@@ -32,7 +37,7 @@ DriftWatch::DriftWatch(fs::path run, const SampleIndex& samples, const QuestionF
 
 void DriftWatch::read_earlier(const fs::path& path) {
   for_each_row(path, kFormat, [&](JsonLine&& line) {
-    done_ = static_cast<int64_t>(get_number(line.value, "step").value_or_throw());
+    done_ = step_of(line.value);
     if (at_start_ || !get_bool_or(line.value, "enough", false).value_or_throw()) return;
     const Json& agreement = *get_object(line.value, "agreement").value_or_throw();
     if (agreement.value("linear_kappa", Json()).is_null()) return;
@@ -52,7 +57,7 @@ void DriftWatch::read_new_replies() {
   // Lines of our own, with texts that a model wrote: a NUL among them is nothing to stop at.
   for (std::string line; std::getline(in, line);) {
     const Json row = parse_json_with_nul(line).value_or_throw();
-    const auto step = static_cast<int64_t>(get_number(row, "step").value_or_throw());
+    const int64_t step = step_of(row);
     if (step <= done_ || get_bool_or(row, "truncated", false).value_or_throw()) continue;
     const auto place = samples_.find(get_string(row, "context").value_or_throw());
     const auto action = parse_reply({.text = get_string(row, "text").value_or_throw()}, format_);

@@ -148,7 +148,7 @@ TEST_F(DriftWatchTest, NamesTheLineThatSomebodyEdited) {
   const std::string untouched = bytes();
   const struct {
     const char *from, *to, *why;
-  } edits[] = {{R"("step":1)", R"("step":"1")", "2: 'step': expected a number"},
+  } edits[] = {{R"("step":1)", R"("step":"1")", "2: 'step': expected a whole number"},
                {R"("agreement")", R"("agreed")", "2: 'agreement': missing"},
                {R"("linear_kappa":{)", R"("linear_kappa":3,"x":{)",
                 "2: 'linear_kappa': expected an object"}};

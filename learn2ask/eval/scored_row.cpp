@@ -1,7 +1,5 @@
 #include "eval/scored_row.h"
 
-#include <cmath>
-
 #include <fmt/format.h>
 
 #include "base/file.h"
@@ -27,11 +25,8 @@ class Fields {
     return value;
   }
   size_t count(const char* key) const {
-    const double value = number(key);
-    if (!(value >= 0 && value <= 9007199254740992.0) || value != std::floor(value)) {
-      fail_input(fmt::format("'{}': expected a whole number, 0 or more", key));
-    }
-    return static_cast<size_t>(value);
+    constexpr size_t kMost = 1'000'000'000;
+    return get_index(object_, key, kMost).value_or_throw();
   }
   const Json& object(const char* key) const {
     if (!has(key) || !object_[key].is_object()) {

@@ -65,8 +65,9 @@ TEST(ScoredRows, SayWhatIsWrongInARow) {
     const char* message;
   } cases[] = {
       {[](Json& j) { j.erase("session"); }, "'session': missing"},
-      {[](Json& j) { j["turn"] = -1; }, "'turn': expected a whole number, 0 or more"},
-      {[](Json& j) { j["turn"] = 1.5; }, "'turn': expected a whole number, 0 or more"},
+      {[](Json& j) { j["turn"] = -1; }, "'turn': expected a whole number below 1000000000, got -1"},
+      {[](Json& j) { j["turn"] = 1.5; },
+       "'turn': expected a whole number below 1000000000, got 1.5"},
       {[](Json& j) { j["kind"] = "chat"; }, "'kind': 'chat' is none of its values"},
       {[](Json& j) { j["truth"] = "go"; }, "'truth': 'go' is none of its values"},
       {[](Json& j) { j["micro"] = 1.5; }, "'micro': outside [0, 1]"},

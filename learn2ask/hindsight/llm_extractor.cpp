@@ -77,14 +77,13 @@ struct Claim {
 
 Result<const Place*> place_at(const std::vector<Place>& places, const Json& claim,
                               const char* key) {
-  const auto number = get_number(claim, key);
+  const auto number = get_index(claim, key, places.size() + 1);
   if (!number) return number.error();
-  if (*number < 1 || *number > static_cast<double>(places.size()) ||
-      *number != static_cast<double>(static_cast<size_t>(*number))) {
+  if (*number == 0) {
     return Error{ErrorCode::kInvalidInput,
-                 "'" + std::string(key) + "': there is no message " + claim[key].dump()};
+                 "'" + std::string(key) + "': messages are counted from 1"};
   }
-  return &places[static_cast<size_t>(*number) - 1];
+  return &places[*number - 1];
 }
 
 Result<Claim> claim_of(const Json& json, const std::vector<Place>& places) {

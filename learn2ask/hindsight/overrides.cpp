@@ -9,9 +9,6 @@
 namespace l2a {
 namespace {
 
-// Turns are counted with these: none has more.
-constexpr double kMostTurns = 1e9;
-
 std::optional<Decision> decision_of(const Json& line) {
   if (!line.contains("decision")) return std::nullopt;
   const std::string name = get_string(line, "decision").value_or_throw();
@@ -20,11 +17,8 @@ std::optional<Decision> decision_of(const Json& line) {
 }
 
 size_t turn_of(const Json& line, const char* key) {
-  const double turn = get_number(line, key).value_or_throw();
-  if (!(turn >= 0 && turn < kMostTurns) || turn != static_cast<double>(static_cast<size_t>(turn))) {
-    fail_input(std::string("'") + key + "': expected the number of a turn");
-  }
-  return static_cast<size_t>(turn);
+  constexpr size_t kMostTurns = 1'000'000'000;
+  return get_index(line, key, kMostTurns).value_or_throw();
 }
 
 std::optional<std::vector<Override::Pair>> wanted_of(const Json& line) {

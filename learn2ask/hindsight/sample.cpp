@@ -48,17 +48,6 @@ Json sample_to_json(const Sample& sample, std::vector<Item>& items) {
   return line;
 }
 
-// A whole number below `end`.
-Result<size_t> get_index(const Json& object, const std::string& key, size_t end) {
-  const auto found = object.find(key);
-  if (found == object.end()) return bad("'" + key + "': missing");
-  if (!found->is_number_unsigned() || found->get<uint64_t>() >= end) {
-    return bad("'" + key + "': expected a whole number below " + std::to_string(end) + ", got " +
-               shown(dump_json(*found)));
-  }
-  return found->get<size_t>();
-}
-
 // The enumerator whose name stands under `key`.
 template <class T, size_t N>
 Result<T> get_named(const Json& object, const std::string& key, const T (&values)[N],

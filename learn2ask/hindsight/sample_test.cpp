@@ -74,7 +74,7 @@ TEST(LabelledSession, SaysWhatIsWrongWithALine) {
       {"/items/0/question_turn", "2",
        "'items'[0]: 'question_turn': expected a whole number below 2, got 2"},
       {"/items/0/source", "", "'items'[0]: 'source': missing"},
-      {"/items/0/source", "3", "'items'[0]: 'last_message': missing"},
+      {"/items/0/source", "3", "'items'[0]: expected an object, got a number"},
       {"/items/0/source/message", "4",
        "'items'[0]: 'message': expected a whole number below 4, got 4"},
       {"/items/0/source/end", "12", "'items'[0]: 'end': expected a whole number below 10, got 12"},
