@@ -30,12 +30,14 @@ void add_demo_command(CLI::App& app);
 
 // Adds --config FILE (repeatable) and --set KEY=VALUE (repeatable), with the keys of `Options` as
 // the footer of --help. The callback reads them: `auto options = settings->read<Options>();`
+// That they can be read is seen as the command line is, before any callback.
 class Settings {
  public:
   template <class Options>
   static std::shared_ptr<Settings> add(CLI::App& command) {
     auto settings = std::make_shared<Settings>();
     settings->attach(command, config_help(list_config(Options{})));
+    command.parse_complete_callback([settings] { settings->read<Options>(); });
     return settings;
   }
 

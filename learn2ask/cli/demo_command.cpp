@@ -28,24 +28,23 @@ The same on your own logs:
 Talk to it:
   learn2ask chat --adapter )";
 
-// Commands that earlier calls finished, in order.
-std::vector<std::string> finished_steps(const fs::path& journal) {
-  std::vector<std::string> finished;
-  if (!fs::exists(journal)) return finished;
-  JsonlReader reader(journal);
-  while (auto line = reader.next()) {
-    const JsonLine row = std::move(*line).value_or_throw();
-    finished.push_back(get_string(row.value, "command").value_or_throw());
-  }
-  return finished;
-}
-
 void refuse_another_recipe(const std::string& out, const std::vector<std::string>& finished,
                            const std::vector<CommandLine>& commands) {
   for (size_t i = 0; i < finished.size(); ++i) {
     if (i < commands.size() && finished[i] == joined(commands[i])) continue;
     fail_input("demo: " + out + ": was made by other steps (step " + std::to_string(i + 1) +
                " was '" + finished[i] + "'): give another --out");
+  }
+}
+
+// A slip in the last step shows now, not after hours.
+void check_steps(const std::vector<CommandLine>& commands) {
+  for (size_t i = 0; i < commands.size(); ++i) {
+    try {
+      check_command(commands[i]);
+    } catch (const Failure& failure) {
+      fail(failure.error.code, "demo: step " + std::to_string(i + 1) + ": " + failure.what());
+    }
   }
 }
 
@@ -85,11 +84,12 @@ void show_results(const CommandLine& evaluation) {
 
 void run_recipe(const std::string& recipe, const std::string& out, const RecipeVariables& values) {
   const auto commands = read_recipe(recipe, values);
+  check_steps(commands);
   make_private_directory(out);
   const DirectoryLock lock(out);
   const fs::path journal_path = fs::path(out) / "steps.jsonl";
-  Journal journal(journal_path);  // repairs a torn last line
-  const auto finished = finished_steps(journal_path);
+  Journal journal(journal_path);                     // repairs a torn last line
+  const auto finished = read_history(journal_path);  // by earlier calls
   refuse_another_recipe(out, finished, commands);
   for (size_t i = 0; i < commands.size(); ++i) {
     const std::string line = joined(commands[i]);

@@ -6,6 +6,18 @@
 #include "cli/command.h"
 
 namespace l2a {
+namespace {
+
+void parse(CLI::App& program, const CommandLine& command) {
+  CommandLine reversed(command.rbegin(), command.rend());  // as CLI11 wants its vector
+  try {
+    program.parse(reversed);
+  } catch (const CLI::ParseError& e) {
+    fail_input("command: " + joined(command) + ": " + e.what());
+  }
+}
+
+}  // namespace
 
 std::unique_ptr<CLI::App> make_program() {
   auto app = std::make_unique<CLI::App>(
@@ -32,13 +44,15 @@ std::unique_ptr<CLI::App> make_program() {
   return app;
 }
 
-void run_command(const CommandLine& command) {
-  const auto app = make_program();
-  CommandLine reversed(command.rbegin(), command.rend());  // as CLI11 wants its vector
+void run_command(const CommandLine& command) { parse(*make_program(), command); }
+
+void check_command(const CommandLine& command) {
+  struct AllIsRead {};  // thrown where the callbacks' turn would come
+  const auto program = make_program();
+  program->parse_complete_callback([] { throw AllIsRead(); });
   try {
-    app->parse(reversed);
-  } catch (const CLI::ParseError& e) {
-    fail_input("command: " + joined(command) + ": " + e.what());
+    parse(*program, command);
+  } catch (const AllIsRead&) {
   }
 }
 

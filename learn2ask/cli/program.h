@@ -14,4 +14,7 @@ std::unique_ptr<CLI::App> make_program();
 // Parses the words and runs the subcommand. Throws Failure, also for wrong usage.
 void run_command(const CommandLine& command);
 
+// Throws the Failure that run_command() would for the words and settings alone; runs nothing.
+void check_command(const CommandLine& command);
+
 }  // namespace l2a

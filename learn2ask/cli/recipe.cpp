@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/jsonl.h"
 
 namespace l2a {
 namespace {
@@ -101,6 +102,16 @@ std::string joined(const CommandLine& command) {
   std::string line;
   for (const auto& word : command) line += (line.empty() ? "" : " ") + word;
   return line;
+}
+
+std::vector<std::string> read_history(const std::string& journal) {
+  std::vector<std::string> commands;
+  JsonlReader reader(journal);
+  while (auto line = reader.next()) {
+    const JsonLine row = std::move(*line).value_or_throw();
+    commands.push_back(get_string(row.value, "command").value_or_throw());
+  }
+  return commands;
 }
 
 }  // namespace l2a

@@ -29,4 +29,7 @@ std::vector<CommandLine> read_recipe(const std::string& path, const RecipeVariab
 // The words as one line, for people and for the journal of finished steps.
 std::string joined(const CommandLine& command);
 
+// The commands in such a journal (each line has "command"), in order. Throws Failure.
+std::vector<std::string> read_history(const std::string& journal);
+
 }  // namespace l2a

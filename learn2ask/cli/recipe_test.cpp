@@ -6,8 +6,7 @@
 
 #include "base/file.h"
 #include "base/testing.h"
-#include "cli/evaluation_step.h"
-#include "cli/training_step.h"
+#include "cli/program.h"
 
 namespace l2a {
 namespace {
@@ -110,19 +109,8 @@ TEST_F(Recipe, NamesTheLineThatIsNoYaml) {
             "read: /nowhere/recipe.yaml: No such file or directory");
 }
 
-// Reads the command's --set as the command will: a wrong key would show after hours otherwise.
-template <class Options>
-void read_settings(const CommandLine& command) {
-  ConfigSource source;
-  for (size_t i = 0; i + 1 < command.size(); ++i) {
-    if (command[i] == "--set") source.add_setting(command[i + 1]);
-  }
-  Options options;
-  read_config(options, source);
-}
-
-// The recipes that come with the program: every variable is one that `demo` has, every setting of
-// training and evaluation one that the command knows.
+// The recipes that come with the program: every variable is one that `demo` has, every option and
+// setting one that the command knows.
 TEST(ShippedRecipes, CanBeRead) {
   const RecipeVariables variables = {{"out", "OUT"}, {"seed", "1"}, {"data", "DATA"}};
   size_t recipes = 0;
@@ -131,10 +119,7 @@ TEST(ShippedRecipes, CanBeRead) {
     ++recipes;
     EXPECT_EQ(commands.back().front(), "eval") << file.path();
     for (const CommandLine& command : commands) {
-      const std::string line = joined(command);
-      if (line.starts_with("train sft")) read_settings<SftSettings>(command);
-      if (line.starts_with("train grpo")) read_settings<GrpoSettings>(command);
-      if (line.starts_with("eval")) read_settings<EvaluationSettings>(command);
+      EXPECT_NO_THROW(check_command(command)) << file.path() << ": " << joined(command);
     }
   }
   EXPECT_GT(recipes, 1u);

@@ -60,6 +60,23 @@ class UsageTest(ProgramTest):
                 self.assertEqual((finished.code, finished.err), (1, f"error: {message}\n"))
                 self.assertFalse((self.folder / "out").exists())
 
+    def test_a_slip_in_the_last_step_of_a_recipe_shows_before_the_first(self):
+        recipe = self.folder / "recipe.yaml"
+        for step, message in (
+            ("evla ${out}/x", "command: evla out/x: "),
+            ("eval out/x --split test", "command: eval out/x --split test: --out is required"),
+            ("eval out/x --split test --out out/eval --set evl.samples=2", "--set: unknown key 'evl.samples'"),
+            ("train grpo out/x --out out/grpo --set grpo.steps=some",
+             "--set: 'grpo.steps': expected a whole number in [1, 1000000], got 'some'"),
+        ):
+            with self.subTest(step):
+                recipe.write_text("steps:\n  - generate pharmacy --sessions 9 --out ${out}/logs.jsonl\n  - " + step + "\n")
+                finished = run(["demo", "--recipe", recipe, "--out", "out"], self.folder)
+                self.assertEqual((finished.code, finished.out), (1, ""))
+                self.assertTrue(finished.error().startswith(f"error: demo: step 2: {message}"), finished.err)
+                self.assertFalse((self.folder / "out").exists())
+
+
     def test_what_was_refused_can_be_given_rightly(self):
         messages = [{"role": role, "content": "How long?"} for role in ("caller", "assistant")]
         (self.folder / "log.jsonl").write_text(json.dumps({"id": "s", "messages": messages}) + "\n")
