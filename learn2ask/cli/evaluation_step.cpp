@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <optional>
 #include <set>
@@ -14,13 +13,12 @@
 #include "base/file.h"
 #include "base/file_lock.h"
 #include "base/interrupt.h"
-#include "base/jsonl.h"
 #include "base/progress.h"
 #include "cli/command.h"
-#include "eval/agreement_tables.h"
+#include "cli/evaluation_results.h"
+#include "cli/recipe.h"
 #include "eval/evaluate.h"
 #include "eval/policies.h"
-#include "eval/report.h"
 #include "model/lora.h"
 #include "rollout/model_policy.h"
 
@@ -68,18 +66,6 @@ LoadedModel load_model(const NamedPolicy& named, const EvaluationSettings& setti
   return loaded;
 }
 
-// The commands in a history file, in order; none without a file.
-std::vector<std::string> read_commands(const std::string& history) {
-  std::vector<std::string> commands;
-  if (history.empty()) return commands;
-  JsonlReader reader(history);
-  while (auto line = reader.next()) {
-    const JsonLine row = std::move(*line).value_or_throw();
-    commands.push_back(get_string(row.value, "command").value_or_throw());
-  }
-  return commands;
-}
-
 // The work of one call, step by step; run() is the table of contents. The constructor reads all
 // inputs: what is wrong shows before anything is written, and not after an hour.
 class EvaluationRun {
@@ -92,7 +78,8 @@ class EvaluationRun {
         forms_(QuestionForms::load(data_path("prompts/questions"))),
         factory_(forms_, grader_inputs()),
         baselines_(make_baselines()),
-        commands_(read_commands(files.history)) {
+        commands_(files.history.empty() ? std::vector<std::string>()
+                                        : read_history(files.history)) {
     for (const auto& name : files.graders) graders_.push_back(factory_.make(name));
     factory_.require_sessions_of(sessions_);
     check_names();
@@ -114,28 +101,15 @@ class EvaluationRun {
     for (auto& baseline : baselines_) evaluate_policy(*baseline, PolicyRole::kBaseline);
     ExpertPolicy expert(sessions_, policy_.format);
     evaluate_policy(expert, PolicyRole::kExpert);
-    for (const auto& evaluation : evaluations_) {
-      summaries_.push_back(summarise(evaluation, bootstrap()));
-    }
-    compare_neighbours();
-    agreements_ = measure_agreement(evaluations_, bootstrap());
-    dialogues_ = sample_dialogues(sessions_, evaluations_of_first_grader(),
-                                  static_cast<size_t>(settings_.dialogues), kDialogueSeed);
-    write();
+    const EvaluationResults results(std::move(evaluations_), sessions_, settings_, files_);
+    results.write({prompts_of_graders(), facts(), commands_});
     std::error_code ignored;  // a journal that stays is read back, or refused, as any other
     for (const auto& journal : journals_) fs::remove(journal, ignored);
     const std::string costs = factory_.costs();
-    return tables_to_text(summaries_) + comparisons_text() + agreements_to_text(agreements_) +
-           (costs.empty() ? "" : "\n" + costs + "\n");
+    return results.text() + (costs.empty() ? "" : "\n" + costs + "\n");
   }
 
  private:
-  static constexpr uint64_t kDialogueSeed = 1;
-
-  BootstrapOptions bootstrap() const {
-    return {.resamples = static_cast<size_t>(settings_.resamples), .seed = 1};
-  }
-
   GraderInputs grader_inputs() const {
     GraderInputs inputs = files_.grader_inputs;
     inputs.llm = settings_.llm;
@@ -264,81 +238,6 @@ class EvaluationRun {
     return named;
   }
 
-  // Each model against the one before it (base -> SFT -> GRPO), under every grader.
-  void compare_neighbours() {
-    const size_t graders = graders_.size();
-    for (size_t p = 1; p < files_.policies.size(); ++p) {
-      for (size_t g = 0; g < graders; ++g) {
-        const Evaluation& now = evaluations_[p * graders + g];
-        const Evaluation& before = evaluations_[(p - 1) * graders + g];
-        for (const Metric metric : {Metric::kReward, Metric::kWaGh, Metric::kBalancedAccuracy}) {
-          auto difference = compare(now, before, metric, bootstrap());
-          if (difference) comparisons_.push_back({now, before, *difference});
-        }
-      }
-    }
-  }
-
-  std::vector<Evaluation> evaluations_of_first_grader() const {
-    std::vector<Evaluation> first;
-    for (size_t i = 0; i < evaluations_.size(); i += graders_.size()) {
-      first.push_back(evaluations_[i]);
-    }
-    return first;
-  }
-
-  std::string comparisons_text() const {
-    std::string text;
-    for (const auto& c : comparisons_) {
-      text += "[" + c.now.facts.grader + "] " +
-              comparison_text(c.difference, c.now.facts.policy, c.before.facts.policy) + "\n";
-    }
-    return text.empty() ? text : "\nPaired by session:\n" + text;
-  }
-
-  void write() const {
-    Json comparisons = Json::array();
-    for (const auto& c : comparisons_) {
-      Json row = {
-          {"a", c.now.facts.policy}, {"b", c.before.facts.policy}, {"grader", c.now.facts.grader}};
-      row.update(to_json(c.difference));
-      comparisons.push_back(row);
-    }
-    const Json json = {{"grading_prompts", prompts_of_graders()},
-                       {"policies", tables_to_json(summaries_)},
-                       {"comparisons", comparisons},
-                       {"agreements", agreements_to_json(agreements_)}};
-    const fs::path out = files_.out;
-    write_file_atomic(out / "eval.json", json.dump(2) + "\n");
-    write_file_atomic(out / "eval.md", tables_to_markdown(summaries_) + comparisons_text() +
-                                           agreements_to_markdown(agreements_));
-    write_file_atomic(out / "dialogues.txt", dialogues_to_text(dialogues_));
-    write_file_atomic(out / "report.html", render_report(report(), data_path("web")));
-  }
-
-  Report report() const {
-    Report report;
-    report.title = "learn2ask: what to ask next, and when to stop";
-    for (const auto& named : files_.policies) {
-      report.journey.push_back(named.name);
-      const fs::path metrics = fs::path(named.directory) / "metrics.jsonl";
-      if (named.directory.empty() || !fs::exists(metrics)) continue;
-      for (auto& curve : learning_curves(metrics, named.name)) report.curves.push_back(curve);
-    }
-    report.summaries = summaries_;
-    // The page compares under the grader of its headline; eval.json has all.
-    for (const auto& c : comparisons_) {
-      if (c.now.facts.grader != summaries_.front().facts.grader) continue;
-      report.comparisons.push_back({c.now.facts.policy, c.before.facts.policy, c.difference});
-    }
-    report.agreements = agreements_;
-    report.dialogues = dialogues_;
-    report.facts = facts();
-    report.commands = commands_;
-    report.notes = {"Intervals are 95% bootstrap intervals over sessions."};
-    return report;
-  }
-
   std::vector<std::pair<std::string, std::string>> facts() const {
     std::vector<std::pair<std::string, std::string>> facts = {
         {"made", utc_timestamp()},
@@ -354,12 +253,6 @@ class EvaluationRun {
     return facts;
   }
 
-  struct Neighbours {
-    const Evaluation& now;
-    const Evaluation& before;
-    PairedDifference difference;
-  };
-
   const EvaluationSettings& settings_;
   const EvaluationFiles& files_;
   PolicySetup policy_;
@@ -373,10 +266,6 @@ class EvaluationRun {
   std::vector<fs::path> journals_;
   std::optional<DirectoryLock> lock_;    // of the output folder
   std::vector<Evaluation> evaluations_;  // policy after policy, grader after grader
-  std::vector<Summary> summaries_;
-  std::vector<Neighbours> comparisons_;
-  std::vector<Agreement> agreements_;
-  std::vector<DialogueSample> dialogues_;
 };
 
 }  // namespace

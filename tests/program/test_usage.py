@@ -165,6 +165,10 @@ class UsageTest(ProgramTest):
         self.assertEqual(again.code, 0, again.err)
         self.assertIn("| GRPO | ", again.out)
         self.assertIn("report: out/eval/report.html\n", again.out)
+        comparisons = json.loads((self.folder / "out/eval/eval.json").read_text())["comparisons"]
+        self.assertEqual({(c["policy"], c["against"]) for c in comparisons}, {("GRPO", "base")})
+        for c in comparisons:
+            self.assertAlmostEqual(c["a"] - c["b"], c["difference"])
         self.assert_same(contents(self.folder), made)
 
     def test_a_run_goes_on_under_its_own_thresholds_only(self):
