@@ -60,6 +60,23 @@ std::unique_ptr<TrainedWeights> start_adapter(const TrainingFiles& files, const 
   return adapter;
 }
 
+// An adapter to start from brings its rank and alpha: they are the run's, and settings that ask for
+// others are refused.
+template <class Settings>
+Settings with_lora_of_start(Settings settings, const TrainingFiles& files) {
+  if (files.adapter.empty() || settings.finetuning.what == "full") return settings;
+  const LoraOptions own = read_lora_options(files.adapter);
+  LoraOptions& lora = settings.finetuning.lora;
+  if (lora != LoraOptions{} && lora != own) {
+    fail_input(
+        fmt::format("train: --adapter: {}: has rank {} and alpha {}, which the settings lora.rank "
+                    "{} and lora.alpha {} cannot change (leave them out)",
+                    files.adapter, own.rank, own.alpha, lora.rank, lora.alpha));
+  }
+  lora = own;
+  return settings;
+}
+
 std::unique_ptr<TrainedWeights> start_full(const TrainingFiles& files, const PolicyOptions& options,
                                            const Transformer& model) {
   if (!files.adapter.empty()) {
@@ -177,8 +194,9 @@ struct TrainingStep {
 };
 
 template <class Options, class Trainer>
-std::string train_on_rewards(const RewardTrainingSettings<Options>& settings, const Trainer& train,
+std::string train_on_rewards(const RewardTrainingSettings<Options>& given, const Trainer& train,
                              const TrainingFiles& files) {
+  const RewardTrainingSettings<Options> settings = with_lora_of_start(given, files);
   require_measured(settings.reward);
   const GraderInputs inputs = settings.reward.grader_inputs();
   const auto format = reply_format_from_name(settings.policy.reply_format).value_or_throw();
@@ -258,7 +276,8 @@ CallEstimate estimate_dpo(const DpoSettings& settings, const TrainingFiles& file
                         settings.trainer.replies.group_size + (with_experts ? 1 : 0));
 }
 
-std::string train_sft_step(const SftSettings& settings, const TrainingFiles& files) {
+std::string train_sft_step(const SftSettings& given, const TrainingFiles& files) {
+  const SftSettings settings = with_lora_of_start(given, files);
   TrainingStep step(files, settings.policy, Fusion::kProduct, settings.finetuning,
                     settings.sft.loop.seed, list_config(settings), {});
   const QuestionForms forms = QuestionForms::load(data_path("prompts/questions"));

@@ -18,7 +18,7 @@ namespace l2a {
 // What of the policy is trained.
 struct FinetuningOptions {
   std::string what = "lora";
-  LoraOptions lora;  // where training starts without an adapter
+  LoraOptions lora;  // an adapter to start from brings its own
 
   template <class Visitor>
   void visit(Visitor& v) {

@@ -72,7 +72,28 @@ Json config_json(const LoraOptions& options, const std::string& base_name) {
           {"use_rslora", false}};
 }
 
-LoraOptions read_options(const fs::path& file) {
+at::Tensor read_matrix(const SafetensorsFile& file, const fs::path& path, const std::string& name,
+                       int64_t rows, int64_t columns) {
+  const auto refuse = [&](const std::string& why) {
+    fail_input("adapter: " + path.string() + ": " + name + ": " + why);
+  };
+  const StoredTensor* tensor = file.find(name);
+  if (!tensor) refuse("missing");
+  if (tensor->shape != std::vector<int64_t>{rows, columns}) {
+    refuse("expected [" + std::to_string(rows) + ", " + std::to_string(columns) +
+           "]: the adapter is not one of this model");
+  }
+  if (tensor->type == ElementType::kI64) refuse("expected floating point numbers, got I64");
+  at::Tensor values = at::empty({rows, columns}, at::kFloat);
+  dequantize(*tensor, {values.data_ptr<float>(), static_cast<size_t>(values.numel())});
+  if (!at::isfinite(values).all().item<bool>()) refuse("not finite");
+  return values;
+}
+
+}  // namespace
+
+LoraOptions read_lora_options(const fs::path& directory) {
+  const fs::path file = directory / kConfigFile;
   const auto refuse = [&](const std::string& why) {
     fail(ErrorCode::kUnsupported, "adapter: " + file.string() + ": " + why);
   };
@@ -104,26 +125,6 @@ LoraOptions read_options(const fs::path& file) {
   return {static_cast<int64_t>(rank), alpha};
 }
 
-at::Tensor read_matrix(const SafetensorsFile& file, const fs::path& path, const std::string& name,
-                       int64_t rows, int64_t columns) {
-  const auto refuse = [&](const std::string& why) {
-    fail_input("adapter: " + path.string() + ": " + name + ": " + why);
-  };
-  const StoredTensor* tensor = file.find(name);
-  if (!tensor) refuse("missing");
-  if (tensor->shape != std::vector<int64_t>{rows, columns}) {
-    refuse("expected [" + std::to_string(rows) + ", " + std::to_string(columns) +
-           "]: the adapter is not one of this model");
-  }
-  if (tensor->type == ElementType::kI64) refuse("expected floating point numbers, got I64");
-  at::Tensor values = at::empty({rows, columns}, at::kFloat);
-  dequantize(*tensor, {values.data_ptr<float>(), static_cast<size_t>(values.numel())});
-  if (!at::isfinite(values).all().item<bool>()) refuse("not finite");
-  return values;
-}
-
-}  // namespace
-
 LoraAdapter::LoraAdapter(TransformerConfig config, LoraOptions options, std::vector<LoraPair> pairs)
     : config_(std::move(config)), options_(options), pairs_(std::move(pairs)) {
   for (LoraPair& pair : pairs_) {
@@ -144,7 +145,7 @@ LoraAdapter::LoraAdapter(const TransformerConfig& config, const LoraOptions& opt
       }()) {}
 
 LoraAdapter LoraAdapter::load(const fs::path& directory, const TransformerConfig& config) {
-  const LoraOptions options = read_options(directory / kConfigFile);
+  const LoraOptions options = read_lora_options(directory);
   const fs::path path = directory / kWeightsFile;
   const SafetensorsFile file = SafetensorsFile::open(path);
   std::vector<LoraPair> pairs;

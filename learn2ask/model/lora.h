@@ -19,12 +19,18 @@ struct LoraOptions {
   int64_t rank = 16;
   double alpha = 32;  // the update is scaled by alpha / rank
 
+  bool operator==(const LoraOptions&) const = default;
+
   template <class Visitor>
   void visit(Visitor& v) {
-    v("rank", rank, Range{1, 512}, "rank r of the adapter's matrices");
+    v("rank", rank, Range{1, 512}, "rank r of a new adapter's matrices; --adapter keeps its own");
     v("alpha", alpha, Range{0.001, 4096}, "the update is scaled by alpha / rank");
   }
 };
+
+// Of an adapter in PEFT's format, read from its adapter_config.json. Throws Failure, also for a
+// variant of LoRA that we don't compute.
+LoraOptions read_lora_options(const std::filesystem::path& directory);
 
 // One adapted linear layer. float32 master weights, requires_grad.
 struct LoraPair {

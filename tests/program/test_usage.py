@@ -77,6 +77,23 @@ class UsageTest(ProgramTest):
                 self.assertFalse((self.folder / "out").exists())
 
 
+    def test_an_adapter_brings_its_own_rank(self):
+        labels = self.inputs / "labels" / "train.jsonl"
+        settings = ["--set", f"policy.model={self.inputs}/tiny.gguf", "--set", "policy.threads=1"]
+        first = run(["train", "sft", labels, "--out", "first", *settings, "--set", "sft.epochs=1",
+                     "--set", "lora.rank=4", "--set", "lora.alpha=6"], self.folder)
+        self.assertEqual(first.code, 0, first.err)
+        command = ["train", "sft", labels, "--adapter", "first/adapter", *settings, "--set", "sft.epochs=1"]
+        refused = run([*command, "--out", "out", "--set", "lora.rank=8"], self.folder)
+        self.assertEqual(refused.error(), "error: train: --adapter: first/adapter: has rank 4 and alpha 6, which the "
+                         "settings lora.rank 8 and lora.alpha 32 cannot change (leave them out)")
+        self.assertFalse((self.folder / "out").exists())
+        again = run([*command, "--out", "out"], self.folder)
+        self.assertEqual(again.code, 0, again.err)
+        config = (self.folder / "out" / "config.yaml").read_text()
+        self.assertRegex(config, r"rank: 4\n\s*alpha: 6\n")
+
+
     def test_what_was_refused_can_be_given_rightly(self):
         messages = [{"role": role, "content": "How long?"} for role in ("caller", "assistant")]
         (self.folder / "log.jsonl").write_text(json.dumps({"id": "s", "messages": messages}) + "\n")
