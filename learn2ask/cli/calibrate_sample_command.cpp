@@ -335,6 +335,17 @@ void sample_items(const SampleArguments& arguments, const SampleSettings& settin
               arguments.out.c_str(), arguments.out.c_str());
 }
 
+// Options that say nothing about what is picked are slips, and would be passed over in silence.
+void refuse_options_of_others(const CLI::App& command, const std::string& what) {
+  const std::vector<const char*> of_grade = {"--replies", "--grader", "--grading-prompt",
+                                             "--repeats", "--thresholds"};
+  const std::vector<const char*> of_labels = {"--other-labels"};
+  for (const char* option : what == "grade" ? of_labels : of_grade) {
+    if (command.count(option) == 0) continue;
+    fail_input(fmt::format("calibrate sample: {}: not with --what {}", option, what));
+  }
+}
+
 }  // namespace
 
 void add_calibrate_sample(CLI::App& calibrate) {
@@ -374,7 +385,10 @@ void add_calibrate_sample(CLI::App& calibrate) {
   command->add_option("--out", arguments->out, "items to write")->required()->type_name("FILE");
   add_dry_run(*command, arguments->dry_run);
   auto settings = Settings::add<SampleSettings>(*command);
-  command->callback([=] { sample_items(*arguments, settings->read<SampleSettings>()); });
+  command->callback([=] {
+    refuse_options_of_others(*command, arguments->what);
+    sample_items(*arguments, settings->read<SampleSettings>());
+  });
 }
 
 }  // namespace l2a

@@ -23,7 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct ExportOptions {
-  std::string model, adapter, format, type = "bf16", out;
+  std::string model, adapter, format, type, out;  // type: empty where none is given
   bool verify = false;
 };
 
@@ -94,10 +94,14 @@ void verify(const Checkpoint& files, const TrainedWeights* adapter, const fs::pa
 void run_export(const ExportOptions& options) {
   refuse_overwriting("export", options.out);
   const Checkpoint files = open_model(options.model);
-  const NamedType& type = find_type(options.type);
-  const bool needs_adapter = options.format == "peft" || options.format == "gguf-adapter";
-  if (needs_adapter && options.adapter.empty()) {
+  const NamedType& type = find_type(options.type.empty() ? "bf16" : options.type);
+  const bool adapter_alone = options.format == "peft" || options.format == "gguf-adapter";
+  if (adapter_alone && options.adapter.empty()) {
     fail_input("export: --format " + options.format + " needs --adapter");
+  }
+  if (adapter_alone && !options.type.empty()) {
+    fail_input("export: --type: not with --format " + options.format +
+               ": the adapter is written in float32, as it was trained (leave --type out)");
   }
   if (options.format == "folder" && type.type == ElementType::kQ8_0) {
     fail_input("export: --type q8_0: a folder takes f32, f16 or bf16");
@@ -144,9 +148,10 @@ void add_export_command(CLI::App& app) {
                    "gguf-adapter: the adapter alone")
       ->required()
       ->check(CLI::IsMember({"folder", "gguf", "peft", "gguf-adapter"}));
-  command->add_option("--type", options->type, "Of the merged weights: f32, f16, bf16; gguf: q8_0")
-      ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0"}))
-      ->capture_default_str();
+  command
+      ->add_option("--type", options->type,
+                   "Of the merged weights: f32, f16, bf16 (default); gguf: q8_0")
+      ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0"}));
   command->add_option("--out", options->out, "The folder or file, which must not be there yet")
       ->required();
   command->add_flag("--verify", options->verify,

@@ -222,3 +222,8 @@ class ExportTest(ProgramTest):
         self.assertEqual(
             self.refusal(model, "--format", "folder", "--type", "q8_0", "--out", "x"),
             "error: export: --type q8_0: a folder takes f32, f16 or bf16")
+        self.assertEqual(
+            self.refusal(model, "--adapter", self.inputs / "adapters" / "llama", "--format", "peft", "--type", "bf16",
+                         "--out", "x"),
+            "error: export: --type: not with --format peft: the adapter is written in float32, as it was trained "
+            "(leave --type out)")

@@ -54,6 +54,10 @@ class UsageTest(ProgramTest):
             (f"train sft {labels} --out out --set policy.model={cut}",
              f"tokenizer: {cut}: 259 tokens where the embedding has 257 rows"),
             ("demo --recipe none.yaml", "read: none.yaml: No such file or directory"),
+            (f"calibrate sample {labels} --what stop --replies none --out out",
+             "calibrate sample: --replies: not with --what stop"),
+            (f"calibrate sample {labels} --other-labels none --out out",
+             "calibrate sample: --other-labels: not with --what grade"),
         ):
             with self.subTest(line):
                 finished = run(line.split(), self.folder)
@@ -76,7 +80,6 @@ class UsageTest(ProgramTest):
                 self.assertTrue(finished.error().startswith(f"error: demo: step 2: {message}"), finished.err)
                 self.assertFalse((self.folder / "out").exists())
 
-
     def test_an_adapter_brings_its_own_rank(self):
         labels = self.inputs / "labels" / "train.jsonl"
         settings = ["--set", f"policy.model={self.inputs}/tiny.gguf", "--set", "policy.threads=1"]
@@ -92,7 +95,6 @@ class UsageTest(ProgramTest):
         self.assertEqual(again.code, 0, again.err)
         config = (self.folder / "out" / "config.yaml").read_text()
         self.assertRegex(config, r"rank: 4\n\s*alpha: 6\n")
-
 
     def test_what_was_refused_can_be_given_rightly(self):
         messages = [{"role": role, "content": "How long?"} for role in ("caller", "assistant")]
