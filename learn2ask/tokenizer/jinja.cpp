@@ -15,6 +15,7 @@ namespace {
 
 constexpr size_t kMaxSteps = 200'000;  // expressions evaluated in one rendering
 constexpr size_t kMaxArguments = 32;   // of one call, with what is called
+constexpr size_t kMaxVariables = 100;  // that it sets in one scope: its body, and each loop's
 
 class Renderer {
  public:
@@ -71,7 +72,9 @@ class Renderer {
   void set(const Statement& statement) {
     Json value = value_of(statement.value);
     if (statement.names.size() == 1) {
-      scopes_.back()[statement.names[0]] = std::move(value);
+      auto& scope = scopes_.back();
+      scope[statement.names[0]] = std::move(value);
+      if (scope.size() > kMaxVariables) refuse("too many variables");
       return;
     }
     Json* space = find(statement.names[0]);

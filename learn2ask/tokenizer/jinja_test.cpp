@@ -151,6 +151,8 @@ TEST(Jinja, BoundsWhatATemplateMayTake) {
   const std::string ends = repeated("{% endfor %}", 8);
   std::string pairs;
   for (int i = 0; i < 9'000; ++i) pairs += std::to_string(i).insert(0, "'k") + "': x, ";
+  std::string variables;
+  for (int i = 0; i < 1'000; ++i) variables += "{% set x" + std::to_string(i) + " = 1 %}";
   const std::string templates[] = {
       loops + "x" + ends,
       "{% set ns = namespace(x='aaaaaaaaaa') %}" + loops + "{% set ns.x = ns.x + ns.x %}" + ends,
@@ -172,6 +174,7 @@ TEST(Jinja, BoundsWhatATemplateMayTake) {
       repeated("{% if yes %}", 100'000) + repeated("{% endif %}", 100'000),
       "{% if yes %}" + repeated("{% elif yes %}", 100'000) + "{% endif %}",
       "{% set x = 'a' %}" + repeated("{% set x = x ~ x %}", 20) + "{% set y = {" + pairs + "} %}",
+      variables,
       std::string(2 << 20, 'x'),
   };
   for (const std::string& text : templates) {
