@@ -28,6 +28,11 @@ TrainResult train_dpo(const TrainerSetup& setup, std::span<const LabelledSession
     log_groups(groups, run);
     watch_failures(groups, options.replies.max_failure_rate, run.recent_unscored());
     const JudgedReplies judged = judge_replies(groups, setup, reward, options);
+    for (const Json& failure : judged.expert_failures) {
+      Json row = {{"step", run.step() + 1}};
+      row.update(failure);
+      run.log_failure(row);
+    }
 
     Json metrics = {{"step", run.step() + 1}};
     metrics.update(reply_metrics(groups, setup.format));

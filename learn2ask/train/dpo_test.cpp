@@ -131,6 +131,7 @@ TEST_F(DpoTest, PrefersTheExpertOnlyWhereItsReplyEarnsMore) {
       EXPECT_EQ(requests[i].reply.text,
                 stop ? "<stop />" : requests[i].session->turns[requests[i].sample->turn].text);
       results[i].reward = earned[i];
+      if (!earned[i]) results[i].note = "no answer";
     }
     return results;
   };
@@ -139,7 +140,9 @@ TEST_F(DpoTest, PrefersTheExpertOnlyWhereItsReplyEarnsMore) {
   options.replies.max_reply_tokens = 20;
   const auto judged = judge_replies(groups, setup, reward, options);
   ASSERT_EQ(judged.rows.size(), 4u);
-  EXPECT_EQ(judged.experts_unscored, 1u);
+  ASSERT_EQ(judged.expert_failures.size(), 1u);
+  EXPECT_EQ(judged.expert_failures[0]["context"], sample_id(*groups[2].session, *groups[2].sample));
+  EXPECT_EQ(judged.expert_failures[0]["reason"], "no answer");
   EXPECT_EQ(judged.rows[0].group, 0);
   EXPECT_EQ(judged.rows[2].group, 3);
   EXPECT_TRUE(judged.log_probs[0].empty());

@@ -94,7 +94,7 @@ Json update_preferences(const JudgedReplies& judged, const TrainerSetup& setup,
   const bool pairs = options.objective != "kto";
   const size_t compared = pairs ? judged.rows.size() / 2 : judged.rows.size();
   Json metrics = {{pairs ? "pairs" : "judged", compared}};
-  if (options.pairs == "expert") metrics["experts_unscored"] = judged.experts_unscored;
+  if (options.pairs == "expert") metrics["experts_unscored"] = judged.expert_failures.size();
   if (compared == 0) {
     for (const char* key : {"loss", "good_gain", "bad_gain", "right", "grad_norm", "lr"}) {
       metrics[key] = nullptr;

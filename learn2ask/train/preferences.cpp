@@ -34,13 +34,12 @@ std::vector<GradedReply> sampled_replies(const ReplyGroup& group, const ReplyOpt
   return out;
 }
 
-// One a group; nullopt where there is none that could be chosen. Counts those that could not be
-// graded.
+// One a group; nullopt where there is none that could be chosen.
 std::vector<std::optional<GradedReply>> expert_replies(std::span<const ReplyGroup> groups,
                                                        const TrainerSetup& setup,
                                                        const RewardFn& reward,
                                                        const DpoOptions& options,
-                                                       size_t& unscored) {
+                                                       std::vector<Json>& failures) {
   std::vector<std::optional<GradedReply>> out(groups.size());
   std::vector<RewardRequest> requests;
   std::vector<size_t> asked;  // the requests' groups
@@ -58,7 +57,10 @@ std::vector<std::optional<GradedReply>> expert_replies(std::span<const ReplyGrou
       out[asked[r]]->reward = *results[r].reward;
     } else {
       out[asked[r]].reset();
-      ++unscored;
+      failures.push_back({{"context", sample_id(*requests[r].session, *requests[r].sample)},
+                          {"reply", "expert"},
+                          {"text", requests[r].reply.text},
+                          {"reason", results[r].note}});
     }
   }
   return out;
@@ -102,7 +104,7 @@ JudgedReplies judge_replies(std::span<const ReplyGroup> groups, const TrainerSet
   const bool by_expert = options.pairs == "expert";
   JudgedReplies out;
   std::vector<std::optional<GradedReply>> experts(groups.size());
-  if (by_expert) experts = expert_replies(groups, setup, reward, options, out.experts_unscored);
+  if (by_expert) experts = expert_replies(groups, setup, reward, options, out.expert_failures);
   for (size_t i = 0; i < groups.size(); ++i) {
     auto replies = sampled_replies(groups[i], options.replies);
     if (replies.empty() || (by_expert && !experts[i])) continue;

@@ -15,7 +15,7 @@ struct JudgedReplies {
   std::vector<bool> good;
   std::vector<double> weights;                // of stop or continue samples, and of kto
   std::vector<std::vector<float>> log_probs;  // the sampler's; empty for an expert's reply
-  size_t experts_unscored = 0;                // expert's replies that could not be graded
+  std::vector<Json> expert_failures;  // expert's replies that could not be graded: context, reason
 };
 
 // For pairs: a chosen row, then the rejected one, and so on; at most a pair a group. Rejected is
