@@ -235,7 +235,7 @@ HttpChatClient::Ended HttpChatClient::judge(EndedTransfer transfer) {
     ended.may_have_cost = transfer.sent;
     return ended;
   }
-  const HttpResponse& response = *transfer.response;
+  const EndpointResponse& response = *transfer.response;
   ended.status = response.status;
   ended.retry_after_s = response.retry_after_s;
   if (response.status == 200) {

@@ -105,7 +105,7 @@ struct HttpTransfers::State {
 
   Easy take_handle();
   void prepare(CURL* easy, Transfer& transfer) const;
-  HttpResponse response_of(CURL* easy, Transfer& transfer) const;
+  EndpointResponse response_of(CURL* easy, Transfer& transfer) const;
 };
 
 Easy HttpTransfers::State::take_handle() {
@@ -140,8 +140,8 @@ void HttpTransfers::State::prepare(CURL* easy, Transfer& transfer) const {
   set(easy, CURLOPT_OPENSOCKETDATA, &transfer);
 }
 
-HttpResponse HttpTransfers::State::response_of(CURL* easy, Transfer& transfer) const {
-  HttpResponse response;
+EndpointResponse HttpTransfers::State::response_of(CURL* easy, Transfer& transfer) const {
+  EndpointResponse response;
   response.status = static_cast<int>(info<long>(easy, CURLINFO_RESPONSE_CODE));
   response.retry_after_s = static_cast<double>(info<curl_off_t>(easy, CURLINFO_RETRY_AFTER));
   response.body = std::move(transfer.received);

@@ -17,7 +17,7 @@
 
 namespace l2a {
 
-struct HttpResponse {
+struct EndpointResponse {
   int status = 0;
   std::string body;          // at most llm.max_reply_bytes
   double retry_after_s = 0;  // of the header; 0: not given
@@ -27,7 +27,7 @@ struct EndedTransfer {
   uint64_t id = 0;
   // kUnavailable: no connection, or it broke; kTimeout; kInvalidInput: a body that is too long;
   // kUnsupported: an endpoint whose certificate or address will not do, now or later.
-  Result<HttpResponse> response;
+  Result<EndpointResponse> response;
   bool sent = false;   // the request, or some of it, went out: it may have been carried out
   double seconds = 0;  // since start()
 };
