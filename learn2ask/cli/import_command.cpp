@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
+#include <utility>
 
 #include "base/file.h"
 #include "base/interrupt.h"
@@ -42,9 +43,11 @@ ImportSettings resolve(const ImportArguments& args, const Settings& settings) {
 
 std::vector<ImportInput> inputs_of(const ImportArguments& args) {
   std::vector<ImportInput> inputs;
+  bool spooled = false;
   const auto add = [&](const std::vector<std::string>& names, std::optional<Split> split) {
     for (const std::string& name : names) {
       if (name == kStandardInput) {
+        if (std::exchange(spooled, true)) fail_input("import: -: standard input is there once");
         inputs.push_back({spool_input(std::cin, args.out), kStandardInputName, split});
       } else {
         inputs.push_back({name, name, split});
@@ -96,7 +99,7 @@ void run(const ImportArguments& args, const Settings& settings) {
       throw_if_interrupted();
       progress.advance();
     });
-  } catch (const Failure&) {
+  } catch (...) {
     if (!is_interrupted()) remove_copies(inputs);
     throw;
   }

@@ -6,6 +6,7 @@
 namespace l2a {
 namespace {
 
+constexpr size_t kMaxFields = 10'000;
 constexpr int kEnd = std::char_traits<char>::eof();
 
 std::optional<std::string> bad_text(const std::vector<std::string>& fields) {
@@ -62,6 +63,9 @@ std::optional<Result<CsvRow>> CsvReader::next() {
     } else if (c == '\r' && in_.peek() == '\n') {
       continue;
     } else if (separates(static_cast<char>(c))) {
+      if (row.fields.size() == kMaxFields) {
+        refuse(row.line, "more than " + std::to_string(kMaxFields) + " fields");
+      }
       row.fields.emplace_back();
       state = kFieldStart;
     } else if (c == '"' && state == kFieldStart) {

@@ -26,7 +26,8 @@ class CsvReader {
 
   // The next row; nullopt at the end. An Error ("FILE:LINE: why") for a row that holds invalid
   // UTF-8 or NUL; the reader has passed it. Throws Failure where the rows after it cannot be found
-  // any more: a quote that is not closed, text after a closing quote, a row that is too long.
+  // any more: a quote that is not closed, text after a closing quote, a row that is too long or has
+  // more than 10,000 fields.
   std::optional<Result<CsvRow>> next();
 
  private:

@@ -36,6 +36,12 @@ TEST(CsvReader, ReadsWhatRfc4180Allows) {
   EXPECT_EQ(read_all("it's 5\" wide,x\n"), (Rows{{"it's 5\" wide", "x"}}));
 }
 
+TEST(CsvReader, ARowHasTenThousandFieldsAtMost) {
+  EXPECT_EQ(read_all(std::string(9'999, ','))[0].size(), 10'000u);
+  EXPECT_EQ(failure_of([] { read_all("a,b\n" + std::string(10'000, ',')); }),
+            "log.csv:2: more than 10000 fields");
+}
+
 TEST(CsvReader, TakesTheSeparatorOfTheFirstRow) {
   EXPECT_EQ(read_all("a;b\n1,5;\"x;y\"\n"), (Rows{{"a", "b"}, {"1,5", "x;y"}}));
   EXPECT_EQ(read_all("a\tb\n1;2,3\t\n"), (Rows{{"a", "b"}, {"1;2,3", ""}}));

@@ -219,9 +219,11 @@ class Importer {
     outputs_[static_cast<size_t>(split)]->write_line(dump_json(to_json(session)));
   }
 
+  // What is wrong may be quoted from the log.
   void add_failure(const Error& error) {
-    report_.failures.add(error.message);
-    failures_.write_line(dump_json(Json{{"error", error.message}}));
+    const std::string said = options_.redact ? Redactor().redact(error.message) : error.message;
+    report_.failures.add(said);
+    failures_.write_line(dump_json(Json{{"error", said}}));
   }
 
   void stop_at_failures(size_t at_least) {

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <fstream>
+#include <optional>
+#include <string_view>
 
+#include "base/json_array.h"
 #include "base/jsonl.h"
 #include "base/utf8.h"
 #include "dialogue/csv.h"
@@ -21,6 +24,42 @@ std::ifstream open_file(const std::filesystem::path& path, const std::string& na
   if (!in) fail(ErrorCode::kIo, name + ": cannot be opened for reading");
   return in;
 }
+
+// After a byte order mark and white space; nullopt where nothing follows. Read from the start,
+// where `in` is afterwards.
+std::optional<char> first_character(std::istream& in) {
+  std::optional<char> first;
+  for (char c; !first && in.get(c);) {
+    if (std::string_view("\xEF\xBB\xBF \t\r\n").find(c) == std::string_view::npos) first = c;
+  }
+  in.clear();
+  in.seekg(0);
+  return first;
+}
+
+// The objects of a file: one a line, or those of one array.
+class JsonRecords {
+ public:
+  JsonRecords(const std::filesystem::path& path, const std::string& name)
+      : file_(open_file(path, name)), name_(name) {
+    if (first_character(file_) == '[') {
+      array_.emplace(file_, name);
+    } else {
+      lines_.emplace(file_, name);
+    }
+  }
+  JsonRecords(const JsonRecords&) = delete;
+  JsonRecords& operator=(const JsonRecords&) = delete;
+
+  std::optional<Result<JsonLine>> next() { return array_ ? array_->next() : lines_->next(); }
+  const std::string& name() const { return name_; }
+
+ private:
+  std::ifstream file_;
+  std::string name_;
+  std::optional<JsonArrayReader> array_;
+  std::optional<JsonlReader> lines_;
+};
 
 // A JSON key, as each format names it.
 struct JsonKeys {
@@ -158,17 +197,17 @@ Result<RawSession> read_record(const Json& record, size_t line, LogFormat format
   return session;
 }
 
-class JsonlLog final : public LogReader {
+class JsonLog final : public LogReader {
  public:
-  JsonlLog(const std::filesystem::path& path, const std::string& name, LogFormat format)
-      : file_(open_file(path, name)), reader_(file_, name), format_(format) {}
+  JsonLog(const std::filesystem::path& path, const std::string& name, LogFormat format)
+      : records_(path, name), format_(format) {}
 
   std::optional<Result<RawSession>> next() override {
-    auto line = reader_.next();
+    auto line = records_.next();
     if (!line) return std::nullopt;
     const bool first = std::exchange(first_, false);
     if (!*line) return line->error();
-    const std::string where = reader_.name() + ":" + std::to_string((*line)->number);
+    const std::string where = records_.name() + ":" + std::to_string((*line)->number);
     if (first && read_header((*line)->value, "sessions", where)) return next();
     auto session = read_record((*line)->value, (*line)->number, format_);
     if (!session) return bad(where + ": " + session.error().message);
@@ -176,8 +215,7 @@ class JsonlLog final : public LogReader {
   }
 
  private:
-  std::ifstream file_;
-  JsonlReader reader_;
+  JsonRecords records_;
   LogFormat format_;
   bool first_ = true;
 };
@@ -299,15 +337,11 @@ std::optional<LogFormat> log_format_from_name(const std::string& name) {
 
 LogFormat detect_log_format(const std::filesystem::path& path, const std::string& name) {
   std::ifstream file = open_file(path, name);
-  char first = 0;
-  while (file.get(first) &&
-         std::string_view("\xEF\xBB\xBF \t\r\n").find(first) != std::string_view::npos) {
-  }
-  if (!file) fail_input(name + ": empty");
-  if (first != '{' && first != '[') return LogFormat::kCsv;
-  file.seekg(0);
-  JsonlReader reader(file, name);
-  while (auto line = reader.next()) {
+  const auto first = first_character(file);
+  if (!first) fail_input(name + ": empty");
+  if (*first != '{' && *first != '[') return LogFormat::kCsv;
+  JsonRecords records(path, name);
+  while (auto line = records.next()) {
     if (!*line) continue;  // a failure, as a record of no format is: counted when it is read
     const Json& record = (*line)->value;
     if (record.contains("learn2ask")) return LogFormat::kRealMedConv;
@@ -317,14 +351,14 @@ LogFormat detect_log_format(const std::filesystem::path& path, const std::string
     }
   }
   fail_input(name +
-             ": unknown format: no line has 'messages' or 'conversations' (say which with "
+             ": unknown format: no record has 'messages' or 'conversations' (say which with "
              "--format)");
 }
 
 std::unique_ptr<LogReader> open_log(const std::filesystem::path& path, const std::string& name,
                                     LogFormat format, const CsvColumns& columns) {
   if (format == LogFormat::kCsv) return std::make_unique<CsvLog>(path, name, columns);
-  return std::make_unique<JsonlLog>(path, name, format);
+  return std::make_unique<JsonLog>(path, name, format);
 }
 
 }  // namespace l2a

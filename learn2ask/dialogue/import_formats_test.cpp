@@ -78,7 +78,7 @@ TEST(JsonLogs, SayWhatIsWrongWithARecordAndGoOn) {
       {R"({"session_id":1,"messages":[],"tail":[{}]})", "log:1: 'tail'[0]: 'role': missing"},
       {R"({"session_id":1,"messages":[],"stop_seen":1})",
        "log:1: 'stop_seen': expected true or false, got a number"},
-      {"[1]", "log:1: expected a JSON object"},
+      {"3", "log:1: expected a JSON object"},
       {"{", "log:1: byte 2: not JSON: unexpected end of input; expected string literal"},
   };
   for (const auto& c : cases) {
@@ -86,6 +86,17 @@ TEST(JsonLogs, SayWhatIsWrongWithARecordAndGoOn) {
                        LogFormat::kRealMedConv),
               (Seen{c.message, "9:"}));
   }
+}
+
+TEST(JsonLogs, MayBeOneArray) {
+  EXPECT_EQ(read_all(R"([{"id":"c1","conversations":[{"from":"human","value":"hi"}]},
+{"id":"c2","conversations":3}, 4,
+{"id":"c3","conversations":[]}])",
+                     LogFormat::kShareGpt),
+            (Seen{"c1: human=hi", "log:2: 'conversations': expected an array, got a number",
+                  "log:2: expected a JSON object", "c3:"}));
+  EXPECT_EQ(failure_of([] { read_all("[{}", LogFormat::kOpenAi); }),
+            "log:1: the array that begins here is not closed");
 }
 
 TEST(CsvLog, GathersTheRowsOfASession) {
@@ -141,6 +152,7 @@ TEST(DetectLogFormat, LooksAtTheFirstRecord) {
       {"\xEF\xBB\xBF\n\n{\"messages\":[]}", LogFormat::kOpenAi},
       {"{broken\n{}\n{\"conversations\":[]}", LogFormat::kShareGpt},
       {"{\"learn2ask\":\"sessions\"}", LogFormat::kRealMedConv},
+      {" [3,\n{\"conversations\":[]}]", LogFormat::kShareGpt},
       {"session,role,text\n", LogFormat::kCsv},
       {"\"session\",role,text\n", LogFormat::kCsv},
   };
@@ -161,7 +173,7 @@ TEST(DetectLogFormat, SaysWhenItIsNone) {
   EXPECT_EQ(detect(" \n"), "log: empty");
   for (const char* text : {"\n{\"text\":1}", "{\n[]\n"}) {
     EXPECT_EQ(detect(text),
-              "log: unknown format: no line has 'messages' or 'conversations' (say which with "
+              "log: unknown format: no record has 'messages' or 'conversations' (say which with "
               "--format)");
   }
   EXPECT_EQ(failure_of([&] { detect_log_format(dir / "none", "log"); }), "log: no such file");

@@ -373,6 +373,19 @@ TEST(Import, RedactsEverythingThatIsKept) {
   EXPECT_EQ(import.report.redacted, (std::array<size_t, 3>{4, 3, 1}));
 }
 
+TEST(Import, RedactsWhatItQuotesOfSessionsThatCannotBeUsed) {
+  ImportOptions options = lenient();
+  options.redact = true;
+  const Import import(chat("1", "x") + session_line("2", Json::array({message("ann@x.com", "y")})),
+                      options);
+  EXPECT_EQ(import.report.failures.count, 1u);
+  for (const char* file : {"failures.jsonl", "train.jsonl", "dev.jsonl", "test.jsonl"}) {
+    EXPECT_EQ(import.file(file).find("ann@"), std::string::npos) << file;
+  }
+  EXPECT_NE(import.file("failures.jsonl").find("<EMAIL_1>"), std::string::npos);
+  EXPECT_EQ(import.report.failures.examples.front().find("ann@"), std::string::npos);
+}
+
 TEST(Import, RedactsAnIdThatTellsWhoItIs) {
   ImportOptions options;
   options.redact = true;
