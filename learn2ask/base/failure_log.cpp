@@ -12,8 +12,8 @@ constexpr size_t kWindow = 200;
 
 }  // namespace
 
-std::filesystem::path failures_path(std::filesystem::path output) {
-  return output.replace_extension(".failures.jsonl");
+std::filesystem::path failures_path(const std::filesystem::path& output) {
+  return beside(output, ".failures.jsonl");
 }
 
 FailureLog::FailureLog(std::filesystem::path path, std::string job, std::string things,

@@ -12,7 +12,7 @@
 namespace l2a {
 
 // Where the failures of a job go: "train.failures.jsonl" beside "train.jsonl".
-std::filesystem::path failures_path(std::filesystem::path output);
+std::filesystem::path failures_path(const std::filesystem::path& output);
 
 // Not thread-safe.
 class FailureLog {

@@ -39,6 +39,8 @@ struct Job {
 TEST(FailuresPath, IsBesideTheOutput) {
   EXPECT_EQ(failures_path("labels/train.jsonl"), "labels/train.failures.jsonl");
   EXPECT_EQ(failures_path("out"), "out.failures.jsonl");
+  EXPECT_EQ(failures_path("labels.v1"), "labels.v1.failures.jsonl");
+  EXPECT_EQ(failures_path("a.b/c.jsonl"), "a.b/c.failures.jsonl");
 }
 
 TEST(FailureLog, KeepsEachFailureInItsLine) {

@@ -130,6 +130,11 @@ void write_file_atomic(const std::filesystem::path& path, std::string_view bytes
 }
 
 AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
+  struct stat there{};
+  if (::stat(path_.c_str(), &there) == 0 && !S_ISREG(there.st_mode)) {
+    fail(ErrorCode::kIo, "create: " + path_.string() + ": is there and is no ordinary file " +
+                             "(give the name of a file)");
+  }
   // One name a target: what a killed run left behind is overwritten by the next.
   temporary_ = path_;
   temporary_ += ".partial";
@@ -255,13 +260,23 @@ std::string sha256_hex(std::string_view bytes) {
 
 std::string sha256_file(const std::filesystem::path& path) {
   const Descriptor file(path, O_RDONLY);
-  if (file.get() < 0) fail_open(path);
+  struct stat info{};
+  if (file.get() < 0 || ::fstat(file.get(), &info) != 0) fail_open(path);
+  if (!S_ISREG(info.st_mode)) {
+    fail_input("read: " + path.string() +
+               ": cannot be read twice, as a pipe can't (write it to a file first)");
+  }
   Sha256 hash;
   std::string chunk(kBufferBytes, '\0');
   while (const size_t got = read_some(file.get(), chunk.data(), chunk.size(), path)) {
     hash.add(std::string_view(chunk.data(), got));
   }
   return hash.hex();
+}
+
+std::filesystem::path beside(std::filesystem::path output, const std::string& suffix) {
+  if (output.extension() == ".jsonl") output.replace_extension();  // no other: names would meet
+  return output += suffix;
 }
 
 void make_private_directory(const std::filesystem::path& path) {

@@ -22,7 +22,7 @@ void write_file_atomic(const std::filesystem::path& path, std::string_view bytes
 // trace otherwise. For derived files too large to hold in memory. Not thread-safe.
 class AtomicFile {
  public:
-  // Throws Failure (kIo), also while another process writes it.
+  // Throws Failure (kIo), also while another process writes it, and for a folder or a device.
   explicit AtomicFile(std::filesystem::path path);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
@@ -60,7 +60,13 @@ class Journal {
 
 // Lower-case hex SHA-256.
 std::string sha256_hex(std::string_view bytes);
-std::string sha256_file(const std::filesystem::path& path);  // streamed. Throws Failure
+// Streamed. Throws Failure: kNotFound, kIo; kInvalidInput for a pipe, whose reader would miss what
+// was hashed, or the hash what was read.
+std::string sha256_file(const std::filesystem::path& path);
+
+// The name of a file that belongs to `output`: "train.failures.jsonl" of "train.jsonl",
+// "labels.v1.failures.jsonl" of "labels.v1".
+std::filesystem::path beside(std::filesystem::path output, const std::string& suffix);
 
 // Creates `path` and what is missing above it, each with mode 0700. Throws Failure (kIo) when it is
 // not a writable directory afterwards.

@@ -80,8 +80,14 @@ TEST(AtomicFile, SaysWhyItCannotBeWritten) {
             "create: " + (dir / "no/f").string() + ": No such file or directory");
   fs::create_directory(dir / "folder");
   EXPECT_EQ(failure_of([&] { write_file_atomic(dir / "folder", "x"); }),
-            "rename: " + (dir / "folder").string() + ": Is a directory");
-  EXPECT_EQ(files_in(dir.path()), 1u);
+            "create: " + (dir / "folder").string() +
+                ": is there and is no ordinary file (give the name of a file)");
+  ASSERT_EQ(::mkfifo((dir / "pipe").c_str(), 0600), 0);
+  EXPECT_EQ(failure_of([&] { write_file_atomic(dir / "pipe", "x"); }),
+            "create: " + (dir / "pipe").string() +
+                ": is there and is no ordinary file (give the name of a file)");
+  EXPECT_TRUE(fs::is_fifo(dir / "pipe"));
+  EXPECT_EQ(files_in(dir.path()), 2u);
 }
 
 TEST(AtomicFile, OnAFullDiskTheOldFileStaysAndNothingElse) {
@@ -266,6 +272,13 @@ TEST(Sha256, OfAFileIsThatOfItsBytes) {
   }
   EXPECT_EQ(failure_of([&] { sha256_file(dir / "none"); }),
             "read: " + (dir / "none").string() + ": No such file or directory");
+  // Who reads a pipe takes what is in it from whoever comes after.
+  ASSERT_EQ(::mkfifo((dir / "pipe").c_str(), 0600), 0);
+  std::thread writer([&] { put(dir / "pipe", "all there was"); });
+  EXPECT_EQ(failure_of([&] { sha256_file(dir / "pipe"); }),
+            "read: " + (dir / "pipe").string() +
+                ": cannot be read twice, as a pipe can't (write it to a file first)");
+  writer.join();
 }
 
 TEST(MakePrivateDirectory, IsForItsOwnerOnly) {

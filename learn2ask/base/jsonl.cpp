@@ -58,6 +58,14 @@ JsonlReader::JsonlReader(const std::filesystem::path& path) : name_(path.string(
 JsonlReader::JsonlReader(std::istream& in, std::string name) : in_(&in), name_(std::move(name)) {}
 
 std::optional<Result<JsonLine>> JsonlReader::next() {
+  auto line = next_value();
+  if (line && *line && !(**line).value.is_object()) {
+    return Error{ErrorCode::kInvalidInput, place(name_, line_) + "expected a JSON object"};
+  }
+  return line;
+}
+
+std::optional<Result<JsonLine>> JsonlReader::next_value() {
   std::string line;
   for (;;) {
     const LineEnd end = read_line(*in_, name_, line);
@@ -73,9 +81,6 @@ std::optional<Result<JsonLine>> JsonlReader::next() {
   if (line.ends_with('\r')) line.pop_back();
   auto value = parse_json(line);
   if (!value) return Error{value.error().code, place(name_, line_) + value.error().message};
-  if (!value->is_object()) {
-    return Error{ErrorCode::kInvalidInput, place(name_, line_) + "expected a JSON object"};
-  }
   return JsonLine{line_, std::move(*value)};
 }
 
@@ -118,6 +123,19 @@ std::optional<FileHeader> read_header(const Json& line, const std::string& forma
     header.extra.erase(key);
   }
   return header;
+}
+
+void require_replaceable(const std::filesystem::path& path, const std::string& command) {
+  std::error_code is_no_file;
+  const auto size = std::filesystem::file_size(path, is_no_file);
+  if (is_no_file || size == 0) return;  // whether it can be written is seen when it is opened
+  const auto line = JsonlReader(path).next();
+  if (line && *line && (**line).value.contains("learn2ask")) {
+    const auto wrote = get_string((**line).value, "command");
+    if (wrote && (*wrote + " ").starts_with(command + " ")) return;
+  }
+  fail_input(path.string() + ": is there already, and not from " + command +
+             "; it is not overwritten (give another --out)");
 }
 
 std::optional<FileHeader> for_each_row(const std::filesystem::path& path, const std::string& format,

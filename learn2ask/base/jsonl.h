@@ -35,6 +35,8 @@ class JsonlReader {
   // long or is not a JSON object; the reader has passed it and can go on with the next.
   // Throws Failure (kIo) when reading itself fails.
   std::optional<Result<JsonLine>> next();
+  // The same for lines that may hold any JSON value.
+  std::optional<Result<JsonLine>> next_value();
 
   const std::string& name() const { return name_; }
 
@@ -60,6 +62,11 @@ Json to_json(const FileHeader& header);
 // Throws Failure when it is one of another format or of a newer version, naming `where`.
 std::optional<FileHeader> read_header(const Json& line, const std::string& format,
                                       const std::string& where);
+
+// Throws Failure (kInvalidInput) where writing to `path` would replace what `command` ("learn2ask
+// label") did not write itself: a file that is there already, unless it is empty or its header says
+// that a command of that name wrote it.
+void require_replaceable(const std::filesystem::path& path, const std::string& command);
 
 // Calls `row` for each line of a derived or user-made JSONL file after its header (if any). Throws
 // Failure ("FILE:LINE: why") at the first line that can't be read or for which `row` throws one.

@@ -131,6 +131,47 @@ TEST(FileHeader, OfAnotherFormatOrANewerVersionIsRefused) {
             "f:1: header: 'version': expected a number, got a string");
 }
 
+TEST(RequireReplaceable, LetsACommandReplaceWhatItWroteAndNothingElse) {
+  const TempDir dir;
+  const auto path = dir / "out.jsonl";
+  const auto said = [&](const std::string& bytes) {
+    write_file_atomic(path, bytes);
+    return failure_of([&] { require_replaceable(path, "learn2ask label"); });
+  };
+  const auto header = [](const std::string& command) {
+    return dump_json(to_json(FileHeader{.format = "labels", .command = command})) + "\n";
+  };
+  require_replaceable(path, "learn2ask label");  // nothing is there
+  for (const std::string& own :
+       {std::string(), header("learn2ask label"), header("learn2ask label a --out b") + "{}\n"}) {
+    write_file_atomic(path, own);
+    require_replaceable(path, "learn2ask label");
+  }
+  for (const std::string& other :
+       {std::string("{\"command\":\"learn2ask label\"}\n"), std::string("\n"),
+        std::string("role,text\n"), header("learn2ask labels"), header("learn2ask"),
+        header("import"), "{}\n" + header("learn2ask label")}) {
+    EXPECT_EQ(said(other), path.string() +
+                               ": is there already, and not from learn2ask label; it is not "
+                               "overwritten (give another --out)")
+        << other;
+  }
+}
+
+TEST(JsonlReader, TakesAnyValueWhereAnyIsAskedFor) {
+  std::istringstream in("[1]\n\n\"x\"\r\n{\n3");
+  JsonlReader reader(in, "log");
+  std::vector<std::string> seen;
+  while (auto line = reader.next_value()) {
+    seen.push_back(*line ? std::to_string((*line)->number) + " " + dump_json((*line)->value)
+                         : line->error().message);
+  }
+  EXPECT_EQ(
+      seen,
+      (Lines{"1 [1]", "3 \"x\"",
+             "log:4: byte 2: not JSON: unexpected end of input; expected string literal", "5 3"}));
+}
+
 TEST(ForEachRow, PassesTheHeaderOverAndStopsAtTheFirstBadLine) {
   const TempDir dir;
   const auto path = dir / "rows.jsonl";

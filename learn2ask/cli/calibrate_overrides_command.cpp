@@ -43,6 +43,7 @@ void write_overrides(const OverridesArguments& arguments) {
         "about all that were judged ({})",
         overrides.disputed));
   }
+  require_replaceable(arguments.out, "learn2ask calibrate overrides");
   AtomicFile out(arguments.out);
   out.write_line(dump_json(to_json(FileHeader{.format = "overrides",
                                               .command = "learn2ask calibrate overrides",

@@ -174,7 +174,7 @@ GraderInputs grader_inputs(const SampleArguments& arguments, const SampleSetting
   GraderInputs inputs = arguments.inputs;
   inputs.grading = settings.grading;
   inputs.llm = settings.llm;
-  inputs.ledger = std::filesystem::path(arguments.out).replace_extension(".ledger.jsonl");
+  inputs.ledger = beside(arguments.out, ".ledger.jsonl");
   if (arguments.dry_run) inputs.calls = Calls::kCount;
   return inputs;
 }

@@ -7,6 +7,7 @@
 #include "base/jsonl.h"
 #include "calibrate/gold_sheet.h"
 #include "cli/calibrate_command.h"
+#include "cli/command.h"
 #include "cli/gold_files.h"
 
 namespace l2a {
@@ -18,6 +19,7 @@ struct ExportArguments {
 };
 
 void export_sheet(const ExportArguments& arguments) {
+  refuse_overwriting("calibrate export", arguments.out);  // it may hold labels by now
   const auto items = read_calibration_items(arguments.items);
   const GoldLabels labels = read_gold_files(arguments.labels, ItemIndex(items));
   write_file_atomic(arguments.out, gold_sheet(items, labels, arguments.by));

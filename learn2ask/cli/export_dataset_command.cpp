@@ -78,6 +78,7 @@ void write_verl_rows(const std::vector<Row>& rows, const ExportDatasetArguments&
 
 void export_dataset(const ExportDatasetArguments& arguments,
                     const ExportDatasetSettings& settings) {
+  refuse_overwriting("export-dataset", arguments.out);
   const auto sessions = read_labels(arguments.labels);
   const std::string system =
       settings.prompt == "none"

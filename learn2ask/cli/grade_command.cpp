@@ -89,8 +89,8 @@ void grade_file(const GradeArguments& arguments, const GradeSettings& settings) 
   const auto requests = read_requests(arguments.replies, SampleIndex(sessions));
   const auto format = reply_format_from_name(settings.reply_format).value_or_throw();
   if (arguments.dry_run) return count_calls(requests, settings, format);
-  RewardSetup reward(
-      settings, std::filesystem::path(arguments.out).replace_extension(".ledger.jsonl"), format);
+  require_replaceable(arguments.out, "learn2ask grade");
+  RewardSetup reward(settings, beside(arguments.out, ".ledger.jsonl"), format);
   reward.require_sessions_of(sessions);
   const RewardFn grade_replies = reward.reward_fn();
 

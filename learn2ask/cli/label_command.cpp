@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/failure_log.h"
+#include "base/file.h"
 #include "base/progress.h"
 #include "cli/command.h"
 #include "cli/llm_setup.h"
@@ -64,7 +65,7 @@ LabelSummary label_by_model(const LabelArguments& arguments, const LabelSettings
                             const QuestionForms& forms) {
   const Prompt prompt = extraction_prompt(settings.extraction);
   LlmSetup llm(settings.llm, {}, "every message of the sessions of " + arguments.sessions,
-               std::filesystem::path(arguments.out).replace_extension(".ledger.jsonl"));
+               beside(arguments.out, ".ledger.jsonl"));
   LlmExtractor extractor(*llm.clients()[0], prompt, forms, settings.extraction);
   const LabelSummary summary = label_with(arguments, settings, forms, extractor);
   const ExtractionCounts& counts = extractor.counts();

@@ -3,6 +3,7 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <new>
 #include <string>
 
@@ -51,6 +52,8 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "error: %s\n", e.what());
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "error: memory: not enough for this command\n");
+  } catch (const std::filesystem::filesystem_error& e) {
+    std::fprintf(stderr, "error: file: %s: %s\n", e.path1().c_str(), e.code().message().c_str());
   } catch (const std::exception& e) {
     std::fprintf(stderr, "error: internal: %s\n", e.what());
   }

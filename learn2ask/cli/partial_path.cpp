@@ -18,7 +18,7 @@ std::string without_last_slashes(std::string path) {
 }  // namespace
 
 PartialPath::PartialPath(const std::string& out)
-    : final_(without_last_slashes(out)), partial_(final_.string() + ".partial") {
+    : final_(without_last_slashes(out)), partial_(final_.string() + ".learn2ask-partial") {
   fs::remove_all(partial_);
 }
 

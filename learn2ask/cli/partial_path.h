@@ -8,7 +8,7 @@ namespace l2a {
 
 class PartialPath {
  public:
-  // Removes what an earlier call left half done.
+  // Removes what an earlier call left half done, beside `out`, under a name that is this program's.
   explicit PartialPath(const std::string& out);
   // Removes what was written unless keep() was called.
   ~PartialPath();

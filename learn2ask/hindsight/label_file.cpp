@@ -131,6 +131,7 @@ LabelSummary label_file(const LabelFileJob& job, const LabelOptions& options,
                         const QuestionForms& forms, Extractor& extractor,
                         const std::function<void()>& on_session) {
   const FileHeader header = header_of(job, options, forms, extractor);
+  require_replaceable(job.output, "learn2ask label");
   Labeller labeller(options, forms, extractor, job.overrides);
   SessionLines input(job.input);
   if (job.output.has_parent_path()) make_private_directory(job.output.parent_path());

@@ -334,6 +334,7 @@ GenerateSummary generate_file(const Domain& domain, const GenerateOptions& optio
                               uint64_t sessions, const FileHeader& header,
                               const std::filesystem::path& path,
                               const std::function<void()>& on_session) {
+  require_replaceable(path, "learn2ask generate");
   AtomicFile out(path);
   out.write_line(dump_json(to_json(header)));
   GenerateSummary summary;

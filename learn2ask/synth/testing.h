@@ -25,6 +25,7 @@ inline Domain shipped_domain(const std::string& name) {
 inline FileHeader sessions_header() {
   FileHeader header;
   header.format = "sessions";
+  header.command = "learn2ask generate";
   return header;
 }
 

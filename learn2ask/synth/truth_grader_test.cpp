@@ -1,9 +1,8 @@
 #include "synth/truth_grader.h"
 
-#include <filesystem>
-
 #include <gtest/gtest.h>
 
+#include "base/testing.h"
 #include "dialogue/session_file.h"
 #include "synth/generate.h"
 #include "synth/testing.h"
@@ -134,8 +133,9 @@ TEST(TruthIndex, SaysWhatIsWrong) {
 
 // The noise-free expert's own questions are all worth 1, and a file gives what memory gives.
 TEST(TruthIndex, ReadsBackWhatWasGenerated) {
-  const auto path = std::filesystem::path(::testing::TempDir()) / "l2a_truth.jsonl";
   for (const char* name : {"pharmacy", "laptop"}) {
+    const TempDir dir;
+    const auto path = dir / "truth.jsonl";
     const Domain domain = shipped_domain(name);
     const Recogniser recogniser(domain, question_forms());
     generate_file(domain, {}, 11, 300, testing::sessions_header(), path);
@@ -161,7 +161,6 @@ TEST(TruthIndex, ReadsBackWhatWasGenerated) {
     }
     EXPECT_EQ(truth.size(), contexts);
   }
-  std::filesystem::remove(path);
 }
 
 }  // namespace

@@ -68,6 +68,22 @@ class CalibrateTest(CalibrationTest):
         self.assertIn("items.jsonl: is there already; nothing is overwritten", finished.err)
         self.assertEqual((self.folder / "items.jsonl").read_bytes(), before)
 
+    def test_labels_that_people_wrote_stay(self):
+        items = self.sample("items.jsonl", "--what", "stop", "--set", "count=4")
+        rows = self.sheet("items.jsonl")
+        self.fill([row | {"label": "stop"} for row in rows])
+        filled = (self.folder / "sheet.csv").read_bytes()
+        again = run(["calibrate", "export", "items.jsonl", "--by", "anna", "--out", "sheet.csv"], self.folder)
+        self.assertIn("sheet.csv: is there already", again.error())
+        self.assertEqual((self.folder / "sheet.csv").read_bytes(), filled)
+        gold = [{"item": item["id"], "decision": "continue" if item["decision"] == "stop" else "stop"} for item in items]
+        self.calibrate("import", self.write_rows("said.jsonl", gold), "--items", "items.jsonl", "--by", "anna",
+                       "--labels", "gold.jsonl")
+        before = (self.folder / "gold.jsonl").read_bytes()
+        overrides = run(["calibrate", "overrides", "items.jsonl", "--labels", "gold.jsonl", "--out", "gold.jsonl"], self.folder)
+        self.assertIn("gold.jsonl: is there already, and not from learn2ask calibrate overrides", overrides.error())
+        self.assertEqual((self.folder / "gold.jsonl").read_bytes(), before)
+
     def test_samples_replies_and_what_two_labellings_differ_about(self):
         given = [{"context": context, "text": f"Is it number {i}?"}
                  for i, (context, (_, sample)) in enumerate(self.samples.items()) if sample["wanted"]]
@@ -91,6 +107,7 @@ class CalibrateTest(CalibrationTest):
             self.assertGreater(len(differ), 3)
 
     def sheet(self, items, gold=()):
+        (self.folder / "sheet.csv").unlink(missing_ok=True)
         self.calibrate("export", items, "--by", "anna", "--out", "sheet.csv", *gold)
         with open(self.folder / "sheet.csv", newline="") as file:
             return list(csv.DictReader(file))

@@ -442,6 +442,7 @@ class RewardServerTest(ProgramTest):
         idle.close()
 
     def export_dataset(self, to, name):
+        (self.folder / name).unlink(missing_ok=True)
         finished = run(["export-dataset", self.labels, "--to", to, "--out", name], self.folder)
         self.assertEqual(finished.code, 0, finished.err)
         return self.folder / name
