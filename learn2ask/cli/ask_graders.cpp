@@ -8,6 +8,7 @@
 #include "base/interrupt.h"
 #include "base/progress.h"
 #include "base/utf8.h"
+#include "cli/command.h"
 
 namespace l2a {
 namespace {
@@ -35,6 +36,16 @@ void ask(Grader& grader, std::span<const GradeRequest> requests, AskedGraders& a
 }
 
 }  // namespace
+
+void refuse_repeats_without_llm(const CLI::App& command, const std::string& where,
+                                const GraderList& graders) {
+  const auto& names = graders.names;
+  const bool asks_llm =
+      !graders.prompts.empty() || std::find(names.begin(), names.end(), "llm") != names.end();
+  if (asks_llm) return;
+  refuse_options(command, where, {"--repeats"},
+                 "is how often llm is asked, and no --grader is llm");
+}
 
 std::string AskedGraders::Failures::text() const {
   return fmt::format("no verdict on {} of {} questions, the first: {}", failed, asked,

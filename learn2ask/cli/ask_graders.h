@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include <CLI/CLI.hpp>
+
 #include "base/config.h"
 #include "calibrate/people_agreement.h"
 #include "cli/grader_factory.h"
@@ -24,6 +26,10 @@ struct GraderList {
   // Where `match` comes before `llm`, also `llm` by itself: what the filter costs and saves.
   bool also_without_prefilter = false;
 };
+
+// Throws Failure where --repeats was given and no grader is asked so often.
+void refuse_repeats_without_llm(const CLI::App& command, const std::string& where,
+                                const GraderList& graders);
 
 struct AskedGraders {
   VerdictsByGrader verdicts;

@@ -159,7 +159,10 @@ void add_calibrate_report(CLI::App& calibrate) {
       ->type_name("DIR");
   add_dry_run(*command, arguments->dry_run);
   auto settings = Settings::add<ReportSettings>(*command);
-  command->callback([=] { report(*arguments, settings->read<ReportSettings>()); });
+  command->callback([=] {
+    refuse_repeats_without_llm(*command, "calibrate report", arguments->graders);
+    report(*arguments, settings->read<ReportSettings>());
+  });
 }
 
 }  // namespace l2a

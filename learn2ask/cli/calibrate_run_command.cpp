@@ -1,6 +1,10 @@
 // `learn2ask calibrate run`: a better prompt for a grader, an extractor or the policy, or the
 // thresholds of match and words.
+#include <algorithm>
 #include <cstdio>
+#include <map>
+#include <string_view>
+#include <vector>
 
 #include "cli/calibrate_command.h"
 #include "cli/command.h"
@@ -8,6 +12,27 @@
 #include "cli/threshold_calibration.h"
 
 namespace l2a {
+namespace {
+
+// Files that say nothing about what is searched for are slips.
+void refuse_files_of_others(const CLI::App& command, const std::string& what) {
+  const std::map<std::string, std::vector<const char*>> files = {
+      {"grade", {"--items", "--labels"}},
+      {"extract", {"--items", "--labels", "--sessions"}},
+      {"policy", {"--contexts"}},
+      {"match", {"--train", "--dev"}}};
+  const std::vector<const char*>& own = files.at(what);
+  for (const auto& [other, options] : files) {
+    std::vector<const char*> foreign;
+    for (const char* option : options) {
+      const auto is_option = [&](const char* name) { return std::string_view(name) == option; };
+      if (std::none_of(own.begin(), own.end(), is_option)) foreign.push_back(option);
+    }
+    refuse_options(command, "calibrate run", foreign, "not with --what " + what);
+  }
+}
+
+}  // namespace
 
 void add_calibrate_run(CLI::App& calibrate) {
   auto* command = calibrate.add_subcommand(
@@ -49,6 +74,7 @@ void add_calibrate_run(CLI::App& calibrate) {
   auto settings = Settings::add<PromptCalibrationSettings>(*command);
   command->callback([=] {
     const auto& given = *arguments;
+    refuse_files_of_others(*command, given.what);
     const auto resolved = settings->read<PromptCalibrationSettings>();
     if (given.dry_run) {
       const bool asks = given.what != "match" && resolved.llm.in_process.empty();

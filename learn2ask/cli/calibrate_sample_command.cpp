@@ -340,10 +340,8 @@ void refuse_options_of_others(const CLI::App& command, const std::string& what) 
   const std::vector<const char*> of_grade = {"--replies", "--grader", "--grading-prompt",
                                              "--repeats", "--thresholds"};
   const std::vector<const char*> of_labels = {"--other-labels"};
-  for (const char* option : what == "grade" ? of_labels : of_grade) {
-    if (command.count(option) == 0) continue;
-    fail_input(fmt::format("calibrate sample: {}: not with --what {}", option, what));
-  }
+  refuse_options(command, "calibrate sample", what == "grade" ? of_labels : of_grade,
+                 "not with --what " + what);
 }
 
 }  // namespace
@@ -387,6 +385,7 @@ void add_calibrate_sample(CLI::App& calibrate) {
   auto settings = Settings::add<SampleSettings>(*command);
   command->callback([=] {
     refuse_options_of_others(*command, arguments->what);
+    refuse_repeats_without_llm(*command, "calibrate sample", arguments->graders);
     sample_items(*arguments, settings->read<SampleSettings>());
   });
 }

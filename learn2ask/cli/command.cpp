@@ -30,6 +30,13 @@ ConfigSource Settings::load() const {
   return source;
 }
 
+void refuse_options(const CLI::App& command, const std::string& where,
+                    const std::vector<const char*>& options, const std::string& why) {
+  for (const char* option : options) {
+    if (command.count(option) > 0) fail_input(where + ": " + option + ": " + why);
+  }
+}
+
 void refuse_overwriting(const std::string& command, const std::string& out) {
   if (fs::exists(out)) {
     fail_input(command + ": " + out +

@@ -55,6 +55,10 @@ class Settings {
   std::vector<std::string> files_, assignments_;
 };
 
+// Throws Failure "WHERE: OPTION: WHY" where one of the options was given.
+void refuse_options(const CLI::App& command, const std::string& where,
+                    const std::vector<const char*>& options, const std::string& why);
+
 // Throws Failure when there is something at `out`, which nothing can make again.
 void refuse_overwriting(const std::string& command, const std::string& out);
 

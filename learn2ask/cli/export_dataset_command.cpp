@@ -106,7 +106,12 @@ void add_export_dataset_command(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--out", arguments->out, "file to write")->required()->type_name("FILE");
   auto settings = Settings::add<ExportDatasetSettings>(*command);
-  command->callback([=] { export_dataset(*arguments, settings->read<ExportDatasetSettings>()); });
+  command->callback([=] {
+    if (arguments->to != "verl") {
+      refuse_options(*command, "export-dataset", {"--split"}, "not with --to " + arguments->to);
+    }
+    export_dataset(*arguments, settings->read<ExportDatasetSettings>());
+  });
 }
 
 }  // namespace l2a

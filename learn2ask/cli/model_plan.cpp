@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/utf8.h"
+#include "cli/command.h"
 #include "cli/model_actions.h"
 #include "cli/model_files.h"
 #include "model/memory_plan.h"
@@ -161,6 +162,7 @@ void add_model_plan_action(CLI::App& command) {
       "Instead of MODEL: a size such as 7B or 32B; the nearest of Qwen2.5's and SmolLM2's shapes");
   action->get_option("MODEL")->excludes(parameters);
   action->add_option("--type", options->file_type, "With --params: element type of the file")
+      ->needs(parameters)
       ->capture_default_str();
   action->add_option("--dtype", options->compute, "Type of the arithmetic")
       ->check(CLI::IsMember({"fp32", "bf16"}))
@@ -181,7 +183,12 @@ void add_model_plan_action(CLI::App& command) {
                    "Count with policy.recompute_activations");
   action->add_option("--memory", options->memory, "GB that there are: says what fits")
       ->check(CLI::PositiveNumber);
-  action->callback([options] { show_plan(*options); });
+  action->callback([=] {
+    if (options->finetuning == "full") {
+      refuse_options(*action, "model plan", {"--rank"}, "not with --finetuning full");
+    }
+    show_plan(*options);
+  });
 }
 
 }  // namespace l2a

@@ -20,7 +20,8 @@ class UsageTest(ProgramTest):
 
     def test_wrong_usage_is_exit_code_2(self):
         for line in ("", "trian", "train", "label", "label a.jsonl", "eval a.jsonl --out out",
-                     "generate pharmacy --sessions none --out out", "import a --no-such-option"):
+                     "generate pharmacy --sessions none --out out", "import a --no-such-option",
+                     "model plan a.gguf --type q8_0"):
             finished = run(line.split(), self.folder)
             self.assertEqual((finished.code, finished.out), (2, ""), line)
             self.assertIn("--help", finished.err, line)
@@ -58,6 +59,17 @@ class UsageTest(ProgramTest):
              "calibrate sample: --replies: not with --what stop"),
             (f"calibrate sample {labels} --other-labels none --out out",
              "calibrate sample: --other-labels: not with --what grade"),
+            (f"calibrate sample {labels} --repeats 3 --out out",
+             "calibrate sample: --repeats: is how often llm is asked, and no --grader is llm"),
+            ("calibrate report none --labels none --grader match --repeats 3 --out out",
+             "calibrate report: --repeats: is how often llm is asked, and no --grader is llm"),
+            ("calibrate run --what match --items none --out out", "calibrate run: --items: not with --what match"),
+            ("calibrate run --sessions none --out out", "calibrate run: --sessions: not with --what grade"),
+            ("calibrate run --what policy --train none --out out", "calibrate run: --train: not with --what policy"),
+            (f"export-dataset {labels} --to trl --split dev --out out", "export-dataset: --split: not with --to trl"),
+            (f"model plan {cut} --finetuning full --rank 4", "model plan: --rank: not with --finetuning full"),
+            ("inspect " + "x" * 300, f"file: {'x' * 300}: File name too long"),
+            (f"label {labels} --out .", "create: .: is there and is no ordinary file (give the name of a file)"),
         ):
             with self.subTest(line):
                 finished = run(line.split(), self.folder)
@@ -110,6 +122,49 @@ class UsageTest(ProgramTest):
         again = run([*training, "--set", "grpo.overlong_buffer=4", "--set", "grpo.steps=1"], self.folder)
         self.assertEqual(again.code, 0, again.err)
 
+    def test_no_command_replaces_what_another_one_wrote(self):
+        sessions, labels = (self.inputs / name / "train.jsonl" for name in ("data", "labels"))
+        (self.folder / "notes.txt").write_text("mine\n")
+        (self.folder / "sessions.jsonl").write_bytes(sessions.read_bytes())
+        (self.folder / "labels.jsonl").write_bytes(labels.read_bytes())
+        before = contents(self.folder)
+        context = json.loads(labels.read_text().splitlines()[1])["session_id"] + "/1"
+        replies = self.inputs / "replies.jsonl"
+        replies.write_text(json.dumps({"context": context, "text": "Why?"}) + "\n")
+        for command in (["label", sessions], ["generate", "pharmacy", "--sessions", "3"],
+                        ["grade", labels, "--replies", replies]):
+            for name in before:
+                if command[0] == "label" and name == "labels.jsonl":
+                    continue  # its own: made again
+                finished = run([*command, "--out", name], self.folder)
+                self.assertEqual(finished.code, 1, (command, name))
+                self.assertIn(f"{name}: is there already, and not from learn2ask {command[0]}", finished.error())
+        self.assertEqual(contents(self.folder), before)
+        for command, name in ((["label", sessions], "labels.jsonl"), (["generate", "pharmacy", "--sessions", "3"], "a"),
+                              (["grade", labels, "--replies", replies], "b")):
+            for _ in range(2):
+                finished = run([*command, "--out", name], self.folder)
+                self.assertEqual(finished.code, 0, finished.err)
+        dataset = ["export-dataset", labels, "--to", "trl", "--out"]
+        refused = run([*dataset, "notes.txt"], self.folder)
+        self.assertIn("notes.txt: is there already; nothing is overwritten", refused.error())
+        self.assertEqual((self.folder / "notes.txt").read_text(), "mine\n")
+
+    def test_a_log_may_be_one_array(self):
+        lines = (self.inputs / "logs.jsonl").read_text().splitlines()[1:]
+        (self.folder / "array.json").write_text("[" + ",\n ".join(lines) + "]\n")
+        (self.folder / "lines.jsonl").write_text("".join(line + "\n" for line in lines))
+        for name in ("array.json", "lines.jsonl"):
+            finished = run(["import", name, "--out", name + ".d"], self.folder)
+            self.assertEqual(finished.code, 0, finished.err)
+        for split in ("train.jsonl", "dev.jsonl", "test.jsonl"):
+            rows = [(self.folder / (name + ".d") / split).read_text().splitlines()[1:] for name in ("array.json", "lines.jsonl")]
+            self.assertEqual(*rows)
+
+    def test_standard_input_is_one_log(self):
+        finished = run(["import", "--train", "-", "--dev", "-", "--out", "data"], self.folder, typed="{}\n")
+        self.assertEqual((finished.code, finished.error()), (1, "error: import: -: standard input is there once"))
+
     def test_no_log_is_replaced_by_its_import(self):
         logs = {name: (self.inputs / "logs.jsonl").read_bytes() for name in ("train.jsonl", "test.jsonl")}
         for name, log in logs.items():
@@ -145,7 +200,7 @@ class UsageTest(ProgramTest):
     def test_no_line_is_read_past_the_limit(self):
         finished = run(["model", "tokenize"], self.folder, typed='"' + "a" * (17 << 20))
         self.assertEqual((finished.code, finished.out), (1, ""))
-        self.assertEqual(finished.error(), "error: standard input:1: longer than 16 MB")
+        self.assertEqual(finished.error(), "error: standard input:1: line longer than 16 MiB")
 
     def test_published_decoding_is_what_settings_are_laid_over(self):
         command = [*self.commands()["eval"], "--published-decoding", "--set", "decoding.replies=2",
