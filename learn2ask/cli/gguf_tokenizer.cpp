@@ -56,6 +56,10 @@ void read_merges(const GgufFile& file, BpeVocabulary& vocabulary) {
 
 void read_types(const GgufFile& file, BpeVocabulary& vocabulary) {
   const auto types = file.get_ints("tokenizer.ggml.token_type");
+  if (types.size() != vocabulary.tokens.size()) {
+    fail_input("tokenizer: " + std::to_string(types.size()) + " token types for " +
+               std::to_string(vocabulary.tokens.size()) + " tokens");
+  }
   for (size_t id = 0; id < types.size(); ++id) {
     const int64_t type = types[id];
     vocabulary.is_special.push_back(type == kUnknown || type == kControl || type == kUnused);

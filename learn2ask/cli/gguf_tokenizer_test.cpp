@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include "base/testing.h"
 #include "tokenizer/testing.h"
+#include "weights/gguf_writer.h"
 
 namespace l2a {
 namespace {
@@ -24,6 +26,22 @@ TEST_P(GgufTokenizer, GivesTheIdsOfHuggingFace) {
   ASSERT_EQ(expected.size(), texts.size());
   for (size_t i = 0; i < texts.size(); ++i) {
     ASSERT_EQ(*tokenizer.encode(texts[i]), expected[i].get<std::vector<int32_t>>()) << texts[i];
+  }
+}
+
+// Each list is as long as the file says, which may be another length for each.
+TEST(GgufTokenizerOfAnyFile, RefusesTypesOfMoreOrFewerTokensThanThereAre) {
+  const TempDir dir;
+  for (const size_t types : {0u, 2u, 4u, 100u}) {
+    write_gguf(dir / "f.gguf",
+               {{"tokenizer.ggml.model", std::string("gpt2")},
+                {"tokenizer.ggml.pre", std::string("smollm")},
+                {"tokenizer.ggml.tokens", std::vector<std::string>{"a", "b", "c"}},
+                {"tokenizer.ggml.merges", std::vector<std::string>{}},
+                {"tokenizer.ggml.token_type", std::vector<int64_t>(types, 2)}},
+               {}, {});
+    EXPECT_EQ(failure_of([&] { bpe_from_gguf(GgufFile::open(dir / "f.gguf")); }),
+              "tokenizer: " + std::to_string(types) + " token types for 3 tokens");
   }
 }
 
