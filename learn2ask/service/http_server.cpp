@@ -5,6 +5,7 @@
 #include <cctype>
 #include <charconv>
 #include <chrono>
+#include <optional>
 #include <set>
 #include <thread>
 
@@ -40,12 +41,14 @@ bool is_plain(const std::string& token) {
   });
 }
 
-// 0 where it claims none that is a number.
-size_t claimed_length(const httplib::Request& request) {
+// 0 where it claims none; nullopt where that is no number, or too large for one.
+std::optional<size_t> claimed_length(const httplib::Request& request) {
   const std::string text = request.get_header_value("Content-Length");
+  if (text.empty()) return request.has_header("Content-Length") ? std::nullopt : std::optional(0);
   size_t length = 0;
-  std::from_chars(text.data(), text.data() + text.size(), length);
-  return length;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, length);
+  return error == std::errc() && stop == end ? std::optional(length) : std::nullopt;
 }
 
 bool same_secret(const std::string& a, const std::string& b) {
@@ -109,9 +112,10 @@ struct HttpServer::Impl {
     }
     // The library reads a body that is too long to its end, so that who sends it can read the
     // answer. To no end, though.
-    if (claimed_length(request) > kAbsurd * options.max_body_bytes) {
-      return refuse(413, "body: far too large");
-    }
+    const auto length = claimed_length(request);
+    if (!length) return refuse(400, "Content-Length: expected a number of bytes");
+    if (*length > kAbsurd * options.max_body_bytes) return refuse(413, "body: far too large");
+    if (request.is_multipart_form_data()) return refuse(415, "Content-Type: send the JSON itself");
     if (!options.token.empty() && !files.contains(request.path) && !has_token(request)) {
       return refuse(401, "token: missing or wrong");
     }
@@ -138,6 +142,22 @@ struct HttpServer::Impl {
     } catch (const Failure& failure) {
       answer(l2a::error_response(failure.error), response);
     }
+  }
+
+  // Without a route the library would keep a body of any size before it answers.
+  void refuse_other_paths() {
+    const auto refuse = [limit = options.max_body_bytes](const httplib::Request&,
+                                                         httplib::Response& response,
+                                                         const httplib::ContentReader& read) {
+      size_t passed = 0;
+      read([&](const char*, size_t size) { return (passed += size) <= limit; });
+      answer(error_response(404, "no such path"), response);
+      response.set_header("Connection", "close");
+    };
+    server.Post(".*", refuse);
+    server.Put(".*", refuse);
+    server.Patch(".*", refuse);
+    server.Delete(".*", refuse);
   }
 
   HttpServerOptions options;
@@ -251,6 +271,7 @@ std::string HttpServer::url() const {
 }
 
 void HttpServer::run() {
+  impl_->refuse_other_paths();
   std::atomic<bool> over = false;
   std::thread watch([&] {
     while (!over && !impl_->stopping && !is_interrupted()) {

@@ -139,6 +139,42 @@ TEST(HttpServer, RefusesALongBody) {
   EXPECT_THAT(served.get("/page"), StartsWith(status(200)));
 }
 
+TEST(HttpServer, KeepsNoBodyOfAPathThatTakesNone) {
+  Served served;
+  served.begin();
+  const std::string chunk = "4000\r\n" + std::string(0x4000, 'x') + "\r\n";
+  std::string endless;  // the last chunk never comes
+  while (endless.size() <= Served::kLimit + chunk.size()) endless += chunk;
+  for (const char* method : {"POST", "PUT", "PATCH", "DELETE"}) {
+    for (const char* path : {"/nothing", "/page"}) {
+      Connection connection(served.port());
+      connection.say(std::string(method) + " " + path + " HTTP/1.1\r\nHost: " + served.host() +
+                     "\r\nTransfer-Encoding: chunked\r\n\r\n" + endless);
+      const std::string heard = connection.hear();
+      EXPECT_THAT(heard, StartsWith(status(404))) << method << " " << path;
+      EXPECT_THAT(heard, HasSubstr("no such path")) << method << " " << path;
+    }
+  }
+}
+
+TEST(HttpServer, RefusesLengthsThatAreNone) {
+  Served served;
+  served.begin();
+  for (const char* length : {"+5", "-5", "5x", "0x5", "", "99999999999999999999999"}) {
+    EXPECT_THAT(served.post(std::string("Content-Length: ") + length + "\r\n", "12345"),
+                StartsWith(status(400)))
+        << length;
+  }
+}
+
+TEST(HttpServer, RefusesForms) {
+  Served served;
+  served.begin();
+  EXPECT_THAT(served.post("Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 5\r\n",
+                          "--b--"),
+              StartsWith(status(415)));
+}
+
 TEST(HttpServer, SaysThatABodyBrokeOff) {
   Served served({}, 1);
   served.begin();
