@@ -55,8 +55,17 @@ class Renderer {
     }
   }
 
-  void count_step() {
-    if (++steps_ > kMaxSteps) refuse("too many steps");
+  void count_step(size_t steps = 1) {
+    steps_ += steps;
+    if (steps_ > kMaxSteps) refuse("too many steps");
+  }
+
+  // A copy, which takes the longer the larger the value is.
+  Json copied(const Json& value) {
+    ValueBound size;
+    size.add(value);
+    count_step(size.steps());
+    return value;
   }
 
   void write(std::string_view text) { append(out_, text); }
@@ -142,10 +151,10 @@ class Renderer {
     const auto operand = [&](size_t i) { return value_of(e.operands.at(i)); };
     switch (e.kind) {
       case Kind::kLiteral:
-        return e.value;
+        return copied(e.value);
       case Kind::kName: {
         const Json* found = find(e.text);
-        return found ? *found : kUndefined;
+        return found ? copied(*found) : kUndefined;
       }
       case Kind::kList:
         return list_of(e.operands);

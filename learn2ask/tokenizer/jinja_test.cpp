@@ -175,6 +175,9 @@ TEST(Jinja, BoundsWhatATemplateMayTake) {
       "{% if yes %}" + repeated("{% elif yes %}", 100'000) + "{% endif %}",
       "{% set x = 'a' %}" + repeated("{% set x = x ~ x %}", 20) + "{% set y = {" + pairs + "} %}",
       variables,
+      "{% set a = '" + std::string(60'000, 'a') + "' %}{% set b = [" + repeated("a, ", 200) +
+          "a] %}" + repeated("{% for i in " + ten + " %}", 4) + "{% if b == b %}{% endif %}" +
+          repeated("{% endfor %}", 4),
       std::string(2 << 20, 'x'),
   };
   for (const std::string& text : templates) {

@@ -31,6 +31,8 @@ void append(std::string& text, std::string_view more);
 class ValueBound {
  public:
   void add(const Json& value, int depth = 0);
+  // What copying it all takes, in steps of a template.
+  size_t steps() const { return items_ / 16 + bytes_ / 1024; }
 
  private:
   size_t items_ = 0, bytes_ = 0;  // nested ones too; of texts
