@@ -69,6 +69,7 @@ RewardFn RewardSetup::reward_fn() {
         result.format = scored.parts->format;
       }
       result.malformed = !scored.action.has_value();
+      result.by_rule = scored.by_rule;
       result.note = std::move(scored.reason);
       results.push_back(std::move(result));
     }

@@ -13,7 +13,7 @@
 namespace l2a {
 namespace {
 
-constexpr size_t kRepliesToJudgeAGrader = 200;
+constexpr std::ptrdiff_t kRepliesToJudgeAGrader = 200;
 
 // What becomes of one sample.
 enum class Part { kTaken, kUnlabelled, kCensored, kDroppedEmpty };
@@ -139,15 +139,18 @@ EvaluatedBatch evaluate_batch(Policy& policy, std::span<const LabelledSession> s
   return batch;
 }
 
-void check_failures(const Evaluation& evaluation, double max_rate) {
-  const auto unscored = std::count_if(evaluation.rows.begin(), evaluation.rows.end(), is_unscored);
-  const size_t replies = evaluation.rows.size();
-  if (static_cast<double>(unscored) <= max_rate * static_cast<double>(replies)) return;
-  const auto first = std::find_if(evaluation.rows.begin(), evaluation.rows.end(), is_unscored);
+// `at_end`: no more replies come; until then some are needed to judge a grader.
+void check_failures(const Evaluation& evaluation, double max_rate, bool at_end) {
+  const auto& rows = evaluation.rows;
+  const auto unscored = std::count_if(rows.begin(), rows.end(), is_unscored);
+  const auto to_grade = std::count_if(rows.begin(), rows.end(), needs_grade);
+  if (!at_end && to_grade < kRepliesToJudgeAGrader) return;
+  if (static_cast<double>(unscored) <= max_rate * static_cast<double>(to_grade)) return;
+  const auto first = std::find_if(rows.begin(), rows.end(), is_unscored);
   fail(ErrorCode::kUnsupported,
        fmt::format("evaluate: grader {}: {} of {} replies could not be scored (max_failure_rate = "
                    "{}), first {}/{}: {}",
-                   evaluation.facts.grader, unscored, replies, max_rate, shown(first->session),
+                   evaluation.facts.grader, unscored, to_grade, max_rate, shown(first->session),
                    first->turn, first->reason));
 }
 
@@ -182,8 +185,7 @@ std::vector<Evaluation> evaluate(Policy& policy, std::span<const LabelledSession
     for (size_t g = 0; g < graders.size(); ++g) {
       auto& rows = evaluations[g].rows;
       rows.insert(rows.end(), batch->rows[g].begin(), batch->rows[g].end());
-      const bool enough = rows.size() >= kRepliesToJudgeAGrader || begin == sessions.size();
-      if (enough) check_failures(evaluations[g], options.max_failure_rate);
+      check_failures(evaluations[g], options.max_failure_rate, begin == sessions.size());
     }
     if (options.journal && !found) options.journal->append(*batch);
     sessions_done(batch->sessions);

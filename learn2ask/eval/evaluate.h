@@ -40,9 +40,9 @@ struct EvaluationOptions {
 // context alone gives the same rows for any split of the sessions into several calls.
 //
 // Throws Failure when the policy does; kInvalidInput when no sample takes part; kUnsupported when a
-// grader left more than `max_failure_rate` of the replies unscored (looked at after each batch from
-// 200 replies on, and after the last): what needs no grade would make up the result alone. The
-// batch that went too far is not kept in the journal.
+// grader left more than `max_failure_rate` of the replies that it had to grade unscored (looked at
+// after each batch from 200 of them on, and after the last): what needs no grade would make up the
+// result alone. The batch that went too far is not kept in the journal.
 std::vector<Evaluation> evaluate(Policy& policy, std::span<const LabelledSession> sessions,
                                  std::span<Grader* const> graders, const QuestionForms& forms,
                                  const EvaluationOptions& options,

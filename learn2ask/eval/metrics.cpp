@@ -244,6 +244,10 @@ MetricTable measure(std::span<const ScoredRow> rows, const BootstrapOptions& opt
   return table;
 }
 
+bool needs_grade(const ScoredRow& row) {
+  return row.truth == Decision::kContinue && row.wanted > 0 && row.questions > 0;
+}
+
 bool is_unscored(const ScoredRow& row) {
   return !row.parts && !(row.truth == Decision::kContinue && row.wanted == 0);
 }

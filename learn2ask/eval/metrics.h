@@ -71,6 +71,8 @@ struct RowCounts {
   size_t unrecognised = 0;  // graded 0 because the grader could not tell what they ask for
   size_t cut_contexts = 0;  // replies to a context without its oldest turns
 };
+// Whether its reward hangs on a grader: it goes on where the expert did, and asks.
+bool needs_grade(const ScoredRow& row);
 // Its grader failed. A continue sample with empty I* is no failure: it has no grade by definition.
 bool is_unscored(const ScoredRow& row);
 RowCounts count_rows(std::span<const ScoredRow> rows);

@@ -78,7 +78,8 @@ std::vector<ScoredReply> score_replies(std::span<const ScoreRequest> requests, G
   std::vector<size_t> graded;  // indices into requests
   std::vector<GradeRequest> to_grade;
   for (size_t i = 0; i < requests.size(); ++i) {
-    if (!score_by_rule(requests[i], forms, options, scored[i])) continue;
+    scored[i].by_rule = !score_by_rule(requests[i], forms, options, scored[i]);
+    if (scored[i].by_rule) continue;
     const auto& [session, sample, reply] = requests[i];
     graded.push_back(i);
     to_grade.push_back({.context_id = sample_id(*session, *sample),

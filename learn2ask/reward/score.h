@@ -39,6 +39,7 @@ struct ScoredReply {
   std::optional<RewardParts> parts;
   std::optional<double> reward;
   std::string reason;         // the grader's, or why there is no grade
+  bool by_rule = false;       // no grader was asked
   bool unrecognised = false;  // Grade::unrecognised
 };
 

@@ -33,6 +33,7 @@ TrainResult train_dpo(const TrainerSetup& setup, std::span<const LabelledSession
       row.update(failure);
       run.log_failure(row);
     }
+    watch_failures(judged.expert_results, options.replies.max_failure_rate, run.recent_unscored());
 
     Json metrics = {{"step", run.step() + 1}};
     metrics.update(reply_metrics(groups, setup.format));

@@ -76,6 +76,36 @@ TEST_F(DpoTest, LearnsFromTheExpertWhatItWouldNotSayItself) {
   EXPECT_GT(last["right"].get<double>(), 0.9);
 }
 
+TEST_F(DpoTest, PausesWhereTheExpertsRepliesCannotBeGraded) {
+  auto adapter = testing::tiny_adapter(tiny);
+  DpoOptions options = small_options();
+  options.pairs = "expert";
+  options.replies.max_reply_tokens = 20;
+  const auto fails_on_experts = [](std::span<const RewardRequest> requests) {
+    auto results = reward_low_bytes(requests);
+    for (size_t i = 0; i < requests.size(); ++i) {
+      const Sample& sample = *requests[i].sample;
+      const bool stop = sample.decision->value == Decision::kStop;
+      const std::string expert = stop ? "<stop />" : requests[i].session->turns[sample.turn].text;
+      if (requests[i].reply.text == expert) results[i] = {.reward = {}, .note = "too long"};
+    }
+    return results;
+  };
+  try {
+    train_dpo(setup, testing::labelled_sessions(4), {}, fails_on_experts, options, adapter);
+    FAIL();
+  } catch (const Failure& failure) {
+    EXPECT_NE(failure.error.message.find("of the last"), std::string::npos)
+        << failure.error.message;
+  }
+  const auto failures = lines_of(setup.directory / "failures.jsonl");
+  ASSERT_GE(failures.size(), 11u);
+  for (const Json& failure : failures) {
+    EXPECT_EQ(failure["reply"], "expert");
+    EXPECT_EQ(failure["reason"], "too long");
+  }
+}
+
 TEST_F(DpoTest, ComparesTheBestWithTheWorstThatCount) {
   const auto adapter = testing::tiny_adapter(tiny);
   const auto sessions = testing::labelled_sessions(2);

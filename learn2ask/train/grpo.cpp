@@ -59,11 +59,8 @@ TrainResult train_grpo(const TrainerSetup& setup, std::span<const LabelledSessio
 
     Json metrics = {{"step", run.step() + 1}};
     metrics.update(reply_metrics(groups, setup.format));
-    if (options.replies.dynamic_rounds > 0) {
-      // By what was earned: shaping makes replies differ that are equally right.
-      std::erase_if(groups,
-                    [&](const ReplyGroup& group) { return !has_variance(group, options.replies); });
-    }
+    std::erase_if(groups,
+                  [&](const ReplyGroup& group) { return is_left_out(group, options.replies); });
     metrics.update(update_policy(groups, setup, options.loss.kl_in_loss() ? start : nullptr,
                                  options, trained, run));
     if (kl) metrics["kl"] = *kl;

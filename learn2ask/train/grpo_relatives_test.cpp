@@ -366,5 +366,30 @@ TEST_F(GrpoRelatives, ReinforceTakesOneUpdateAStep) {
   EXPECT_FALSE(std::filesystem::exists(directory.path / "metrics.jsonl"));
 }
 
+// What is thrown away after it was sampled must not widen what advantages are divided by.
+TEST_F(GrpoRelatives, AdvantagesOfABatchAreThoseOfTheGroupsThatAreKept) {
+  const auto adapter = testing::tiny_adapter(tiny);
+  const auto sessions = testing::labelled_sessions(2);
+  for (const char* advantage : {"batch", "parts"}) {
+    GrpoOptions options = small_options();
+    options.advantage = advantage;
+    options.replies.dynamic_rounds = 1;
+    auto groups = graded_groups(setup, sessions, adapter, options);
+    ASSERT_GE(groups.size(), 4u);
+    for (size_t i = 0; i < groups.size(); ++i) {
+      for (size_t g = 0; g < 4; ++g) {
+        const double reward = i < 2 ? static_cast<double>(g + i) : 1;
+        groups[i].results[g] = {.reward = reward, .macro = reward, .micro = 2 * reward};
+        groups[i].shaping = {0, 0.1, 0.2, 0.3};  // makes all of them differ
+      }
+    }
+    std::vector<ReplyGroup> kept(groups.begin(), groups.begin() + 2);
+    set_advantages(groups, options);
+    set_advantages(kept, options);
+    for (size_t i = 0; i < 2; ++i) EXPECT_EQ(groups[i].advantages, kept[i].advantages) << advantage;
+    for (size_t i = 2; i < groups.size(); ++i) EXPECT_TRUE(groups[i].zero_variance) << advantage;
+  }
+}
+
 }  // namespace
 }  // namespace l2a

@@ -1,6 +1,7 @@
 #include "train/grpo.h"
 
 #include <cmath>
+#include <functional>
 #include <limits>
 
 #include <fmt/format.h>
@@ -114,7 +115,7 @@ TEST_F(GrpoTest, PausesWhenTheGraderIsDown) {
   } catch (const Failure& failure) {
     EXPECT_EQ(failure.error.code, ErrorCode::kUnavailable);
     EXPECT_EQ(failure.error.message,
-              "train: grader: 12 of the last 12 replies could not be graded, last: connection "
+              "train: grader: 11 of the last 11 replies could not be graded, last: connection "
               "refused (the run is paused: mend the grader and run the same command again; "
               "failures.jsonl lists them)");
   }
@@ -203,6 +204,35 @@ TEST(WatchFailures, CountsTheLast200Replies) {
   group.results[0].reward = 0;
   for (int i = 0; i < 200; ++i) watch_failures({group}, 0.06, recent);
   EXPECT_EQ(recent, std::string(200, '0'));
+}
+
+// 400 replies of one group, of which these could not be graded.
+std::vector<ReplyGroup> one_long_step(const std::function<bool(size_t)>& is_unscored) {
+  ReplyGroup group;
+  group.replies.resize(400);
+  for (size_t g = 0; g < 400; ++g) {
+    group.results.push_back({.reward = 1, .note = "x"});
+    if (is_unscored(g)) group.results.back().reward.reset();
+  }
+  return {group};
+}
+
+TEST(WatchFailures, LooksAtEveryWindowOfALongStep) {
+  std::string recent;
+  watch_failures(one_long_step([](size_t g) { return g % 20 == 0; }), 0.05, recent);
+  for (const size_t first : {size_t{0}, size_t{100}, size_t{189}, size_t{389}}) {
+    recent.clear();
+    const auto bad = one_long_step([&](size_t g) { return g >= first && g < first + 11; });
+    EXPECT_THROW(watch_failures(bad, 0.05, recent), Failure) << first;
+  }
+}
+
+TEST(MeanReward, IsNoneWhereTheGraderFailedTooOftenOnWhatItHadToGrade) {
+  auto groups = one_long_step([](size_t g) { return g < 6; });
+  EXPECT_EQ(mean_reward(groups, 0.05).unscored, 6u);  // of 400
+  for (size_t g = 100; g < 400; ++g) groups[0].results[g].by_rule = true;
+  EXPECT_THROW(mean_reward(groups, 0.05), Failure);  // of 100
+  EXPECT_EQ(mean_reward(groups, 0.06).unscored, 6u);
 }
 
 TEST_F(GrpoTest, NamesASessionThatTheModelCannotHoldBeforeAnythingIsDone) {

@@ -39,7 +39,7 @@ std::vector<std::optional<GradedReply>> expert_replies(std::span<const ReplyGrou
                                                        const TrainerSetup& setup,
                                                        const RewardFn& reward,
                                                        const DpoOptions& options,
-                                                       std::vector<Json>& failures) {
+                                                       JudgedReplies& judged) {
   std::vector<std::optional<GradedReply>> out(groups.size());
   std::vector<RewardRequest> requests;
   std::vector<size_t> asked;  // the requests' groups
@@ -51,16 +51,18 @@ std::vector<std::optional<GradedReply>> expert_replies(std::span<const ReplyGrou
     requests.push_back({group.session, group.sample, {std::move(expert->text), false}});
     asked.push_back(i);
   }
-  const auto results = grade(reward, requests);
+  judged.expert_results = grade(reward, requests);
+  const auto& results = judged.expert_results;
   for (size_t r = 0; r < asked.size(); ++r) {
     if (results[r].reward) {
       out[asked[r]]->reward = *results[r].reward;
     } else {
       out[asked[r]].reset();
-      failures.push_back({{"context", sample_id(*requests[r].session, *requests[r].sample)},
-                          {"reply", "expert"},
-                          {"text", requests[r].reply.text},
-                          {"reason", results[r].note}});
+      judged.expert_failures.push_back(
+          {{"context", sample_id(*requests[r].session, *requests[r].sample)},
+           {"reply", "expert"},
+           {"text", requests[r].reply.text},
+           {"reason", results[r].note}});
     }
   }
   return out;
@@ -104,7 +106,7 @@ JudgedReplies judge_replies(std::span<const ReplyGroup> groups, const TrainerSet
   const bool by_expert = options.pairs == "expert";
   JudgedReplies out;
   std::vector<std::optional<GradedReply>> experts(groups.size());
-  if (by_expert) experts = expert_replies(groups, setup, reward, options, out.expert_failures);
+  if (by_expert) experts = expert_replies(groups, setup, reward, options, out);
   for (size_t i = 0; i < groups.size(); ++i) {
     auto replies = sampled_replies(groups[i], options.replies);
     if (replies.empty() || (by_expert && !experts[i])) continue;

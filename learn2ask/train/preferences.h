@@ -15,7 +15,8 @@ struct JudgedReplies {
   std::vector<bool> good;
   std::vector<double> weights;                // of stop or continue samples, and of kto
   std::vector<std::vector<float>> log_probs;  // the sampler's; empty for an expert's reply
-  std::vector<Json> expert_failures;  // expert's replies that could not be graded: context, reason
+  std::vector<RewardResult> expert_results;   // of the expert's replies that were graded
+  std::vector<Json> expert_failures;          // those of them that could not be: context, reason
 };
 
 // For pairs: a chosen row, then the rejected one, and so on; at most a pair a group. Rejected is

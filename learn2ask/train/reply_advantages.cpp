@@ -21,6 +21,7 @@ struct GroupRewards {
     }
     for (int64_t i = 0; i < p; ++i) {
       const ReplyGroup& group = groups[static_cast<size_t>(i)];
+      if (is_left_out(group, options.replies)) continue;
       for (int64_t j = 0; j < g; ++j) {
         const auto reply = static_cast<size_t>(j);
         if (!counts(group, reply, options.replies)) continue;

@@ -133,29 +133,35 @@ bool has_variance(const ReplyGroup& group, const ReplyOptions& options) {
   return false;
 }
 
+bool is_left_out(const ReplyGroup& group, const ReplyOptions& options) {
+  return options.dynamic_rounds > 0 && !has_variance(group, options);
+}
+
+void watch_failures(std::span<const RewardResult> results, double max_rate, std::string& recent) {
+  for (const RewardResult& result : results) {
+    recent += result.reward ? '0' : '1';
+    if (recent.size() > kFailureWindow) recent.erase(0, recent.size() - kFailureWindow);
+    const auto unscored = std::count(recent.begin(), recent.end(), '1');
+    if (static_cast<double>(unscored) <= max_rate * kFailureWindow) continue;
+    fail(ErrorCode::kUnavailable,
+         fmt::format("train: grader: {} of the last {} replies could not be graded, last: {} "
+                     "(the run is paused: mend the grader and run the same command again; "
+                     "failures.jsonl lists them)",
+                     unscored, recent.size(), result.note));
+  }
+}
+
 void watch_failures(const std::vector<ReplyGroup>& groups, double max_rate, std::string& recent) {
-  std::string reason;
-  for_each_reply(groups, [&](const ReplyGroup& group, size_t g) {
-    const bool unscored = !group.results[g].reward;
-    recent += unscored ? '1' : '0';
-    if (unscored) reason = group.results[g].note;
-  });
-  if (recent.size() > kFailureWindow) recent.erase(0, recent.size() - kFailureWindow);
-  const auto unscored = std::count(recent.begin(), recent.end(), '1');
-  if (static_cast<double>(unscored) <= max_rate * kFailureWindow) return;
-  fail(ErrorCode::kUnavailable,
-       fmt::format("train: grader: {} of the last {} replies could not be graded, last: {} "
-                   "(the run is paused: mend the grader and run the same command again; "
-                   "failures.jsonl lists them)",
-                   unscored, recent.size(), reason));
+  for (const ReplyGroup& group : groups) watch_failures(group.results, max_rate, recent);
 }
 
 MeanReward mean_reward(const std::vector<ReplyGroup>& groups, double max_rate) {
   Mean reward;
-  size_t unscored = 0;
+  size_t unscored = 0, to_grade = 0;
   std::string reason = "no reply was asked for";
   for_each_reply(groups, [&](const ReplyGroup& group, size_t g) {
     const RewardResult& result = group.results[g];
+    to_grade += !result.by_rule;
     if (result.reward) {
       reward.add(*result.reward);
     } else {
@@ -163,12 +169,12 @@ MeanReward mean_reward(const std::vector<ReplyGroup>& groups, double max_rate) {
       reason = result.note;
     }
   });
-  const size_t all = reward.count + unscored;
-  if (reward.count == 0 || static_cast<double>(unscored) > max_rate * static_cast<double>(all)) {
+  const double limit = max_rate * static_cast<double>(to_grade);
+  if (reward.count == 0 || static_cast<double>(unscored) > limit) {
     fail(ErrorCode::kUnavailable,
          fmt::format("train: grader: {} of {} held-out replies could not be graded, last: {} (the "
                      "run is paused: mend the grader and run the same command again)",
-                     unscored, all, reason));
+                     unscored, to_grade, reason));
   }
   return {reward.sum / static_cast<double>(reward.count), unscored};
 }

@@ -66,14 +66,18 @@ void grade_groups(std::vector<ReplyGroup>& groups, const RewardFn& reward);
 
 // Whether replies that count earned different rewards.
 bool has_variance(const ReplyGroup& group, const ReplyOptions& options);
+// Dynamic sampling takes another group in its place. By what was earned: shaping makes replies
+// differ that are equally right.
+bool is_left_out(const ReplyGroup& group, const ReplyOptions& options);
 
-// Adds the groups' outcomes to the window of the last 200 replies and throws Failure
-// (kUnavailable) when more than `max_rate` of 200 were unscored.
+// Moves the window of the last 200 replies over these, one by one, and throws Failure
+// (kUnavailable) where more than `max_rate` of 200 in it are unscored.
+void watch_failures(std::span<const RewardResult> results, double max_rate, std::string& recent);
 void watch_failures(const std::vector<ReplyGroup>& groups, double max_rate, std::string& recent);
 
 // Mean reward of the scored replies, and the number of the others. Throws Failure (kUnavailable)
-// when there is none, or when more than `max_rate` of all are unscored: those are
-// replies that ask where they should, and a mean without them is that of other turns.
+// when there is none, or when more than `max_rate` of those that a grader had to grade are
+// unscored: they ask where they should, and a mean without them is that of other turns.
 struct MeanReward {
   double reward = 0;
   size_t unscored = 0;

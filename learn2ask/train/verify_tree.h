@@ -23,7 +23,8 @@ struct TreeAgreement {
 // The limits follow from rounding: a residual network of 8 rounded operations a layer, each with
 // relative error u, drifts by about u sqrt(8 layers); float32 sums over the MLP's width add
 // sqrt(width); 4 times that, of the summed norms of the rows' own losses and gradients. u is
-// 2^-24 in float32 and 2^-9 in bfloat16 (there the check finds a wrong tree, not a small error).
+// 2^-24 in float32 and 2^-9 in bfloat16: there the check finds a tree that is wrong for all, not a
+// small error, nor the gradient of one short row of eight.
 //
 // Gradients are cleared.
 TreeAgreement compare_tree(const Transformer& model, const TrainedWeights& trained,
