@@ -5,6 +5,8 @@
 #include <string>
 #include <tuple>
 
+#include <fmt/format.h>
+
 #include "hindsight/quotation.h"
 #include "llm/json_answer.h"
 
@@ -172,11 +174,12 @@ Result<std::vector<Exchange>> LlmExtractor::read(const Gathering& gathering, con
                            .unknown = claim.unknown});
     }
   }
-  if (exchanges.empty() && !claims.empty()) {
+  // Few facts that are there say nothing of how many are missing.
+  if (2 * exchanges.size() < claims.size()) {
     return Error{ErrorCode::kInvalidInput,
-                 "none of the " + std::to_string(claims.size()) +
-                     " quotations stands in the message of the user that it is said to be from, "
-                     "after a question of the expert"};
+                 fmt::format("only {} of {} quotations stand in the message of the user that they "
+                             "are said to be from, after a question of the expert",
+                             exchanges.size(), claims.size())};
   }
   counts_.answers += counts.answers;
   counts_.not_said += counts.not_said;
