@@ -8,6 +8,7 @@
 #include <set>
 
 #include <torch/version.h>
+#include <yaml-cpp/yaml.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -41,11 +42,24 @@ struct LoadedModel {
   std::unique_ptr<PolicySetup> own;    // none: the base model's
   std::optional<LoraAdapter> adapter;  // none: the model alone
   std::string content_sha256;          // of what decides its replies besides its name and prompt
+  std::string trained_by;              // the kind of grader that rewarded it, where that is known
 };
+
+// reward.grader of the run's config.yaml: of RL. Empty for other folders.
+std::string rewarding_grader(const std::string& run) {
+  const fs::path path = fs::path(run) / "config.yaml";
+  if (run.empty() || !fs::exists(path)) return "";
+  try {
+    const YAML::Node grader = YAML::Load(read_file(path, 1 << 20))["reward"]["grader"];
+    return grader ? grader.as<std::string>() : "";
+  } catch (const YAML::Exception& e) {
+    fail_input("eval: " + path.string() + ": " + e.what());
+  }
+}
 
 LoadedModel load_model(const NamedPolicy& named, const EvaluationSettings& settings,
                        const PolicySetup& setup) {
-  LoadedModel loaded{named.name, nullptr, std::nullopt, ""};
+  LoadedModel loaded{named.name, nullptr, std::nullopt, "", rewarding_grader(named.directory)};
   const fs::path directory = trained_in(named.directory);
   if (!named.directory.empty() && fs::exists(directory / "config.json")) {  // a model's
     PolicyOptions options = settings.policy;
@@ -96,7 +110,7 @@ class EvaluationRun {
       const PolicySetup& setup = model.own ? *model.own : policy_;
       ModelPolicy policy(model.name, setup.model, model.adapter ? &*model.adapter : nullptr,
                          setup.window());
-      evaluate_policy(policy, PolicyRole::kModel, model.content_sha256);
+      evaluate_policy(policy, PolicyRole::kModel, model.content_sha256, model.trained_by);
     }
     for (auto& baseline : baselines_) evaluate_policy(*baseline, PolicyRole::kBaseline);
     ExpertPolicy expert(sessions_, policy_.format);
@@ -132,9 +146,11 @@ class EvaluationRun {
   }
 
   // `content`: what decides the policy's replies besides its name, hashed.
-  void evaluate_policy(Policy& policy, PolicyRole role, const std::string& content = "") {
+  void evaluate_policy(Policy& policy, PolicyRole role, const std::string& content = "",
+                       const std::string& trained_by = "") {
     EvaluationOptions options;
     options.role = role;
+    options.trained_by = trained_by;
     options.split = files_.split;
     if (role == PolicyRole::kModel) options.prompts = {policy_.prompt_hash()};
     options.decoding = settings_.decoding;

@@ -20,6 +20,7 @@ DecodingOptions published_decoding();
 
 struct EvaluationOptions {
   PolicyRole role = PolicyRole::kModel;
+  std::string trained_by = {};                                    // facts.trained_by
   std::string split = {};                                         // named in every table
   std::vector<std::pair<std::string, std::string>> prompts = {};  // file name, SHA-256
   DecodingOptions decoding = {};                                  // default: greedy, one reply

@@ -85,6 +85,7 @@ EvaluationFacts read_facts(const Fields& fields) {
                                                  {"baseline", PolicyRole::kBaseline},
                                                  {"expert", PolicyRole::kExpert}});
   facts.grader = fields.text("grader");
+  if (fields.has("trained_by")) facts.trained_by = fields.text("trained_by");
   facts.split = fields.text("split");
   for (const auto& [name, hash] : fields.object("prompts").items()) {
     if (!hash.is_string()) fail_input(fmt::format("'prompts': '{}': expected a string", name));
@@ -125,25 +126,27 @@ const char* policy_role_name(PolicyRole role) {
 Json to_json(const EvaluationFacts& facts) {
   Json prompts = Json::object();
   for (const auto& [name, hash] : facts.prompts) prompts[name] = hash;
-  return {{"policy", facts.policy},
-          {"role", policy_role_name(facts.role)},
-          {"grader", facts.grader},
-          {"split", facts.split},
-          {"prompts", prompts},
-          {"decoding",
-           {{"temperature", facts.decoding.temperature},
-            {"top_p", facts.decoding.top_p},
-            {"repetition_penalty", facts.decoding.repetition_penalty},
-            {"max_reply_tokens", facts.decoding.max_reply_tokens},
-            {"replies", facts.decoding.replies},
-            {"seed", facts.decoding.seed}}},
-          {"scoring",
-           {{"format", facts.scoring.format == ReplyFormat::kPlain ? "plain" : "tuple"},
-            {"fusion", fusion_name(facts.scoring.fusion)},
-            {"compat", facts.scoring.compat}}},
-          {"unlabelled", facts.unlabelled},
-          {"censored", facts.censored},
-          {"dropped_empty", facts.dropped_empty}};
+  Json json = {{"policy", facts.policy},
+               {"role", policy_role_name(facts.role)},
+               {"grader", facts.grader},
+               {"split", facts.split},
+               {"prompts", prompts},
+               {"decoding",
+                {{"temperature", facts.decoding.temperature},
+                 {"top_p", facts.decoding.top_p},
+                 {"repetition_penalty", facts.decoding.repetition_penalty},
+                 {"max_reply_tokens", facts.decoding.max_reply_tokens},
+                 {"replies", facts.decoding.replies},
+                 {"seed", facts.decoding.seed}}},
+               {"scoring",
+                {{"format", facts.scoring.format == ReplyFormat::kPlain ? "plain" : "tuple"},
+                 {"fusion", fusion_name(facts.scoring.fusion)},
+                 {"compat", facts.scoring.compat}}},
+               {"unlabelled", facts.unlabelled},
+               {"censored", facts.censored},
+               {"dropped_empty", facts.dropped_empty}};
+  if (!facts.trained_by.empty()) json["trained_by"] = facts.trained_by;
+  return json;
 }
 
 Json to_json(const ScoredRow& row) {

@@ -24,7 +24,8 @@ struct EvaluationFacts {
   std::string policy;  // unique in a table
   PolicyRole role = PolicyRole::kModel;
   std::string grader;
-  std::string split;                                         // e.g. "test"
+  std::string trained_by = {};  // the kind of grader that rewarded it; empty: none, or not known
+  std::string split;            // e.g. "test"
   std::vector<std::pair<std::string, std::string>> prompts;  // file name, SHA-256
   DecodingOptions decoding;
   ScoringOptions scoring;

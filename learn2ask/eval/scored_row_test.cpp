@@ -26,6 +26,7 @@ EvaluationFacts some_facts() {
                    .replies = 3,
                    .seed = 9},
       .scoring = {.format = ReplyFormat::kTuple, .fusion = Fusion::kSum, .compat = true}};
+  facts.trained_by = "match";
   facts.unlabelled = 3;
   facts.censored = 2;
   facts.dropped_empty = 1;

@@ -107,11 +107,22 @@ std::vector<std::string> notes_on(const std::vector<const Summary*>& rows) {
   });
   if (has_expert && rows.front()->facts.grader.starts_with("truth")) {
     notes.emplace_back(
-        "The expert's questions are graded against the known truth, its decisions too.");
+        "The expert's decisions are right by construction: they are the labels. Its questions are "
+        "graded against the known truth.");
   } else if (has_expert) {
     notes.emplace_back(
         "The expert's decisions are right by construction, and its questions are graded against "
         "its own future: a ceiling for the grader, not a competitor.");
+  }
+  std::string own;  // those who learned from this very grader
+  for (const Summary* row : rows) {
+    const std::string& by = row->facts.trained_by;
+    if (by.empty() || !row->facts.grader.starts_with(by)) continue;
+    own += (own.empty() ? "" : ", ") + row->facts.policy;
+  }
+  if (!own.empty()) {
+    notes.push_back("This grader rewarded the training of " + own +
+                    ": what was learned is shown by one that did not.");
   }
   const auto add_counts = [&](const std::string& what, size_t RowCounts::* count) {
     const std::string counts = count_by_policy(rows, count);

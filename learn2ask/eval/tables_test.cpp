@@ -106,13 +106,25 @@ TEST(GroupSummaries, NotesSayWhatTheExpertsRowIsAndWhatWasNotRecognised) {
   EXPECT_THAT(truth[1], HasSubstr("what they ask for: base 5, GRPO 2."));
   EXPECT_THAT(truth[2], HasSubstr("without its oldest turns, more than the policy holds: GRPO 3."));
   for (const std::string& text : {tables_to_text(rows), tables_to_markdown(rows)}) {
-    EXPECT_THAT(text, HasSubstr("against the known truth"));
+    EXPECT_THAT(text, HasSubstr("they are the labels"));
     EXPECT_THAT(text, HasSubstr("base 5, GRPO 2."));
   }
 
   rows.pop_back();  // the expert
   for (Summary& row : rows) row.counts.unrecognised = row.counts.cut_contexts = 0;
   EXPECT_TRUE(group_summaries(rows)[0].notes.empty());
+}
+
+TEST(GroupSummaries, NotesSayWhichPoliciesTheGraderHasTrained) {
+  auto rows = some_summaries();
+  rows[2].facts.trained_by = "words";
+  EXPECT_EQ(group_summaries(rows)[0].notes.size(), 1u);
+  rows[2].facts.trained_by = "match";
+  const auto notes = group_summaries(rows)[0].notes;
+  ASSERT_EQ(notes.size(), 2u);
+  EXPECT_EQ(notes[1],
+            "This grader rewarded the training of GRPO: what was learned is shown by one that did "
+            "not.");
 }
 
 TEST(TablesToText, FitsATerminalAndMarksTheBest) {

@@ -219,8 +219,18 @@ class SaysItsQuestion final : public Grader {
   }
 };
 
+// A judge with a format of its own.
+struct JudgesFormatToo final : FakeGrader {
+  using FakeGrader::FakeGrader;
+  std::vector<Result<Grade>> grade(std::span<const GradeRequest> requests) override {
+    auto grades = FakeGrader::grade(requests);
+    for (auto& grade : grades) grade->format = 0.5;
+    return grades;
+  }
+};
+
 TEST(PrefilterGrader, PassesOnWhatTheFirstIsNotSureOf) {
-  auto judges = std::make_unique<FakeGrader>(1);
+  auto judges = std::make_unique<JudgesFormatToo>(1);
   const FakeGrader& second = *judges;
   PrefilterCounts counts;
   PrefilterGrader grader(std::make_unique<SaysItsQuestion>(), std::move(judges), counts);
@@ -229,7 +239,10 @@ TEST(PrefilterGrader, PassesOnWhatTheFirstIsNotSureOf) {
   const auto grades = grader.grade(requests);
   EXPECT_THAT(second.asked, ::testing::ElementsAre("s/1 0.5", "s/1 fails"));
   const std::vector<double> expected = {1, 1, 0, 1, 1};
-  for (size_t i = 0; i < 5; ++i) EXPECT_EQ(grades[i]->content, expected[i]) << i;
+  for (size_t i = 0; i < 5; ++i) {
+    EXPECT_EQ(grades[i]->content, expected[i]) << i;
+    EXPECT_FALSE(grades[i]->format) << i;
+  }
   EXPECT_EQ(grades[1]->reason, "fake");
   EXPECT_EQ(grades[2]->reason, "first");
   EXPECT_EQ(counts.graded, 5u);

@@ -15,7 +15,10 @@ std::vector<Result<Grade>> PrefilterGrader::grade(std::span<const GradeRequest> 
   counts_.passed_on += unsure.size();
   if (unsure.empty()) return grades;
   auto second = second_->grade(passed_on);
-  for (size_t k = 0; k < unsure.size(); ++k) grades[unsure[k]] = std::move(second[k]);
+  for (size_t k = 0; k < unsure.size(); ++k) {
+    if (second[k]) second[k]->format.reset();  // by rule for all replies, as `first_` leaves it
+    grades[unsure[k]] = std::move(second[k]);
+  }
   return grades;
 }
 

@@ -15,7 +15,8 @@ struct PrefilterCounts {
 };
 
 // Keeps the first grader's 0 and 1; asks the second one where the first gives anything between or
-// fails. Not thread-safe.
+// fails. Format is left to the rule for all, as the first grader leaves it: replies of a group are
+// compared with each other. Not thread-safe.
 class PrefilterGrader final : public Grader {
  public:
   // Adds to `counts`, which must outlive it.
