@@ -41,16 +41,17 @@ class CpuDecodeAttention : public DecodeAttention {
         own_(sizes_for(max_new)),
         own_panels_(static_cast<size_t>(c.layers)) {}
 
-  // Rows that end in one segment, as the contexts of a session do, share the panels of its path.
+  // Rows that go on in one another, as the contexts of a session do, share the panels of the
+  // longest.
   void add_prefix(const std::shared_ptr<const TreeCache>& cache, int64_t row) override {
     const TokenTree& tree = cache->tree;
-    const int64_t segment = tree.row_segment[row];
-    auto& known = paths_[{cache, segment}];
+    const int64_t last = last_continuation(tree, tree.row_segment[row]);
+    auto& known = paths_[{cache, last}];
     auto packed = known.lock();
     if (!packed) {
-      auto path = row_path(tree, row, tree.row_length[row]);
-      path.back().end = tree.segments[segment].end;
-      known = packed = pack(*cache, path);
+      const TreeSegment& end = tree.segments[last];
+      const int64_t length = end.first_position + end.end - end.begin;
+      known = packed = pack(*cache, segment_path(tree, last, length));
     }
     prefixes_.push_back({packed, tree.row_length[row]});
   }
@@ -257,7 +258,7 @@ class CpuDecodeAttention : public DecodeAttention {
   PanelSizes own_;
   std::vector<std::vector<Unit>> own_panels_;  // per layer: slot, kv head
   std::vector<Prefix> prefixes_;
-  // By cache and segment; what prefixes hold.
+  // By cache and last segment; what prefixes hold.
   std::map<std::pair<std::shared_ptr<const TreeCache>, int64_t>, std::weak_ptr<Packed>> paths_;
 };
 

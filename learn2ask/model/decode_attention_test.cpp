@@ -21,6 +21,25 @@ TreeCache at_device(TreeCache cache, at::Device device) {
   return cache;
 }
 
+// What is read for all turns of a session is held once.
+TEST(DecodeAttention, ContextsOfASessionShareTheirKeysAndValues) {
+  const auto config = tiny_config(9, 3);
+  const auto model = Transformer::random(config, testing::float32_options(), 1);
+  std::vector<std::vector<int32_t>> contexts = {{1, 2, 3}};
+  while (contexts.size() < 8) {
+    contexts.push_back(contexts.back());
+    for (int32_t i = 0; i < 20; ++i) contexts.back().push_back(i);
+  }
+  const auto cache = std::make_shared<const TreeCache>(
+      at_device(model.prefill(build_token_tree(contexts), nullptr), at::kCPU));
+  auto all = make_cpu_decode_attention(config, at::kFloat, 4);
+  for (size_t r = 0; r < contexts.size(); ++r) all->add_prefix(cache, static_cast<int64_t>(r));
+  auto longest = make_cpu_decode_attention(config, at::kFloat, 4);
+  longest->add_prefix(cache, static_cast<int64_t>(contexts.size()) - 1);
+  EXPECT_GT(longest->bytes(), 0);
+  EXPECT_EQ(all->bytes(), longest->bytes());
+}
+
 // The kernels of the CPU against torch's operators, wherever these run: prefixes of several trees,
 // rows of any number of new tokens, slots in any order.
 TEST(DecodeAttention, RowLoopsEqualTheComposedOperators) {

@@ -146,12 +146,29 @@ TokenTree build_token_tree(std::span<const std::vector<int32_t>> rows) {
 
 std::vector<TokenRange> row_path(const TokenTree& tree, int64_t row, int64_t length) {
   check(length >= 0 && length <= tree.row_length.at(row), "token tree: path longer than its row");
+  return segment_path(tree, tree.row_segment.at(row), length);
+}
+
+int64_t last_continuation(const TokenTree& tree, int64_t segment) {
+  std::vector<int64_t> tokens_below(tree.segments.size(), 0), longest(tree.segments.size(), -1);
+  for (auto s = static_cast<int64_t>(tree.segments.size()) - 1; s > 0; --s) {
+    const TreeSegment& here = tree.segments[s];
+    const int64_t tokens = here.end - here.begin + tokens_below[s];
+    if (here.parent < 0 || tokens < tokens_below[here.parent]) continue;
+    tokens_below[here.parent] = tokens;
+    longest[here.parent] = s;
+  }
+  while (longest[segment] >= 0) segment = longest[segment];
+  return segment;
+}
+
+std::vector<TokenRange> segment_path(const TokenTree& tree, int64_t segment, int64_t length) {
   std::vector<TokenRange> path;  // leaf first
-  for (int64_t s = tree.row_segment.at(row); s >= 0; s = tree.segments[s].parent) {
-    const TreeSegment& segment = tree.segments[s];
-    const int64_t tokens = std::min(segment.end - segment.begin, length - segment.first_position);
+  for (int64_t s = segment; s >= 0; s = tree.segments[s].parent) {
+    const TreeSegment& here = tree.segments[s];
+    const int64_t tokens = std::min(here.end - here.begin, length - here.first_position);
     if (tokens <= 0) continue;
-    const TokenRange range{segment.begin, segment.begin + tokens};
+    const TokenRange range{here.begin, here.begin + tokens};
     if (!path.empty() && path.back().begin == range.end) {
       path.back().begin = range.begin;
     } else {

@@ -37,6 +37,11 @@ struct TokenRange {
 };
 // The first `length` tokens of row `row`, root first, neighbours merged.
 std::vector<TokenRange> row_path(const TokenTree& tree, int64_t row, int64_t length);
+// The same of the path that ends in `segment`.
+std::vector<TokenRange> segment_path(const TokenTree& tree, int64_t segment, int64_t length);
+// Where the longest path through `segment` ends: the paths to all segments on its way are prefixes
+// of it. The contexts of a session lie on one way.
+int64_t last_continuation(const TokenTree& tree, int64_t segment);
 // Packed indices of tokens [from, to) of row `row`.
 std::vector<int64_t> row_tokens(const TokenTree& tree, int64_t row, int64_t from, int64_t to);
 

@@ -112,6 +112,33 @@ TEST(TokenTree, TheTranscriptOfASessionIsOneSlice) {
   }
 }
 
+TEST(TokenTree, PathsArePrefixesOfThePathToTheLastContinuation) {
+  Rng rng(7);
+  for (int trial = 0; trial < 300; ++trial) {
+    const Rows rows = random_rows(rng);
+    const TokenTree tree = build_token_tree(rows);
+    for (size_t r = 0; r < rows.size(); ++r) {
+      const int64_t last = last_continuation(tree, tree.row_segment[r]);
+      const auto path = segment_path(tree, last, tree.row_length[r]);
+      std::vector<int64_t> tokens;
+      for (const TokenRange& range : path) {
+        for (int64_t i = range.begin; i < range.end; ++i) tokens.push_back(i);
+      }
+      ASSERT_EQ(tokens, row_tokens(tree, static_cast<int64_t>(r), 0, tree.row_length[r]));
+    }
+  }
+}
+
+// Contexts of a session are prefixes of one another.
+TEST(TokenTree, TheContextsOfASessionHaveOneLastContinuation) {
+  const TokenTree tree =
+      build_token_tree(Rows{{1, 2}, {1, 2, 3, 4, 5}, {1, 2, 3}, {1, 7, 8}, {1, 7}, {1, 2, 3, 4}});
+  const auto last = [&](int64_t row) { return last_continuation(tree, tree.row_segment[row]); };
+  for (const int64_t row : {2, 5, 0}) EXPECT_EQ(last(row), tree.row_segment[1]);
+  EXPECT_EQ(last(4), tree.row_segment[3]);
+  EXPECT_NE(last(4), last(0));
+}
+
 TEST(TokenTree, DuplicateRowsShareEverything) {
   const TokenTree tree = build_token_tree(Rows{{4, 5, 6}, {4, 5, 6}, {4, 5}});
   EXPECT_EQ(tree.tokens(), 3);
