@@ -6,6 +6,7 @@
 
 #include "model/decode_attention.h"
 #include "model/flash_attention.h"
+#include "model/ops.h"
 #include "model/token_tree.h"
 #include "model/unordered_writes.h"
 
@@ -56,6 +57,8 @@ struct Step {
   at::Tensor slot_r, position_r;  // where the newest keys and values go
   int64_t most = 0;               // own tokens of a row, the newest included
   at::Tensor count_r;             // of each row
+  // Own tokens that a row does not see, of all and of a window: [r, 1, most].
+  at::Tensor hidden = {}, hidden_by_window = {};
   std::optional<FlashSequences> prefixes = {};
 };
 
@@ -143,6 +146,12 @@ class ComposedDecodeAttention : public DecodeAttention {
              .position_r = at::tensor(positions).to(device),
              .most = *std::max_element(counts.begin(), counts.end()),
              .count_r = at::tensor(counts).to(device)};
+    const auto token = at::arange(step_.most, step_.count_r.options()).view({1, 1, -1});
+    const auto count = step_.count_r.view({-1, 1, 1});
+    step_.hidden = token >= count;
+    if (config_.window > 0) {
+      step_.hidden_by_window = step_.hidden | (token < count - config_.window);
+    }
     if (!flash_) return;
     std::vector<int64_t> queries = queries_of_packed();
     if (queries.empty()) {
@@ -182,8 +191,10 @@ class ComposedDecodeAttention : public DecodeAttention {
       return at::cat(parts);
     };
     for (size_t layer = 0; layer < keys_skth_.size(); ++layer) {
-      packed_.keys.push_back(pack(&Prefix::keys, layer));
-      packed_.values.push_back(pack(&Prefix::values, layer));
+      const bool read = config_.window_of(layer) == 0;  // the others go prefix by prefix
+      const auto none = at::empty({0}, keys_skth_[layer].options());
+      packed_.keys.push_back(read ? pack(&Prefix::keys, layer) : none);
+      packed_.values.push_back(read ? pack(&Prefix::values, layer) : none);
     }
   }
 
@@ -217,7 +228,7 @@ class ComposedDecodeAttention : public DecodeAttention {
     for (const DecodeRun& run : step_.runs) {
       const Prefix& prefix = prefixes_[run.prefix];
       const auto q_kmh = q_kngh.slice(1, run.begin, run.end).flatten(1, 2);
-      auto scores = score(at::bmm(q_kmh, prefix.keys[layer].transpose(1, 2)));
+      auto scores = score(q_kmh, prefix.keys[layer]);
       if (config_.window_of(layer) > 0) hide_far_prefix(scores, layer, run);
       const Part flat = attend_part(scores, prefix.values[layer]);
       const auto put = [&](const at::Tensor& into, const at::Tensor& x_km) {
@@ -232,29 +243,27 @@ class ComposedDecodeAttention : public DecodeAttention {
   Part own_tokens(size_t layer, const at::Tensor& q_rkgh) const {
     const auto k = keys_skth_[layer].narrow(2, 0, step_.most).index_select(0, step_.slot_r);
     const auto v = values_skth_[layer].narrow(2, 0, step_.most).index_select(0, step_.slot_r);
-    const auto token = at::arange(step_.most, step_.count_r.options()).view({1, 1, 1, -1});
-    const auto count = step_.count_r.view({-1, 1, 1, 1});
-    auto hidden = token >= count;
-    const int64_t window = config_.window_of(layer);
-    if (window > 0) hidden = hidden | (token < count - window);
-    const auto scores = score(at::matmul(q_rkgh, k.transpose(2, 3))).masked_fill_(hidden, kUnseen);
+    const auto& hidden = config_.window_of(layer) > 0 ? step_.hidden_by_window : step_.hidden;
+    const auto scores = score(q_rkgh.flatten(0, 1), k.flatten(0, 1))
+                            .unflatten(0, {q_rkgh.size(0), -1})
+                            .masked_fill_(hidden.unsqueeze(1), kUnseen);
     return attend_part(scores, v);
   }
 
-  at::Tensor score(const at::Tensor& products) const {
-    return products.to(at::kFloat) * config_.attention_scale();
+  // Of queries [b, m, h] by keys [b, j, h], float32.
+  at::Tensor score(const at::Tensor& q, const at::Tensor& k) const {
+    return composed::wide_bmm(q, k.transpose(1, 2)).mul_(config_.attention_scale());
   }
 
   // Of scores [k, rows * g, prefix], those that the rows' windows leave out.
   void hide_far_prefix(at::Tensor& scores, size_t layer, const DecodeRun& run) const {
-    const int64_t tokens = scores.size(2), group = scores.size(1) / (run.end - run.begin);
-    std::vector<int64_t> first;
-    for (int64_t r = run.begin; r < run.end; ++r) {
-      first.insert(first.end(), static_cast<size_t>(group),
-                   tokens + step_.rows[r].new_tokens + 1 - config_.window_of(layer));
-    }
-    const auto hidden = at::arange(tokens).view({1, 1, -1}) < at::tensor(first).view({1, -1, 1});
-    scores.masked_fill_(hidden.to(scores.device()), kUnseen);
+    const int64_t tokens = scores.size(2), rows = run.end - run.begin;
+    const auto first_r =
+        step_.count_r.slice(0, run.begin, run.end) + (tokens - config_.window_of(layer));
+    const auto first_m1 =
+        first_r.unsqueeze(1).expand({rows, scores.size(1) / rows}).reshape({1, -1, 1});
+    const auto token = at::arange(tokens, first_r.options()).view({1, 1, -1});
+    scores.masked_fill_(token < first_m1, kUnseen);
   }
 
   TransformerConfig config_;

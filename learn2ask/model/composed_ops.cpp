@@ -32,6 +32,13 @@ at::Tensor rotate(const at::Tensor& x, const RotaryTable& table, double sign) {
 
 }  // namespace
 
+at::Tensor wide_bmm(const at::Tensor& a_kmh, const at::Tensor& b_khj) {
+  if (a_kmh.is_cuda() && a_kmh.scalar_type() != at::kFloat) {
+    return at::bmm(a_kmh, b_khj, at::kFloat);  // its own kernel, on CUDA alone
+  }
+  return at::bmm(a_kmh.to(at::kFloat), b_khj.to(at::kFloat));
+}
+
 at::Tensor rms_norm(const at::Tensor& x_nd, const at::Tensor& weight_d, double epsilon) {
   auto out_nd = at::empty_like(x_nd);
   return at::mul_out(out_nd, x_nd * inverse_rms(x_nd, epsilon), weight_d);
@@ -75,17 +82,19 @@ at::Tensor gated(const at::Tensor& gate_up_n, Activation activation) {
 at::Tensor gated_backward(const at::Tensor& grad_nm, const at::Tensor& gate_up_n,
                           Activation activation) {
   const auto parts = gate_up_n.chunk(2, -1);
-  const auto gate = parts[0].to(at::kFloat), grad = grad_nm.to(at::kFloat);
-  const auto by_active = grad * parts[1];
+  const auto gate = parts[0].to(at::kFloat);
+  auto grad = grad_nm.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
   auto out_n = at::empty_like(gate_up_n);
   auto out = out_n.chunk(2, -1);
+  // On CUDA the derivatives' kernels round what they read to the type that they write.
   if (activation == Activation::kSilu) {
     at::mul_out(out[1], grad, at::silu(gate));
-    at::silu_backward_out(out[0], by_active, gate);
+    at::silu_backward_out(grad, grad.mul_(parts[1]), gate);
   } else {
     at::mul_out(out[1], grad, at::gelu(gate, kGeluKind));
-    at::gelu_backward_out(out[0], by_active, gate, kGeluKind);
+    at::gelu_backward_out(grad, grad.mul_(parts[1]), gate, kGeluKind);
   }
+  out[0].copy_(grad);
   return out_n;
 }
 

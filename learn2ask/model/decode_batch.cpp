@@ -121,10 +121,9 @@ at::Tensor DecodeBatch::step(std::span<const int32_t> ids) {
     check(d.rows[i].new_tokens < d.max_new_tokens, "decode batch: a row is full");
     positions.push_back(d.prefixes[d.rows[i].prefix].tokens + d.rows[i].new_tokens);
   }
-  const auto position = at::tensor(positions).to(device);
-  const RotaryTable rotary = rotary_table(position, c.rotary, c.head_dim);
+  const RotaryTable rotary = rotary_table(positions, c.rotary, c.head_dim, device);
   const RotaryTable local =
-      c.window > 0 ? rotary_table(position, c.local_rotary, c.head_dim) : RotaryTable{};
+      c.window > 0 ? rotary_table(positions, c.local_rotary, c.head_dim, device) : RotaryTable{};
   auto x_rd =
       embed(d.weights.embedding_vd, ids, c.embedding_scale, scalar_type(d.model.options().compute));
   for (size_t i = 0; i < d.weights.layers.size(); ++i) {

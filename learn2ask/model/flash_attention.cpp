@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
+#include <mutex>
+#include <string>
+#include <utility>
 
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/types.h>
@@ -104,6 +108,20 @@ struct Window {
 // keys, with outputs of another shape; the number bounds the work and may be above.
 int64_t most_queries(const FlashSequences& s) { return std::max<int64_t>(s.most_queries, 2); }
 
+FlashOutput call_flash_attention(const at::Tensor& q_mah, const at::Tensor& k_jkh,
+                                 const at::Tensor& v_jkh, const FlashSequences& s, double scale) {
+  const Window window(s);
+  const auto outputs = at::_flash_attention_forward(
+      q_mah, k_jkh, v_jkh, s.query_start, s.key_start, most_queries(s), s.most_keys,
+      /*dropout_p=*/0.0, s.causal, /*return_debug_mask=*/false, scale, window.left, window.right);
+  return {std::get<0>(outputs), std::get<1>(outputs)};
+}
+
+// Of the shapes that FlashOutput has, which other releases of the kernels had otherwise.
+bool is_known(const FlashOutput& out) {
+  return out.lse_am.dim() == 2 && out.lse_am.size(0) == out.out_mah.size(1);
+}
+
 // One softmax over what two saw; their weights come from the logs of their denominators.
 FlashOutput merge(const FlashOutput& a, const FlashOutput& b) {
   const auto weight_ma1 = at::sigmoid(b.lse_am - a.lse_am).t().unsqueeze(-1);
@@ -130,12 +148,35 @@ PartGradients part_backward(const at::Tensor& grad_out_nah, const PackedInput& i
   return {q, k, v};
 }
 
+// Tries it: a build without the kernels has the operator all the same, and so have devices that are
+// too old for them.
+bool runs_flash_attention(at::Device device, int64_t head_dim) {
+  const auto op = c10::Dispatcher::singleton().findOp({"aten::_flash_attention_forward", ""});
+  const auto key = at::TensorOptions(device).computeDispatchKey();
+  if (!op || !op->hasKernelForDispatchKey(key)) return false;
+  const torch::NoGradGuard no_grad;
+  const auto x = at::zeros({1, 1, head_dim}, at::TensorOptions(device).dtype(at::kBFloat16));
+  const FlashSequences one{.query_start = at::tensor(std::vector<int32_t>{0, 1}).to(device),
+                           .key_start = at::tensor(std::vector<int32_t>{0, 1}).to(device),
+                           .most_queries = 1,
+                           .most_keys = 1};
+  try {
+    return is_known(call_flash_attention(x, x, x, one, 1));
+  } catch (const c10::Error&) {
+    return false;
+  }
+}
+
 }  // namespace
 
 bool has_flash_attention(at::Device device, at::ScalarType type, int64_t head_dim) {
   if (device.is_cpu() || type != at::kBFloat16 || head_dim % 8 != 0 || head_dim > 256) return false;
-  const auto op = c10::Dispatcher::singleton().findOp({"aten::_flash_attention_forward", ""});
-  return op && op->hasKernelForDispatchKey(at::TensorOptions(device).computeDispatchKey());
+  static std::mutex mutex;
+  static std::map<std::pair<std::string, int64_t>, bool> known;
+  const std::lock_guard lock(mutex);
+  const auto [found, is_new] = known.try_emplace({device.str(), head_dim}, false);
+  if (is_new) found->second = runs_flash_attention(device, head_dim);
+  return found->second;
 }
 
 FlashPlan plan_flash_attention(const TokenTree& tree, int64_t window, at::Device device) {
@@ -164,15 +205,8 @@ FlashPlan plan_flash_attention(const TokenTree& tree, int64_t window, at::Device
 
 FlashOutput flash_attention(const at::Tensor& q_mah, const at::Tensor& k_jkh,
                             const at::Tensor& v_jkh, const FlashSequences& s, double scale) {
-  const Window window(s);
-  const auto outputs = at::_flash_attention_forward(
-      q_mah, k_jkh, v_jkh, s.query_start, s.key_start, most_queries(s), s.most_keys,
-      /*dropout_p=*/0.0, s.causal, /*return_debug_mask=*/false, scale, window.left, window.right);
-  FlashOutput out{std::get<0>(outputs), std::get<1>(outputs)};
-  if (out.lse_am.dim() != 2 || out.lse_am.size(0) != q_mah.size(1)) {
-    fail(ErrorCode::kUnsupported,
-         "model: this LibTorch's flash attention is not one we know (use compute: float32)");
-  }
+  FlashOutput out = call_flash_attention(q_mah, k_jkh, v_jkh, s, scale);
+  check(is_known(out), "flash attention: outputs of another shape than it had at first");
   return out;
 }
 

@@ -38,7 +38,7 @@ struct FlashPlan {
   std::optional<FlashSequences> path = {};
 };
 
-// The device has the operator, for this type and head width.
+// The operator runs there, for this type and head width. Tried once a device. Thread-safe.
 bool has_flash_attention(at::Device device, at::ScalarType type, int64_t head_dim);
 
 // `window` as PlanOptions'.

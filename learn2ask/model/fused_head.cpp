@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "model/row_kernels.h"
+#include "model/unordered_writes.h"
 
 namespace l2a {
 namespace {
@@ -61,6 +62,7 @@ void cpu_statistics(const at::Tensor& logits_cv, double scale, Chunk& chunk) {
 // -p (log p + entropy), both by logits / temperature.
 at::Tensor composed_gradient(const at::Tensor& logits_cv, double scale, const Chunk& chunk,
                              const at::Tensor& by_log_prob_c, const at::Tensor& by_entropy_c) {
+  const UnorderedWrites unordered;  // one place a row
   const auto column = [](const at::Tensor& x_c) { return x_c.unsqueeze(1); };
   const auto log_p = logits_cv.to(at::kFloat) * scale - column(chunk.statistics.lse);
   const auto by_z =

@@ -41,6 +41,8 @@ at::Tensor gated_backward(const at::Tensor& grad_nm, const at::Tensor& gate_up_n
                           Activation activation);
 
 namespace composed {
+// a b for each of a batch, [k, m, h] and [k, h, j], into float32 without a rounding in between.
+at::Tensor wide_bmm(const at::Tensor& a_kmh, const at::Tensor& b_khj);
 at::Tensor rms_norm(const at::Tensor& x_nd, const at::Tensor& weight_d, double epsilon);
 at::Tensor rms_norm_backward(const at::Tensor& grad_nd, const at::Tensor& x_nd,
                              const at::Tensor& weight_d, double epsilon,

@@ -61,22 +61,26 @@ at::Tensor rotary_divisors(const RotaryConfig& c, int64_t head_dim) {
   return rotary_frequencies({.theta = c.theta}, head_dim) / rotary_frequencies(c, head_dim);
 }
 
-RotaryTable rotary_table(const at::Tensor& position_n, const RotaryConfig& rotary,
-                         int64_t head_dim) {
+RotaryTable rotary_table(std::span<const int64_t> positions, const RotaryConfig& rotary,
+                         int64_t head_dim, at::Device device) {
   // Angle by angle on the CPU: a vector loop rounds the last few of a tensor otherwise than the
   // same angles elsewhere in it.
   const auto frequency_f = rotary_frequencies(rotary, head_dim);
-  const auto angle_nf = position_n.to(at::kCPU, at::kFloat).unsqueeze(1) * frequency_f;
+  const auto position_n = at::tensor(at::ArrayRef<int64_t>(positions.data(), positions.size()));
+  const auto angle_nf = position_n.to(at::kFloat).unsqueeze(1) * frequency_f;
   const auto* const angle = angle_nf.const_data_ptr<float>();
-  at::Tensor cos_nf = at::empty_like(angle_nf), sin_nf = at::empty_like(angle_nf);
+  const auto both = at::empty({2, angle_nf.size(0), angle_nf.size(1)}, at::kFloat);
+  auto* const cos = both.data_ptr<float>();
+  auto* const sin = cos + angle_nf.numel();
   const auto factor = static_cast<float>(rotary.attention_factor);
   at::parallel_for(0, angle_nf.numel(), 4096, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      cos_nf.data_ptr<float>()[i] = std::cos(angle[i]) * factor;
-      sin_nf.data_ptr<float>()[i] = std::sin(angle[i]) * factor;
+      cos[i] = std::cos(angle[i]) * factor;
+      sin[i] = std::sin(angle[i]) * factor;
     }
   });
-  return {cos_nf.to(position_n.device()), sin_nf.to(position_n.device())};
+  const auto there = both.to(device);
+  return {there[0], there[1]};
 }
 
 }  // namespace l2a

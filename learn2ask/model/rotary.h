@@ -4,6 +4,9 @@
 // Shape suffixes: n tokens, f half a head dim.
 #pragma once
 
+#include <cstdint>
+#include <span>
+
 #include <ATen/core/Tensor.h>
 
 #include "model/config.h"
@@ -16,12 +19,11 @@ at::Tensor rotary_frequencies(const RotaryConfig& rotary, int64_t head_dim);
 // By how much scaling divides each frequency, float32 [f]: GGUF's "rope_freqs.weight".
 at::Tensor rotary_divisors(const RotaryConfig& rotary, int64_t head_dim);
 
-// cos and sin of position times frequency, times the attention factor; float32 [n, f], where the
-// positions are.
+// cos and sin of position times frequency, times the attention factor; float32 [n, f] on `device`.
 struct RotaryTable {
   at::Tensor cos_nf, sin_nf;
 };
-RotaryTable rotary_table(const at::Tensor& position_n, const RotaryConfig& rotary,
-                         int64_t head_dim);
+RotaryTable rotary_table(std::span<const int64_t> positions, const RotaryConfig& rotary,
+                         int64_t head_dim, at::Device device);
 
 }  // namespace l2a

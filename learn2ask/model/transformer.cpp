@@ -18,19 +18,18 @@ std::vector<std::shared_ptr<const TreePass>> make_passes(const TransformerConfig
   for (const int64_t position : positions) {
     check(position < config.max_positions, "transformer: row longer than the model's positions");
   }
-  const auto position_n = at::tensor(positions).to(device);
   const bool flash = has_flash_attention(device, scalar_type(options.compute), config.head_dim);
   const auto make = [&](int64_t window, const RotaryConfig& rotary) {
     AttentionPlan plan;
     if (flash) {
       plan.flash = plan_flash_attention(tree, window, device);
     } else {
-      plan.tasks =
-          plan_attention(tree, {.window = window, .join_siblings = !options.batch_invariant});
+      plan.tasks = plan_attention(
+          tree, {.window = window, .join_siblings = !options.batch_invariant}, device);
     }
     return std::make_shared<const TreePass>(
         TreePass{config, options.recompute_activations, std::move(plan),
-                 rotary_table(position_n, rotary, config.head_dim)});
+                 rotary_table(positions, rotary, config.head_dim, device)});
   };
   std::shared_ptr<const TreePass> full, local;
   std::vector<std::shared_ptr<const TreePass>> passes;

@@ -37,7 +37,11 @@ bool is_here(const at::Device& device) {
 
 // LibTorch adds in an order of its own on CUDA unless told otherwise, once for the whole process,
 // before cuBLAS is first used.
+// The same bits again, and products in the precision that they are asked for: sums of bfloat16
+// products in float32, float32 without TF32.
 void make_deterministic() {
+  at::globalContext().setAllowBF16ReductionCuBLAS(false);
+  at::globalContext().setAllowTF32CuBLAS(false);
   setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
   at::globalContext().setDeterministicFillUninitializedMemory(false);

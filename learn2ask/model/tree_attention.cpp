@@ -5,6 +5,7 @@
 #include <torch/types.h>
 
 #include "model/cpu_attention.h"
+#include "model/ops.h"
 
 namespace l2a {
 namespace {
@@ -20,11 +21,11 @@ at::Tensor gather(const at::Tensor& x_knh, const AttentionTask& task) {
 
 // True where query i of the task may not see key j, [m, 1, keys].
 at::Tensor hidden_keys(const AttentionTask& task, at::Device device) {
-  const auto column = [&](const std::vector<int32_t>& values) {
-    return at::tensor(values, at::kInt).to(device).unsqueeze(1);
+  const auto column = [&](const at::Tensor& there, const std::vector<int32_t>& values) {
+    return there.defined() ? there : at::tensor(values, at::kInt).to(device).unsqueeze(1);
   };
-  const auto start = column(task.own_start);
-  const auto prefix_start = column(task.prefix_start) - task.prefix_tokens;
+  const auto start = column(task.own_start_m1, task.own_start);
+  const auto prefix_start = column(task.prefix_start_m1, task.prefix_start) - task.prefix_tokens;
   const auto i = at::arange(task.queries(), start.options()).unsqueeze(1);
   const auto j = at::arange(-task.prefix_tokens, task.queries(), start.options()).unsqueeze(0);
   return ((j > i) | ((j >= 0) & (j < start)) | ((j < 0) & (j < prefix_start))).unsqueeze(1);
@@ -33,8 +34,8 @@ at::Tensor hidden_keys(const AttentionTask& task, at::Device device) {
 // Scaled scores of the task's queries, float32 [k, m * g, keys].
 at::Tensor scores(const at::Tensor& q, const at::Tensor& k, const AttentionTask& task, int64_t g,
                   double scale) {
-  const auto s = at::bmm(q, k.transpose(1, 2)).to(at::kFloat);
-  return (s * scale)
+  return composed::wide_bmm(q, k.transpose(1, 2))
+      .mul_(scale)
       .view({q.size(0), task.queries(), g, task.keys()})
       .masked_fill_(hidden_keys(task, q.device()), -INFINITY)
       .view({q.size(0), task.queries() * g, task.keys()});
@@ -99,7 +100,7 @@ AttentionInput composed_tree_attention_backward(const at::Tensor& grad_out_nkgh,
     const auto k = gather(in.k_knh, task), v = gather(in.v_knh, task);
     const auto go = task_queries(grad_out_nkgh.transpose(0, 1), task);
     const auto p = (scores(q, k, task, g, scale) - rows(out.lse_kng)).exp();
-    const auto gp = at::bmm(go, v.transpose(1, 2)).to(at::kFloat);
+    const auto gp = composed::wide_bmm(go, v.transpose(1, 2));
     const auto gs = (p * (gp - rows(delta_kng)) * scale).to(type);
     grad.q_kngh.slice(1, task.begin, task.end)
         .copy_(at::bmm(gs, k).view({q.size(0), task.queries(), g, -1}));

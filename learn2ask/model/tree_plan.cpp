@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <torch/types.h>
+
 #include "model/simd.h"
 
 namespace l2a {
@@ -126,10 +128,19 @@ void apply_window(AttentionTask& task, int64_t window) {
 
 }  // namespace
 
-std::vector<AttentionTask> plan_attention(const TokenTree& tree, const PlanOptions& options) {
+std::vector<AttentionTask> plan_attention(const TokenTree& tree, const PlanOptions& options,
+                                          at::Device device) {
   std::vector<AttentionTask> tasks = Planner(tree, options).plan();
   if (options.window > 0) {
     for (AttentionTask& task : tasks) apply_window(task, options.window);
+  }
+  if (device.is_cpu()) return tasks;
+  const auto column = [&](const std::vector<int32_t>& values) {
+    return at::tensor(values, at::kInt).to(device).unsqueeze(1);
+  };
+  for (AttentionTask& task : tasks) {
+    task.prefix_start_m1 = column(task.prefix_start);
+    task.own_start_m1 = column(task.own_start);
   }
   return tasks;
 }

@@ -19,6 +19,8 @@ struct AttentionTask {
   int64_t begin = 0, end = 0;
   std::vector<int32_t> prefix_start;  // for each query, counted along the prefix
   std::vector<int32_t> own_start;     // for each query, counted from `begin`; ascending
+  // The same, int32 [queries, 1], where a device other than the CPU reads them; else undefined.
+  at::Tensor prefix_start_m1 = {}, own_start_m1 = {};
 
   int64_t queries() const { return end - begin; }
   int64_t keys() const { return prefix_tokens + queries(); }
@@ -33,8 +35,9 @@ struct PlanOptions {
 };
 
 // The tasks cover the tree's tokens in packed order. Long segments are cut, and siblings put
-// together, at about `max_queries` tokens.
-std::vector<AttentionTask> plan_attention(const TokenTree& tree, const PlanOptions& options = {});
+// together, at about `max_queries` tokens. For attention on `device`.
+std::vector<AttentionTask> plan_attention(const TokenTree& tree, const PlanOptions& options = {},
+                                          at::Device device = at::kCPU);
 
 // Position id of each packed token.
 std::vector<int64_t> token_positions(const TokenTree& tree);

@@ -58,11 +58,12 @@ std::vector<std::vector<SampledToken>> composed_sample_tokens(const at::Tensor& 
   const auto device = logits_rv.device();
   const auto row_d = at::tensor(row_of_draw).to(device);
 
-  const auto logits = logits_rv.to(at::kFloat);
   const double scale = greedy ? 1 : 1 / options.temperature;
-  const auto weight_rv = ((logits - logits.amax(1, true)) * scale).exp();
+  auto weight_rv = logits_rv.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+  weight_rv.sub_(weight_rv.amax(1, true)).mul_(scale).exp_();
   const int64_t padding = (kRun - vocabulary % kRun) % kRun;
-  const auto weight_rbt = at::constant_pad_nd(weight_rv, {0, padding}).view({rows, -1, kRun});
+  const auto padded_rv = padding > 0 ? at::constant_pad_nd(weight_rv, {0, padding}) : weight_rv;
+  const auto weight_rbt = padded_rv.view({rows, -1, kRun});
   const auto sums_rb = running_sums(weight_rbt.sum(2, false, at::kDouble));
   const auto mass_d = sums_rb.select(1, -1).index_select(0, row_d);
   const auto id_d = greedy ? logits_rv.argmax(1).index_select(0, row_d)

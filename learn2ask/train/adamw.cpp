@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <numbers>
+#include <numeric>
 
 #include <fmt/format.h>
 #include <torch/autograd.h>
@@ -28,11 +29,18 @@ double learning_rate(const OptimizerOptions& options, int64_t step, int64_t tota
 }
 
 double gradient_norm(const std::vector<at::Tensor>& parameters) {
-  double sum = 0;
+  constexpr int64_t kTogether = 1 << 24;  // numbers in float64 at once
+  std::vector<at::Tensor> sums;
   for (const auto& p : parameters) {
-    if (p.grad().defined()) sum += p.grad().to(at::kDouble).square().sum().item<double>();
+    if (!p.grad().defined()) continue;
+    for (const auto& part : p.grad().flatten().split(kTogether)) {
+      sums.push_back(part.to(at::kDouble).square_().sum());
+    }
   }
-  return std::sqrt(sum);
+  if (sums.empty()) return 0;
+  const auto host = at::stack(sums).cpu();  // waits for the device once
+  const auto* const values = host.const_data_ptr<double>();
+  return std::sqrt(std::accumulate(values, values + host.numel(), 0.0));
 }
 
 void clip_gradients(const std::vector<at::Tensor>& parameters, double norm, double max_norm) {
