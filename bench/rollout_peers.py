@@ -210,7 +210,7 @@ class Bench:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--programs", type=lambda p: pathlib.Path(p).resolve())
+    parser.add_argument("--programs", type=lambda p: pathlib.Path(p).resolve(), default="build/release/bin")
     parser.add_argument("--sessions", type=lambda p: pathlib.Path(p).resolve())
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)

@@ -343,7 +343,7 @@ class Bench:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--programs", type=lambda p: pathlib.Path(p).resolve())
+    parser.add_argument("--programs", type=lambda p: pathlib.Path(p).resolve(), default="build/release/bin")
     parser.add_argument("--sessions", type=lambda p: pathlib.Path(p).resolve())
     parser.add_argument("--count", type=int, default=16, help="sessions in the update")
     parser.add_argument("--step-sessions", type=int, default=11, help="sessions in the GRPO step")

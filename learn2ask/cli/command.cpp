@@ -17,7 +17,7 @@ void Settings::attach(CLI::App& command, const std::string& keys_help) {
   command.add_option("--config", files_, "YAML file of settings; later files win")
       ->allow_extra_args(false)
       ->type_name("FILE");
-  command.add_option("--set", assignments_, "one setting, over the files: --set train.lr=1e-4")
+  command.add_option("--set", assignments_, "one setting, over the files; keys are below")
       ->allow_extra_args(false)
       ->type_name("KEY=VALUE");
   command.footer("Settings (key, default, meaning):\n" + keys_help);

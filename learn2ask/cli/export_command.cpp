@@ -141,7 +141,7 @@ void add_export_command(CLI::App& app) {
   auto options = std::make_shared<ExportOptions>();
   add_model_argument(*command, options->model);
   command->add_option("--adapter", options->adapter,
-                      "Folder of the trained adapter (RUN/checkpoints/step-N)");
+                      "Folder of the trained adapter (RUN/adapter, or RUN/checkpoints/step-N)");
   command
       ->add_option("--format", options->format,
                    "folder: merged, for transformers; gguf: merged, for llama.cpp; peft, "
