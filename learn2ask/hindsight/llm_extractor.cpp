@@ -115,8 +115,14 @@ std::string question_of(const Claim& claim, const QuestionForms& forms) {
   return joined.empty() ? text : joined;
 }
 
+// A stop has its target all the same: nothing of the gathering comes after it.
 Targets failed_targets(const Gathering& gathering, const Error& error) {
-  return Targets(gathering.expert_turns.size(), Result<std::vector<Item>>(error));
+  Targets targets;
+  for (const size_t turn : gathering.expert_turns) {
+    const bool stops = turn == gathering.turns.size();
+    targets.push_back(stops ? Result<std::vector<Item>>(std::vector<Item>()) : error);
+  }
+  return targets;
 }
 
 }  // namespace
@@ -213,10 +219,7 @@ std::vector<Targets> LlmExtractor::extract(std::span<const Gathering> gatherings
     all[i] = failed_targets(gathering, {ErrorCode::kUnavailable, "not asked"});
     for (size_t k = 0; k < gathering.expert_turns.size(); ++k) {
       const size_t turn = gathering.expert_turns[k];
-      if (turn == end) {  // a stop: nothing of the gathering comes after it
-        all[i][k] = std::vector<Item>();
-        continue;
-      }
+      if (turn == end) continue;  // a stop
       ask(gathering,
           {{"context", lines_of(gathering, 0, turn)}, {"future", lines_of(gathering, turn, end)}},
           [&, i, k, turn](Result<std::vector<Exchange>> exchanges) {
