@@ -620,7 +620,7 @@ function goToTyped(key) {
 }
 
 function openQuotation() {
-  const picked = getSelection().toString().trim();
+  const picked = getSelection().toString().replace(/\s+/g, " ").trim();  // an input drops line ends
   if (picked) find("quotation").value = picked;
   find("quotation").focus();
 }

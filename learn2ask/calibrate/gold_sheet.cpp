@@ -127,7 +127,7 @@ GoldLabel label_of(const Row& row, const ItemIndex& items, const std::string& by
 
 std::string gold_sheet(std::span<const CalibrationItem> items, const GoldLabels& labels,
                        const std::string& by) {
-  std::string sheet;
+  std::string sheet = "\xEF\xBB\xBF";  // without it Excel takes UTF-8 for another encoding
   const auto add_row = [&](std::span<const std::string> cells) {
     for (size_t i = 0; i < cells.size(); ++i) sheet += (i > 0 ? "," : "") + cell(cells[i]);
     sheet += "\r\n";

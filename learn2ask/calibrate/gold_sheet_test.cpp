@@ -147,10 +147,12 @@ TEST(GoldSheet, HasNoFormula) {
 
 TEST(GoldSheet, ShowsWhatThereIsToJudge) {
   const std::string sheet = gold_sheet(three_items(), {}, "Ann");
-  EXPECT_THAT(sheet, StartsWith("\"item\",\"kind\",\"context\",\"said later\",\"to judge\",\"by\","
-                                "\"label\",\"missing\",\"note\"\r\n\"g\",\"grade\",\"user: I cough."
-                                "\n\",\"How old are you? - 34\n\",\"Your age?\",\"Ann\",\"\",\"\","
-                                "\"\"\r\n\"e\",\"extract\","));
+  EXPECT_THAT(
+      sheet,
+      StartsWith("\xEF\xBB\xBF\"item\",\"kind\",\"context\",\"said later\",\"to judge\",\"by\","
+                 "\"label\",\"missing\",\"note\"\r\n\"g\",\"grade\",\"user: I cough."
+                 "\n\",\"How old are you? - 34\n\",\"Your age?\",\"Ann\",\"\",\"\","
+                 "\"\"\r\n\"e\",\"extract\","));
   EXPECT_THAT(sheet, HasSubstr("expert: Any fever?\nuser: No fever, but a cold since Monday.\n"));
   EXPECT_THAT(sheet, HasSubstr("\"1. Any? - 34\n2. Any? - I smoke\n\""));
   EXPECT_THAT(read(sheet, three_items()), IsEmpty());

@@ -109,7 +109,7 @@ class CalibrateTest(CalibrationTest):
     def sheet(self, items, gold=()):
         (self.folder / "sheet.csv").unlink(missing_ok=True)
         self.calibrate("export", items, "--by", "anna", "--out", "sheet.csv", *gold)
-        with open(self.folder / "sheet.csv", newline="") as file:
+        with open(self.folder / "sheet.csv", encoding="utf-8-sig", newline="") as file:
             return list(csv.DictReader(file))
 
     def fill(self, rows):
@@ -200,7 +200,7 @@ class CalibrateTest(CalibrationTest):
             spoilt[0]["label"] = "unsure" if rows[0]["label"] != "unsure" else "1"
             spoilt[wrong]["label"] = cell
             self.fill(spoilt)
-            with open(self.folder / "sheet.csv", newline="") as file:
+            with open(self.folder / "sheet.csv", encoding="utf-8-sig", newline="") as file:
                 reader, begins = csv.reader(file), []
                 begins = [reader.line_num for _ in reader]
             line = begins[wrong - 1 if wrong < 0 else wrong] + 1  # after the end of the row before
