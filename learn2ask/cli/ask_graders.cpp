@@ -8,7 +8,6 @@
 #include "base/interrupt.h"
 #include "base/progress.h"
 #include "base/utf8.h"
-#include "cli/command.h"
 
 namespace l2a {
 namespace {
@@ -37,14 +36,8 @@ void ask(Grader& grader, std::span<const GradeRequest> requests, AskedGraders& a
 
 }  // namespace
 
-void refuse_repeats_without_llm(const CLI::App& command, const std::string& where,
-                                const GraderList& graders) {
-  const auto& names = graders.names;
-  const bool asks_llm =
-      !graders.prompts.empty() || std::find(names.begin(), names.end(), "llm") != names.end();
-  if (asks_llm) return;
-  refuse_options(command, where, {"--repeats"},
-                 "is how often llm is asked, and no --grader is llm");
+bool GraderList::asks_llm() const {
+  return !prompts.empty() || std::find(names.begin(), names.end(), "llm") != names.end();
 }
 
 std::string AskedGraders::Failures::text() const {

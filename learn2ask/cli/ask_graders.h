@@ -7,8 +7,6 @@
 #include <string>
 #include <vector>
 
-#include <CLI/CLI.hpp>
-
 #include "base/config.h"
 #include "calibrate/people_agreement.h"
 #include "cli/grader_factory.h"
@@ -25,11 +23,11 @@ struct GraderList {
   int64_t repeats = 1;               // how often each grader `llm` is asked
   // Where `match` comes before `llm`, also `llm` by itself: what the filter costs and saves.
   bool also_without_prefilter = false;
-};
 
-// Throws Failure where --repeats was given and no grader is asked so often.
-void refuse_repeats_without_llm(const CLI::App& command, const std::string& where,
-                                const GraderList& graders);
+  bool asks_llm() const;
+};
+// Why --repeats is refused without.
+inline constexpr const char* kRepeatsAreOfLlm = "is how often llm is asked, and no --grader is llm";
 
 struct AskedGraders {
   VerdictsByGrader verdicts;

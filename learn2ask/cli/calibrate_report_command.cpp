@@ -160,7 +160,9 @@ void add_calibrate_report(CLI::App& calibrate) {
   add_dry_run(*command, arguments->dry_run);
   auto settings = Settings::add<ReportSettings>(*command);
   command->callback([=] {
-    refuse_repeats_without_llm(*command, "calibrate report", arguments->graders);
+    if (!arguments->graders.asks_llm()) {
+      refuse_options(*command, "calibrate report", {"--repeats"}, kRepeatsAreOfLlm);
+    }
     report(*arguments, settings->read<ReportSettings>());
   });
 }

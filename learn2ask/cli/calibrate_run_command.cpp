@@ -1,10 +1,9 @@
 // `learn2ask calibrate run`: a better prompt for a grader, an extractor or the policy, or the
 // thresholds of match and words.
-#include <algorithm>
 #include <cstdio>
-#include <map>
-#include <string_view>
-#include <vector>
+#include <set>
+#include <string>
+#include <utility>
 
 #include "cli/calibrate_command.h"
 #include "cli/command.h"
@@ -16,19 +15,15 @@ namespace {
 
 // Files that say nothing about what is searched for are slips.
 void refuse_files_of_others(const CLI::App& command, const std::string& what) {
-  const std::map<std::string, std::vector<const char*>> files = {
-      {"grade", {"--items", "--labels"}},
-      {"extract", {"--items", "--labels", "--sessions"}},
-      {"policy", {"--contexts"}},
-      {"match", {"--train", "--dev"}}};
-  const std::vector<const char*>& own = files.at(what);
-  for (const auto& [other, options] : files) {
-    std::vector<const char*> foreign;
-    for (const char* option : options) {
-      const auto is_option = [&](const char* name) { return std::string_view(name) == option; };
-      if (std::none_of(own.begin(), own.end(), is_option)) foreign.push_back(option);
-    }
-    refuse_options(command, "calibrate run", foreign, "not with --what " + what);
+  const std::pair<const char*, std::set<std::string>> files[] = {{"--items", {"grade", "extract"}},
+                                                                 {"--labels", {"grade", "extract"}},
+                                                                 {"--sessions", {"extract"}},
+                                                                 {"--contexts", {"policy"}},
+                                                                 {"--train", {"match"}},
+                                                                 {"--dev", {"match"}}};
+  for (const auto& [option, searches] : files) {
+    if (searches.contains(what)) continue;
+    refuse_options(command, "calibrate run", {option}, "not with --what " + what);
   }
 }
 

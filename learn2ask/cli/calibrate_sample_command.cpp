@@ -385,7 +385,9 @@ void add_calibrate_sample(CLI::App& calibrate) {
   auto settings = Settings::add<SampleSettings>(*command);
   command->callback([=] {
     refuse_options_of_others(*command, arguments->what);
-    refuse_repeats_without_llm(*command, "calibrate sample", arguments->graders);
+    if (!arguments->graders.asks_llm()) {
+      refuse_options(*command, "calibrate sample", {"--repeats"}, kRepeatsAreOfLlm);
+    }
     sample_items(*arguments, settings->read<SampleSettings>());
   });
 }

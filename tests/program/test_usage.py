@@ -188,6 +188,17 @@ class UsageTest(ProgramTest):
                        self.folder)
         self.assertIn("none", finished.error())
 
+    def test_an_evaluation_says_whom_its_grader_has_trained(self):
+        labels, policy = self.inputs / "labels", ["--set", f"policy.model={self.inputs}/tiny.gguf"]
+        trained = run(["train", "grpo", labels / "train.jsonl", "--out", "run", *policy, "--set", "grpo.steps=1",
+                       "--set", "grpo.sessions_per_step=1", "--set", "reward.grader=words"], self.folder)
+        self.assertEqual(trained.code, 0, trained.err)
+        for grader in ("words", "match"):
+            finished = run(["eval", labels / "dev.jsonl", "--split", "dev", "--policy", "base", "--policy", "mine=run",
+                            "--grader", grader, "--out", grader, *policy], self.folder)
+            self.assertEqual(finished.code, 0, finished.err)
+            self.assertEqual("rewarded the training of mine:" in " ".join(finished.out.split()), grader == "words")
+
     def test_an_evaluation_has_the_sessions_of_its_labels(self):
         command = ["eval", self.inputs / "labels/dev.jsonl", "--split", "dev", "--grader", "truth", "--domain", "pharmacy",
                    "--sessions", self.inputs / "data/train.jsonl", "--out", "out",
