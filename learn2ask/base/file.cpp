@@ -259,13 +259,14 @@ std::string sha256_hex(std::string_view bytes) {
 }
 
 std::string sha256_file(const std::filesystem::path& path) {
-  const Descriptor file(path, O_RDONLY);
   struct stat info{};
-  if (file.get() < 0 || ::fstat(file.get(), &info) != 0) fail_open(path);
-  if (!S_ISREG(info.st_mode)) {
+  if (::stat(path.c_str(), &info) != 0) fail_open(path);
+  if (!S_ISREG(info.st_mode)) {  // before it is opened: a pipe's writer would not survive the close
     fail_input("read: " + path.string() +
                ": cannot be read twice, as a pipe can't (write it to a file first)");
   }
+  const Descriptor file(path, O_RDONLY);
+  if (file.get() < 0) fail_open(path);
   Sha256 hash;
   std::string chunk(kBufferBytes, '\0');
   while (const size_t got = read_some(file.get(), chunk.data(), chunk.size(), path)) {
