@@ -195,13 +195,15 @@ TEST(Journal, KeepsTheLinesBeforeAKill) {
   const TempDir dir;
   Rng rng(2);
   size_t lines = 0;
-  for (int i = 0; i < 20; ++i) {
+  // Where so many take it longer than a few milliseconds, it is given longer.
+  for (uint64_t kills = 0; kills < 20 || (lines <= 100 && kills < 400); ++kills) {
     const pid_t child = fork();
     if (child == 0) {
       Journal journal(dir / "j");
       for (size_t n = lines;; ++n) journal.append(std::to_string(n) + std::string(n % 500, '.'));
     }
-    std::this_thread::sleep_for(std::chrono::microseconds(1000 + rng.below(4000)));
+    const uint64_t longest = 4000 * (1 + kills / 20);
+    std::this_thread::sleep_for(std::chrono::microseconds(1000 + rng.below(longest)));
     kill(child, SIGKILL);
     waitpid(child, nullptr, 0);
     Journal journal(dir / "j");

@@ -1,9 +1,13 @@
 // `learn2ask chat`: talk to a policy in the terminal.
+#include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <filesystem>
-#include <iostream>
 #include <memory>
 #include <optional>
+
+#include <poll.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -61,18 +65,55 @@ class Transcript {
   std::string session_ = "chat-" + utc_timestamp();
 };
 
-// The user's next message; nullopt at the end of the input or on /quit.
-std::optional<std::string> read_message() {
+// Lines of the standard input. It is read past std::cin: what lies in a buffer there poll() does
+// not see.
+class TypedLines {
+ public:
+  // Waits for the next one. nullopt at the end of the input, and where Ctrl-C came before a line
+  // did.
+  std::optional<std::string> next() {
+    while (!ended_ && pending_.find('\n') == pending_.npos) {
+      if (!wait_for_input()) return std::nullopt;
+      char bytes[4096];
+      const ssize_t got = ::read(STDIN_FILENO, bytes, sizeof bytes);
+      if (got > 0) pending_.append(bytes, static_cast<size_t>(got));
+      ended_ = got == 0 || (got < 0 && errno != EINTR);
+    }
+    if (pending_.empty()) return std::nullopt;
+    const size_t end = std::min(pending_.find('\n'), pending_.size());
+    std::string line = pending_.substr(0, end);
+    pending_.erase(0, end + 1);
+    return line;
+  }
+
+ private:
+  // False: interrupted. It looks again and again: a signal wakes nobody if it came just before, or
+  // if another thread took it.
+  static bool wait_for_input() {
+    constexpr int kLooksForInterruptMs = 50;
+    pollfd input{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
+    while (::poll(&input, 1, kLooksForInterruptMs) <= 0) {
+      if (is_interrupted()) return false;
+    }
+    return true;
+  }
+
+  std::string pending_;  // read, and not yet given
+  bool ended_ = false;
+};
+
+// The user's next message; nullopt at the end of the input, on /quit or on Ctrl-C.
+std::optional<std::string> read_message(TypedLines& lines) {
   while (true) {
     std::printf("you     > ");
     std::fflush(stdout);
-    std::string line;
-    if (!std::getline(std::cin, line) || line == "/quit") return std::nullopt;
-    if (find_bad_utf8(line)) {
+    auto line = lines.next();
+    if (!line || *line == "/quit") return std::nullopt;
+    if (find_bad_utf8(*line)) {
       std::printf("          (that was not UTF-8; please type it again)\n");
       continue;
     }
-    if (!trim(line).empty()) return line;
+    if (!trim(*line).empty()) return line;
   }
 }
 
@@ -103,8 +144,9 @@ void chat(const ChatOptions& options, const std::string& adapter_directory,
   Transcript transcript(transcript_file);
   std::printf("Say what you need help with. /quit or Ctrl-D ends the chat.\n");
 
+  TypedLines lines;
   std::vector<Turn> turns;
-  while (const auto message = read_message()) {
+  while (const auto message = read_message(lines)) {
     throw_if_interrupted();
     append_turn(turns, Role::kUser, *message);
     transcript.add(Role::kUser, *message);

@@ -1,5 +1,10 @@
 #include "llm/http_chat_client.h"
 
+#include <algorithm>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -66,22 +71,34 @@ TEST_F(Client, KeepsConnectionsOpen) {
 }
 
 TEST_F(Client, HasAsManyCallsInFlightAsAllowed) {
-  std::atomic<int> now = 0, most = 0;
+  constexpr int kAllowed = 5;
+  std::mutex mutex;
+  std::condition_variable came;
+  int now = 0, most = 0;
+  bool in_vain = false;
   ScriptedEndpoint endpoint([&](const ReceivedCall& call) {
-    const int in_flight = ++now;
-    for (int seen = most; in_flight > seen && !most.compare_exchange_weak(seen, in_flight);) {
+    {
+      std::unique_lock lock(mutex);
+      most = std::max(most, ++now);
+      came.notify_all();
+      // The first ones are not answered before as many are there as may be.
+      const auto all_came = [&] { return most >= kAllowed || in_vain; };
+      if (!came.wait_for(lock, std::chrono::seconds(20), all_came)) in_vain = true;
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // one too many would come now
+    const std::lock_guard lock(mutex);
     --now;
     return echo(call);
   });
   LlmOptions options = options_for(endpoint.url());
-  options.concurrency = 5;
+  options.concurrency = kAllowed;
+  options.timeout_s = 60;
   auto client = make(options);
   Answers answers(60);
   submit_numbered(client, answers);
   client.run();
-  EXPECT_EQ(most, 5);
+  const std::lock_guard lock(mutex);
+  EXPECT_EQ(most, kAllowed);
 }
 
 // A call that goes wrong in every way there is, twice, and then well.
@@ -89,29 +106,51 @@ struct Trouble {
   const char* name;
   ScriptedAnswer answer;
   bool lost;  // whether the endpoint may have done (and charged) its work
+
+  // Whether nothing but the client's timeout ends it.
+  bool lasts() const { return answer.manner == Manner::kHang || answer.manner == Manner::kDrip; }
 };
 
 class Troubled : public Client, public testing::WithParamInterface<Trouble> {};
 
 TEST_P(Troubled, IsAskedAgainAndInventsNothing) {
+  constexpr int64_t kCalls = 12;
+  std::mutex mutex;
+  std::map<std::string, int64_t> tries;  // of each call, as the endpoint was told
   ScriptedEndpoint endpoint([&](const ReceivedCall& call) {
-    if (is_probe(call) || call.retries() >= 2) return echo(call);
+    if (is_probe(call)) return echo(call);
+    {
+      const std::lock_guard lock(mutex);
+      int64_t& of_call = tries[call.last_message()];
+      of_call = std::max(of_call, call.retries() + 1);
+    }
+    if (call.retries() >= 2) return echo(call);
     ScriptedAnswer answer = GetParam().answer;
     if (answer.body.empty()) answer.body = echo(call).body;
     return answer;
   });
   LlmOptions options = options_for(endpoint.url());
-  options.timeout_s = 0.2;
+  if (GetParam().lasts()) options.timeout_s = 0.5;
   options.max_reply_bytes = 1 << 20;
   auto client = make(options);
-  Answers answers(12);
+  Answers answers(kCalls);
   submit_numbered(client, answers);
   client.run();
   expect_echoes(answers);
+  int64_t made = 0;
+  {
+    const std::lock_guard lock(mutex);
+    for (const auto& [text, count] : tries) made += count;
+  }
+  if (GetParam().lasts()) {
+    EXPECT_GE(made, 3 * kCalls);  // so short a timeout may end a good answer, too
+  } else {
+    EXPECT_EQ(made, 3 * kCalls);
+  }
   const LedgerTotals& totals = ledger_.totals();
-  EXPECT_EQ(totals.sent, 3 * 12);
-  EXPECT_EQ(totals.replies, 12);
-  EXPECT_EQ(totals.lost, GetParam().lost ? 2 * 12 : 0);
+  EXPECT_EQ(totals.sent, made);
+  EXPECT_EQ(totals.replies, kCalls);
+  EXPECT_EQ(totals.lost, GetParam().lost ? made - kCalls : 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -42,6 +42,29 @@ class FullListener {
   int port_ = 0;
 };
 
+// A port where nobody listens, and which nobody else is given meanwhile.
+class DeafPort {
+ public:
+  DeafPort() {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    check(::bind(socket_, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
+              ::getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size) == 0,
+          "DeafPort: bind");
+    port_ = ntohs(address.sin_port);
+  }
+  ~DeafPort() { ::close(socket_); }
+  DeafPort(const DeafPort&) = delete;
+  DeafPort& operator=(const DeafPort&) = delete;
+  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/v1"; }
+
+ private:
+  int socket_ = ::socket(AF_INET, SOCK_STREAM, 0);
+  int port_ = 0;
+};
+
 TEST_F(Client, GivesAConnectionUpLongBeforeACall) {
   const FullListener listener;
   LlmOptions options = options_for(listener.url());
@@ -141,12 +164,8 @@ TEST_F(Client, PausesAfterALongOutage) {
 }
 
 TEST_F(Client, PausesWhereNobodyListens) {
-  std::string url;
-  {
-    const ScriptedEndpoint endpoint(echo);
-    url = endpoint.url();
-  }
-  LlmOptions options = options_for(url);
+  const DeafPort port;
+  LlmOptions options = options_for(port.url());
   options.max_outage_s = 0.1;
   options.price_prompt = 1;
   auto client = make(options);

@@ -136,13 +136,20 @@ TEST_F(RewardRoutesTest, DoesNotScoreAgainWhatCannotChange) {
 }
 
 TEST_F(RewardRoutesTest, EndsWithWhatEndsTheScoring) {
-  serve([&](std::span<const ScoreRequest>, uint64_t) -> std::vector<ScoredReply> {
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  constexpr size_t kClients = 8;
+  std::set<std::string> seen;
+  serve([&](std::span<const ScoreRequest> requests, uint64_t) -> std::vector<ScoredReply> {
+    for (const ScoreRequest& request : requests) seen.insert(request.reply.text);
+    // A server that ends lets nobody in: all have to be there before.
+    if (seen.size() < kClients) return std::vector<ScoredReply>(requests.size(), unscored());
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));  // who has no score asks again
     fail(ErrorCode::kUnavailable, "the account is empty");
   });
   std::vector<std::thread> clients;
-  for (int c = 0; c < 8; ++c) {
-    clients.emplace_back([this] { EXPECT_THAT(ask_verl({"Why?"}), StartsWith("HTTP/1.1 503")); });
+  for (size_t c = 0; c < kClients; ++c) {
+    clients.emplace_back([this, c] {
+      EXPECT_THAT(ask_verl({"Why " + std::to_string(c) + "?"}), StartsWith("HTTP/1.1 503"));
+    });
   }
   for (std::thread& client : clients) client.join();
   thread_.join();  // the server ends by itself

@@ -88,12 +88,14 @@ TEST(BackgroundGrading, AGraderThatGivesUpEndsIt) {
 }
 
 TEST(BackgroundGrading, WhatWaitsIsDroppedWhenNobodyWantsIt) {
-  std::promise<void> begun;
+  std::promise<void> begun, ends;
+  const std::future<void> end = ends.get_future();
   std::atomic<int> asked = 0;
   const RewardFn reward = [&](std::span<const RewardRequest> requests) {
     if (asked == 0) begun.set_value();
     asked += static_cast<int>(requests.size());
-    std::this_thread::sleep_for(std::chrono::seconds(1));  // the end comes meanwhile
+    end.wait_for(kPatience);
+    std::this_thread::sleep_for(std::chrono::seconds(1));  // what ends it needs but a moment
     return reward_low_bytes(requests);
   };
   {
@@ -101,6 +103,7 @@ TEST(BackgroundGrading, WhatWaitsIsDroppedWhenNobodyWantsIt) {
     grading.add(0, requests_of({"a"}));
     ASSERT_EQ(begun.get_future().wait_for(kPatience), std::future_status::ready);
     grading.add(1, requests_of({"b", "c"}));
+    ends.set_value();
   }
   EXPECT_EQ(asked, 1);
 }

@@ -1,6 +1,7 @@
 """A scripted language model, and items for it and for scripted people to judge."""
 
 import collections
+import http.client
 import http.server
 import json
 import os
@@ -10,7 +11,7 @@ import threading
 import time
 import unittest.mock
 
-from program import ProgramTest, run
+from program import SECONDS, ProgramTest, run
 
 SHIPPED = pathlib.Path(__file__).parents[2] / "prompts"
 # The scripted judge needs to be told both, to say what people say.
@@ -54,10 +55,32 @@ class Model(http.server.ThreadingHTTPServer):
         self.answers = {"critique": lambda *_: {"critique": "It says too little."}, "rewrite": write} | answers
         self.url, self.lock = f"http://127.0.0.1:{self.server_port}/v1", threading.Lock()
         self.asked, self.requests = collections.Counter(), []
+        self.connections, self.left = 0, threading.Condition(self.lock)
         self.settings = ["--set", f"llm.url={self.url}", "--set", "llm.model=scripted", "--set", "llm.max_attempts=2"]
         threading.Thread(target=self.serve_forever, daemon=True).start()
         test.addCleanup(self.server_close)
         test.addCleanup(self.shutdown)
+
+    def process_request(self, request, client_address):
+        with self.lock:
+            self.connections += 1
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request):
+        super().shutdown_request(request)
+        with self.left:
+            self.connections -= 1
+            self.left.notify_all()
+
+    def wait_until_left(self):
+        """Until nobody is connected: what a killed program had sent has arrived, too."""
+        last = http.client.HTTPConnection("127.0.0.1", self.server_port, timeout=SECONDS)
+        last.request("POST", "/")  # taken after all that came before it
+        last.getresponse()
+        last.close()
+        with self.left:
+            if not self.left.wait_for(lambda: self.connections == 0, SECONDS):
+                raise TimeoutError(f"{self.connections} connections stay open")
 
     def handle_error(self, *_):
         pass  # the program was killed

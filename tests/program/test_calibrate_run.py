@@ -7,7 +7,6 @@ import random
 import re
 import signal
 import subprocess
-import time
 
 from program import Finished, run, start
 from scripted_calibration import (FIND_ALL, PHRASES, SHIPPED, CalibrationTest, Model, fair, given_prompt, judge,
@@ -129,7 +128,7 @@ class CalibrateRunTest(CalibrationTest):
                     process.send_signal(signal.SIGKILL)
                     Finished(process)
                 of_folder += 1
-                time.sleep(2 * model.delay_s)  # what is in flight arrives at the model
+                model.wait_until_left()
                 replied = self.replied(folder)
                 for key, asked in done.items():
                     self.assertEqual(model.asked[key], asked, "asked again for what had come")

@@ -1,12 +1,15 @@
 """A chat: typed lines in, the policy's action out, and a transcript that import reads."""
 
+import contextlib
 import json
 import os
 import pty
 import signal
 import time
 
-from program import ProgramTest, run, start
+from program import SECONDS, ProgramTest, run, start
+
+PROMPT = b"you     > "
 
 
 class ChatTest(ProgramTest):
@@ -54,15 +57,38 @@ class ChatTest(ProgramTest):
                       finished.err)
         self.assertEqual(log.read_text(), "id,role,text\n1,user,the last row")
 
-    def test_ctrl_c_at_the_prompt_ends_it(self):
+    def at_a_terminal(self, command):
+        """The process, waiting at its first prompt, and the user's end of its terminal."""
         controller, terminal = pty.openpty()
-        process = start(self.chat(), self.folder, stdin=terminal, stdout=terminal)
-        shown = b""
-        while b"you     > " not in shown:
-            shown += os.read(controller, 1000)
-        time.sleep(0.2)  # it reads now
-        process.send_signal(signal.SIGINT)
-        with process:
-            self.assertEqual(process.wait(10), 0)
-        os.close(controller)
+        self.addCleanup(os.close, controller)
+        process = start(command, self.folder, stdin=terminal, stdout=terminal)
         os.close(terminal)
+
+        def end():
+            with process:
+                process.kill()
+
+        self.addCleanup(end)
+        shown = b""
+        while PROMPT not in shown:
+            shown += os.read(controller, 1000)
+        return process, controller
+
+    def test_ctrl_c_at_the_prompt_ends_it(self):
+        process, _ = self.at_a_terminal(self.chat())
+        process.send_signal(signal.SIGINT)  # whether it reads yet or not
+        self.assertEqual(process.wait(SECONDS), 0)
+
+    def test_ctrl_c_during_a_reply_ends_it_at_the_next_prompt(self):
+        process, controller = self.at_a_terminal([*self.chat(), *self.at_length()])
+        os.write(controller, b'I "have" a cough\n')
+        while ",user," not in (self.folder / "talk.csv").read_text():
+            self.assertIsNone(process.poll())
+            time.sleep(0.001)
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(SECONDS), 0)
+        shown = b""
+        with contextlib.suppress(OSError):  # the end of what was shown
+            while more := os.read(controller, 1000):
+                shown += more
+        self.assertIn(PROMPT, shown.partition(b"[continue]")[2])

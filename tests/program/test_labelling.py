@@ -12,7 +12,8 @@ import unittest
 
 from playwright.sync_api import expect, sync_playwright
 
-from program import start
+from ports import reserved_port
+from program import SECONDS as HANGS, start
 
 CHROMIUM = "/usr/bin/chromium"
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -110,7 +111,7 @@ class LabellingTest(unittest.TestCase):
             return
         self.server.send_signal(number)
         try:
-            self.server.communicate(timeout=10)
+            self.server.communicate(timeout=HANGS)
         except subprocess.TimeoutExpired:
             self.server.kill()
             self.server.communicate()
@@ -279,7 +280,7 @@ class LabellingTest(unittest.TestCase):
         self.at(page, 4)
 
     def test_what_is_pressed_around_a_kill_arrives(self):
-        self.serve([grade_item(number) for number in range(40)])
+        self.serve([grade_item(number) for number in range(40)], reserved_port(self))
         page = self.visit()
         self.press(page, *"1501501501")
         self.stop_server(signal.SIGKILL)
@@ -325,7 +326,7 @@ class LabellingTest(unittest.TestCase):
         self.assert_saved(("g-0", {"grade": 1}), ("g-1", {"grade": 0, "note": "why not"}))
 
     def test_a_link_to_other_work_begins_anew(self):
-        self.serve([grade_item(1), grade_item(2)])
+        self.serve([grade_item(1), grade_item(2)], reserved_port(self))
         page = self.visit()
         self.press(page, "1")
         self.assert_saved(("g-1", {"grade": 1}))

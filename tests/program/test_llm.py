@@ -12,11 +12,15 @@ import subprocess
 import sys
 import time
 
-from program import ProgramTest, Finished, run, start
+from program import INTERRUPTED, ProgramTest, Finished, run, start
 
 ENDPOINT = os.environ.get("LEARN2ASK_ENDPOINT") or sys.exit("LEARN2ASK_ENDPOINT: the endpoint to ask")
 KEY = "sk-never-shown-0123456789"
 PATIENT, HASTY = 30, 0.3  # llm.timeout_s where each call is answered, and where some hang
+
+
+def text_of(path):
+    return path.read_text() if path.exists() else ""
 
 
 class LlmTest(ProgramTest):
@@ -45,6 +49,19 @@ class LlmTest(ProgramTest):
         for key, value in settings.items():
             words += ["--set", f"{key}={value}"]
         return words + list(more)
+
+    def stopped(self, command, stop_signal, is_time):
+        """The folder of a run that got the signal at `is_time(folder)`, before it was done, and how that ended."""
+        for _ in range(20):
+            folder = self.new_folder()
+            process = start(command, folder)
+            while process.poll() is None and not is_time(folder):
+                time.sleep(0.01)
+            process.send_signal(stop_signal)
+            finished = Finished(process)
+            if finished.code != 0:
+                return folder, finished
+        self.fail("it was always done before it could be stopped")
 
     def labels(self, folder):
         return (folder / "out.jsonl").read_bytes()
@@ -158,14 +175,12 @@ class LlmTest(ProgramTest):
 
     def test_ctrl_c_keeps_what_came(self):
         endpoint = self.endpoint("hostile")
-        process = start(self.label(endpoint.url, timeout=HASTY), self.folder)
-        while self.calls(endpoint) < 5 and process.poll() is None:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        finished = Finished(process)
-        self.assertEqual(finished.code, 1)
-        self.assertEqual(finished.error(), "error: interrupted: run the same command again to go on")
-        again = run(self.label(endpoint.url, timeout=HASTY), self.folder)
+        command = self.label(endpoint.url, timeout=HASTY)
+        folder, finished = self.stopped(
+            command, signal.SIGINT, lambda folder: '"outcome":"reply"' in text_of(folder / "out.ledger.jsonl"))
+        self.assertEqual(finished.code, 1, finished.err)
+        self.assertEqual(finished.error(), INTERRUPTED)
+        again = run(command, folder)
         self.assertEqual(again.code, 0, again.err)
 
     def test_a_key_that_expires_pauses_the_run(self):
@@ -251,17 +266,14 @@ class LlmTest(ProgramTest):
         asked = {json.loads(line)["call"] for line in (untouched / "out/ledger.jsonl").read_text().splitlines()}
         self.assertTrue(0 < len(asked) <= about, (len(asked), about))
         self.assertTrue((untouched / "out/prompts/grading.txt").exists())
-        process = start([*command, *self.judged(endpoint.url, timeout=HASTY)], self.folder)
-        metrics = self.folder / "out/metrics.jsonl"
-        while process.poll() is None and not (metrics.exists() and metrics.read_text()):
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        self.assertEqual(Finished(process).code, -signal.SIGKILL)
+        folder, killed = self.stopped([*command, *self.judged(endpoint.url, timeout=HASTY)], signal.SIGKILL,
+                                      lambda folder: text_of(folder / "out/metrics.jsonl"))
+        self.assertEqual(killed.code, -signal.SIGKILL, killed.err)
         # With another timeout it is still the same run.
-        again = run([*command, *self.judged(endpoint.url, timeout=0.4)], self.folder)
+        again = run([*command, *self.judged(endpoint.url, timeout=0.4)], folder)
         self.assertEqual(again.code, 0, again.err)
         for name in ("adapter/adapter_model.safetensors", "rollouts.jsonl"):
-            self.assertEqual((self.folder / "out" / name).read_bytes(), (untouched / "out" / name).read_bytes(), name)
+            self.assertEqual((folder / "out" / name).read_bytes(), (untouched / "out" / name).read_bytes(), name)
 
     def questions(self):
         """One to each context where something is open, of the log and off the subject in turn."""

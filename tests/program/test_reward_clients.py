@@ -11,6 +11,7 @@ import unittest.mock
 
 import requests
 
+from ports import reserved_port
 from reward_client import CLIENTS, example
 
 SCORED = (200, {}, {"rewards": [3.5], "scores": [3.5]})  # what each client understands
@@ -73,10 +74,6 @@ class RewardClientsTest(unittest.TestCase):
         self.addCleanup(server.close)
         return server
 
-    def free_port(self):
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            return listener.getsockname()[1]
-
     def test_what_breaks_off_or_is_busy_is_asked_again_when_the_server_says(self):
         for name in CLIENTS:
             with self.subTest(name):
@@ -87,7 +84,7 @@ class RewardClientsTest(unittest.TestCase):
                 self.assertEqual(len(server.asked), 4)
 
     def test_a_server_that_starts_late_is_waited_for(self):
-        port = self.free_port()
+        port = reserved_port(self)
         late = threading.Timer(2, lambda: self.serve(SCORED, port=port))
         late.start()
         self.addCleanup(late.join)
@@ -117,9 +114,10 @@ class RewardClientsTest(unittest.TestCase):
             ask(example("verl_reward", server.url.replace("http:", "https:")))
 
     def test_nobody_there_raises(self):
+        url = f"http://127.0.0.1:{reserved_port(self)}"
         for name in CLIENTS:
             with self.subTest(name), self.assertRaisesRegex(requests.ConnectionError, "refused"):
-                ask(example(name, f"http://127.0.0.1:{self.free_port()}", patient=False))
+                ask(example(name, url, patient=False))
 
     def test_no_proxy_is_asked(self):
         proxy, server = self.serve(), self.serve(SCORED)
