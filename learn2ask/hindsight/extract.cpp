@@ -57,10 +57,13 @@ class Interview {
 
   void ask(const Turn& turn, size_t at) {
     std::vector<std::string> questions = forms_.questions(turn.text);
-    if (!open_.empty() && (questions.empty() || (asked_back_ && explains(turn)))) return;
+    if (!open_.empty() && (questions.empty() || explains(turn))) return;
     if (questions.empty()) {
-      if (forms_.is_filler(turn.text) && !found_.empty()) {  // "OK." and the user goes on
-        open_.push_back({found_.back().question, found_.back().question_turn});
+      if (forms_.is_filler(turn.text) && !found_.empty()) {
+        const Exchange& last = found_.back();
+        if (last.answer_turn + 1 == at) {  // "OK." after an answer, and the user goes on
+          open_.push_back({last.question, last.question_turn});
+        }
         return;
       }
       questions.push_back(trim(turn.text));
@@ -111,8 +114,10 @@ class Interview {
     size_t turn = 0;
   };
 
-  // A statement of the turn is about an open question.
+  // The user wants help, and a statement of the turn is about an open question. With a question
+  // mark the turn has explained and asks on.
   bool explains(const Turn& turn) const {
+    if (!asked_back_ || forms_.has_question_mark(turn.text)) return false;
     WordSet stated;
     for (const ByteRange& range : sentence_ranges(turn.text)) {
       const std::string_view sentence = slice(turn.text, range);

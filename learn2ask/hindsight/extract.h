@@ -34,9 +34,10 @@ struct Exchange {
 
 // Every question with its answer, in the order of the answers. A reply that only asks back, thanks
 // or says nothing leaves the question open: the later answer is credited to it, also where the
-// expert explains or asks again in other words. The expert's next question drops an open one that
-// it does not repeat. A reply answers all open questions; where it has as many sentences with
-// answers as there are questions, each gets its own.
+// expert explains (with a question mark he asks on) or asks again in other words. The expert's next
+// question drops an open one that it does not repeat. A reply answers all open questions; where it
+// has as many sentences with answers as there are questions, each gets its own. What the user adds
+// when the expert says "OK." to an answer is credited to the same question.
 //
 // What is answered in turns [0, n) depends on these turns alone.
 std::vector<Exchange> find_exchanges(std::span<const Turn> turns,

@@ -31,12 +31,27 @@ TEST(ReplyKind, IsToldApartInEnglishAndChinese) {
       {"My sister, who's 15 years older than I am, had a heart attack.", ReplyKind::kFact},
       {"It's 97, no, it's 448, can you be faster please", ReplyKind::kFact},
       {"No, what should I do now?", ReplyKind::kFact},
+      {"I don't know what the word means, but my knee is red.", ReplyKind::kFact},
+      {"It hums, I don't know why.", ReplyKind::kFact},
+      {"I'm not sure, sorry.", ReplyKind::kFact},
+      {"I forgot the name but it is blue", ReplyKind::kFact},
+      {"I'm not aware of any allergies.", ReplyKind::kFact},
+      {"In the morning I'm confused.", ReplyKind::kFact},
       {"I don't know.", ReplyKind::kUnknown},
       {"No, I'm not sure.", ReplyKind::kUnknown},
       {"I don’t know when it started", ReplyKind::kUnknown},
       {"I forgot.", ReplyKind::kUnknown},
+      {"I can't remember, though.", ReplyKind::kUnknown},
+      {"I don't even know.", ReplyKind::kUnknown},
       {"I don't know how to check that.", ReplyKind::kAsksBack},
       {"I have no idea what a fuse is.", ReplyKind::kAsksBack},
+      {"Sorry, I don't know how to check that.", ReplyKind::kAsksBack},
+      {"Unfortunately, I don't know how to check that.", ReplyKind::kAsksBack},
+      {"I don't even know where it is.", ReplyKind::kAsksBack},
+      {"I'm not knowledgeable about fuses.", ReplyKind::kAsksBack},
+      {"I'm not aware of any way to check it.", ReplyKind::kAsksBack},
+      {"I've never heard about fuses.", ReplyKind::kAsksBack},
+      {"Sorry, I'm confused.", ReplyKind::kAsksBack},
       {"Not sure, how do I see it?", ReplyKind::kAsksBack},
       {"I've had a headache for three days, what should I take?", ReplyKind::kAsksBack},
       {"If it isn't working, what should I do?", ReplyKind::kAsksBack},
@@ -49,16 +64,21 @@ TEST(ReplyKind, IsToldApartInEnglishAndChinese) {
       {"OK, thank you, doc.", ReplyKind::kNothing},
       {"Sounds good, I will.", ReplyKind::kNothing},
       {"Um.", ReplyKind::kNothing},
+      {"Umm.", ReplyKind::kNothing},
       {"...", ReplyKind::kNothing},
       {"", ReplyKind::kNothing},
       {"三天了", ReplyKind::kFact},
       {"是的", ReplyKind::kFact},
       {"没有", ReplyKind::kFact},
       {"什么都没吃", ReplyKind::kFact},
+      {"有几天了", ReplyKind::kFact},
+      {"没多久", ReplyKind::kFact},
+      {"不知道但是很疼", ReplyKind::kFact},
       {"不知道", ReplyKind::kUnknown},
       {"记不清了", ReplyKind::kUnknown},
       {"吃什么药好", ReplyKind::kAsksBack},
       {"什么意思？", ReplyKind::kAsksBack},
+      {"几天了？", ReplyKind::kAsksBack},
       {"谢谢医生", ReplyKind::kNothing},
       {"好的，谢谢", ReplyKind::kNothing},
       {"嗯嗯", ReplyKind::kFact},
@@ -77,6 +97,11 @@ TEST(ContentWords, LeaveOutFunctionWordsAndPairUnspacedCharacters) {
   EXPECT_EQ(content_words("疼 aspirin 很疼", shipped_forms()), (Words{"疼", "aspirin", "疼"}));
   EXPECT_EQ(content_words("Yes, it is.", shipped_forms()), Words{});
   EXPECT_EQ(content_words("没有", shipped_forms()), Words{});
+  EXPECT_EQ(content_words("沒有", shipped_forms()), Words{});
+  EXPECT_EQ(content_words("No, nothing like that.", shipped_forms()), Words{});
+  EXPECT_EQ(content_words("I don't think so.", shipped_forms()), Words{});
+  EXPECT_EQ(content_words("Umm, not at all.", shipped_forms()), Words{});
+  EXPECT_EQ(content_words("I don't smoke.", shipped_forms()), (Words{"don't", "smoke"}));
   EXPECT_EQ(content_words("No fever.", shipped_forms()), (Words{"no", "fever"}));
 }
 

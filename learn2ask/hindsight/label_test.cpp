@@ -37,6 +37,11 @@ std::vector<std::string> labels(const Lines& lines, const LabelOptions& options 
   return lines_of(label_by_rules(lines, options));
 }
 
+// What the first item at the first expert turn answers.
+std::string first_question(const Lines& lines) {
+  return label_by_rules(lines).samples[0].wanted->at(0).question;
+}
+
 TEST(ExpertTurn, AsksByTheFirstRuleThatDecides) {
   EXPECT_THAT(labels({"u: My head hurts.", "a[ask]: Your age.", "u: 34.", "a: Since when?",
                       "u: Monday.", "a: Tell me your job.", "u: Baker.", "a: You seem tired.",
@@ -95,6 +100,32 @@ TEST(Target, CreditsTheLaterAnswerToTheFirstQuestionThatAskedForIt) {
   }
 }
 
+TEST(Target, CreditsTheAnswerAfterAnExplanationToWhatTheExpertAsksOn) {
+  EXPECT_EQ(first_question({"u: It broke.", "a: Is the fuse blown?", "u: What is a fuse?",
+                            "a: The fuse is a thin wire. Check if it is melted.",
+                            "u: It is melted.", "a: Replace it."}),
+            "Is the fuse blown?");
+  EXPECT_EQ(first_question({"u: It broke.", "a: Do you know how to check the fuse?",
+                            "u: I don't know how to.", "a: The fuse is a thin wire. Is it melted?",
+                            "u: It is melted.", "a: Replace it."}),
+            "Is it melted?");
+}
+
+TEST(Target, CreditsWhatTheUserAddsToTheQuestionJustAnswered) {
+  EXPECT_THAT(labels({"u: Hello.", "a: How old is it?", "u: Two years.", "a: OK.", "u: It is red.",
+                      "a: Replace it."}),
+              ElementsAre("1 ask(question_mark) continue(gathers_on) [Two years.] [It is red.]",
+                          "3 ask(new_fact) continue(gathers_on)",
+                          "5 stop(no_user_message_after) stop(no_user_message_after)"));
+  // An expert who takes leave later asks nothing.
+  EXPECT_THAT(labels({"u: Hello.", "a: How old is it?", "u: Two years.", "a: Replace it.",
+                      "u: Thanks.", "a: Thank you and goodbye.", "u: It is red.", "a: Bye."}),
+              ElementsAre("1 ask(question_mark) continue(gathers_on) [Two years.]",
+                          "3 inform(asks_nothing) continue(gathers_on)",
+                          "5 ask(new_fact) continue(gathers_on)",
+                          "7 stop(no_user_message_after) stop(no_user_message_after)"));
+}
+
 TEST(Target, CreditsAnAnswerToTheFirstWordingOfAQuestionAskedAgain) {
   const auto session =
       label_by_rules(Lines{"u: Hello.", "a: How old is your battery?", "u: OK thanks.",
@@ -125,6 +156,21 @@ TEST(Target, LeavesOutAFactWhoseContentWordsStandInTheContext) {
               ElementsAre("1 ask(question_mark) continue(gathers_on) [Yes.]",
                           "3 ask(question_mark) continue(gathers_on) [Yes.]",
                           "5 stop(no_user_message_after) stop(no_user_message_after)"));
+}
+
+TEST(Target, KeepsADenialThatWasSaidOfAnotherQuestion) {
+  EXPECT_THAT(labels({"u: Hello.", "a: Any fever?", "u: No, nothing like that.", "a: Any rash?",
+                      "u: I don't think so.", "a: Any cough?", "u: Nothing like that.",
+                      "a: 咳嗽吗？", "u: 沒有", "a: 头疼吗？", "u: 沒有", "a: Rest."}),
+              ElementsAre("1 ask(question_mark) continue(gathers_on) [No, nothing like that.] "
+                          "[I don't think so.] [Nothing like that.] [沒有] [沒有]",
+                          "3 ask(question_mark) continue(gathers_on) [I don't think so.] "
+                          "[Nothing like that.] [沒有] [沒有]",
+                          "5 ask(question_mark) continue(gathers_on) [Nothing like that.] [沒有] "
+                          "[沒有]",
+                          "7 ask(question_mark) continue(gathers_on) [沒有] [沒有]",
+                          "9 ask(question_mark) continue(gathers_on) [沒有]",
+                          "11 stop(no_user_message_after) stop(no_user_message_after)"));
 }
 
 TEST(Target, LeavesOutAFactThatWasSaidBeforeAQuestionInTheSameSentence) {
@@ -221,6 +267,10 @@ TEST(Target, IsReadInChineseToo) {
                   "5 ask(question_mark) continue(gathers_on) [阿司匹林]",
                   "7 ask(question_form) continue(gathers_on) [阿司匹林]",
                   "9 stop(no_user_message_after) stop(no_user_message_after)"));
+  // Whoever says 几天 asks for it or has an amount.
+  EXPECT_THAT(labels({"u: 我咳嗽", "a: 咳嗽几天了", "u: 有几天了", "a: 多休息。"}),
+              ElementsAre("1 ask(question_form) continue(gathers_on) [有几天了]",
+                          "3 stop(no_user_message_after) stop(no_user_message_after)"));
 }
 
 TEST(Stop, FiresAtAnExplicitLabelAndEndsTheSamples) {

@@ -11,8 +11,8 @@ namespace {
 constexpr size_t kMaxListBytes = 1 << 20;
 
 constexpr std::array<std::string_view, kPhraseKinds> kSections = {
-    "questions", "not questions", "joiners", "alternatives", "asks back",
-    "explain",   "unknown",       "thanks",  "yes or no",    "function words"};
+    "questions", "not questions", "amounts", "joiners", "alternatives", "contrast",
+    "asks back", "explain",       "unknown", "thanks",  "yes or no",    "function words"};
 
 PhraseKind kind_of_section(std::string_view line, const std::string& where) {
   if (!line.ends_with(']')) fail_input(where + ": section not closed: '" + shown(line) + "'");

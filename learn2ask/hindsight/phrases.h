@@ -24,8 +24,10 @@ namespace l2a {
 enum class PhraseKind {
   kQuestion,     // [questions]: asks or requests
   kNotQuestion,  // [not questions]: looks like one of these, is none
+  kAmount,       // [amounts]: a question where the expert says it, "several" where the user does
   kJoiner,       // [joiners]: may stand before a question, says nothing itself
   kAlternative,  // [alternatives]: "or"
+  kContrast,     // [contrast]: "but", which parts the clauses of an answer without a comma
   kAsksBack,     // [asks back]: the user needs help to answer
   kExplain,      // [explain]: after "I don't know", so does this ("how to check")
   kUnknown,      // [unknown]: the user cannot say
@@ -33,7 +35,7 @@ enum class PhraseKind {
   kYesNo,        // [yes or no]: an answer, but no fact that another place could state
   kFunction,     // [function words]: carry no fact
 };
-inline constexpr size_t kPhraseKinds = 10;
+inline constexpr size_t kPhraseKinds = 12;
 
 // Phrases of one kind. Immutable once filled; thread-safe.
 class PhraseList {

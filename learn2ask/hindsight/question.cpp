@@ -45,10 +45,12 @@ struct FormAt {
 // Finds the clauses with a question form, left to right.
 class FormFinder {
  public:
-  FormFinder(const Words& words, const Phrases& phrases) : words_(words), phrases_(phrases) {
+  FormFinder(const Words& words, const Phrases& phrases, bool is_answer)
+      : words_(words), phrases_(phrases) {
     masked_.resize(words.text.size());
     for (size_t i = 0; i < words.text.size(); ++i) {
-      const size_t length = match(PhraseKind::kNotQuestion, i, true);
+      const size_t amount = is_answer ? match(PhraseKind::kAmount, i, true) : 0;
+      const size_t length = std::max(amount, match(PhraseKind::kNotQuestion, i, true));
       std::fill_n(masked_.begin() + static_cast<std::ptrdiff_t>(i), length, true);
     }
   }
@@ -170,7 +172,7 @@ std::vector<std::string> QuestionForms::questions(std::string_view text) const {
 }
 
 std::string_view QuestionForms::before_question(std::string_view sentence) const {
-  const auto starts = question_starts(sentence);
+  const auto starts = question_starts(sentence, /*is_answer=*/true);
   if (!starts.empty()) return sentence.substr(0, starts.front());
   return has_question_mark(sentence) ? std::string_view() : sentence;
 }
@@ -186,14 +188,16 @@ bool QuestionForms::is_filler(std::string_view text) const {
   return true;
 }
 
-// The byte at which each question of the sentence begins; empty when it has no question form.
-std::vector<size_t> QuestionForms::question_starts(std::string_view sentence) const {
+// The byte at which each question of the sentence begins; empty when it has no question form. In an
+// answer, amounts are none.
+std::vector<size_t> QuestionForms::question_starts(std::string_view sentence,
+                                                   bool is_answer) const {
   if (is_filler(sentence)) return {};
   const bool marked = l2a::has_question_mark(sentence);
   const Words all = words_of(sentence);
   std::vector<size_t> starts;
   bool after_lead_in = false, alternative_seen = false;
-  for (const FormAt& form : FormFinder(all, phrases_).find()) {
+  for (const FormAt& form : FormFinder(all, phrases_, is_answer).find()) {
     const bool first_alternative = form.alternative && !alternative_seen;
     const bool trails = form.ends_sentence && !marked;  // "check it and let me know."
     alternative_seen = alternative_seen || (first_alternative && !starts.empty());

@@ -39,8 +39,9 @@ class QuestionForms {
   // of fillers only ("Okay?").
   std::vector<std::string> questions(std::string_view text) const;
 
-  // What stands before the first question of a sentence: "I've a fever, ..."; all of it when it
-  // asks nothing, nothing where it cannot be told ("Fever?"). A view of `sentence`.
+  // What stands before the first question of a user's sentence: "I've a fever, ..."; all of it when
+  // it asks nothing ("几天了" is an amount there), nothing where it cannot be told ("Fever?"). A
+  // view of `sentence`.
   std::string_view before_question(std::string_view sentence) const;
 
   // Only fillers: "OK.", "All right?", "好吗？"; also a text without a word.
@@ -49,7 +50,7 @@ class QuestionForms {
   const Phrases& phrases() const { return phrases_; }
 
  private:
-  std::vector<size_t> question_starts(std::string_view sentence) const;
+  std::vector<size_t> question_starts(std::string_view sentence, bool is_answer = false) const;
   Phrases phrases_;
 };
 

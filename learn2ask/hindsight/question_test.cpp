@@ -102,6 +102,8 @@ TEST(Questions, AreCountedInChinese) {
       {"告诉我您的年龄", 1},
       {"建议多喝水，注意休息。", 0},
       {"没什么大问题。", 0},
+      {"没多大问题。", 0},
+      {"有没有多大的变化", 1},
       {"好吗？", 0},
       {"恩", 0},
       {"一天拉几次？，大便什么样", 2},
@@ -226,8 +228,8 @@ TEST(QuestionForms, RefuseAMalformedList) {
     const char* message;
   } cases[] = {
       {"do you\n[question]\n",
-       "x.txt:2: unknown section 'question' (known: questions, not questions, joiners, "
-       "alternatives, asks back, explain, unknown, thanks, yes or no, function words)"},
+       "x.txt:2: unknown section 'question' (known: questions, not questions, amounts, joiners, "
+       "alternatives, contrast, asks back, explain, unknown, thanks, yes or no, function words)"},
       {"[questions\n", "x.txt:1: section not closed: '[questions'"},
       {"# fine\n\n *?! \n", "x.txt:3: no word in '*?!'"},
       {"ok\n\xff\n", "x.txt:2: not valid UTF-8"},

@@ -17,8 +17,8 @@ enum class ReplyKind {
 };
 
 // Of one sentence. "I don't know, maybe three days" is a fact: a clause beside the unknown one
-// says something. "No, what should I do?" is a fact, for its answer before it asks; "If it won't,
-// what should I do?" asks back.
+// says something ("but" parts clauses without a comma, too). "No, what should I do?" is a fact, for
+// its answer before it asks; "If it won't, what should I do?" asks back.
 ReplyKind reply_kind(std::string_view sentence, const QuestionForms& forms);
 
 // The part of the user's sentence that states something, of a fact or before a question back; a
