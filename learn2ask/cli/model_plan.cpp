@@ -94,7 +94,7 @@ void print_row(const std::string& what, double held, double kept) {
 // "no", or the largest tree that leaves room for the rest.
 std::string fit(const MemoryPlan& plan, const PlanOptions& options) {
   const double memory = *options.memory * kGigabyte;
-  if (plan.rollout(options.token_budget, options.cached_tokens) > memory) return "no";
+  if (plan.rollout(options.cached_tokens) > memory) return "no";
   int64_t tokens = 0;
   for (int64_t step = int64_t{1} << 30; step > 0; step /= 2) {
     if (plan.training(tokens + step) <= memory) tokens += step;
@@ -141,8 +141,9 @@ void show_plan(const PlanOptions& options) {
   std::printf("\n");
   print_row("training pass, at most", held.training(options.token_budget),
             kept.training(options.token_budget));
-  print_row("rollout, at most", held.rollout(options.token_budget, options.cached_tokens),
-            kept.rollout(options.token_budget, options.cached_tokens));
+  print_row("rollout, at most", held.rollout(options.cached_tokens),
+            kept.rollout(options.cached_tokens));
+  print_row("a reference (DPO, KL) or average adds to each", held.copy, kept.copy);
   if (!what.full) print_row("policy.int8_generation adds to each", int8, int8);
   if (options.memory) {
     print_texts(fmt::format("token_budget that fits in {:g} GB", *options.memory),

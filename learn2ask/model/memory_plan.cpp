@@ -5,6 +5,7 @@
 
 #include "model/fused_head.h"
 #include "model/int8_matrix.h"
+#include "model/panel.h"
 
 namespace l2a {
 namespace {
@@ -107,6 +108,8 @@ MemoryPlan plan_memory(const TransformerConfig& c, const MemoryPlanOptions& opti
   const auto layers = static_cast<double>(c.layers);
   const double number = options.model.compute == ComputeType::kFloat32 ? 4 : 2;
   constexpr double kFloat = 4;
+  const bool decodes_on_panels = at::Device(options.model.device).is_cpu();
+  const double panel = number == 2 && has_bf16_products() ? 2 : kFloat;  // cpu_decode_attention.cpp
   MemoryPlan plan;
   plan.embedding = number * embedding_parameters(c);
   const double matrices = matrix_parameters(c);
@@ -136,10 +139,12 @@ MemoryPlan plan_memory(const TransformerConfig& c, const MemoryPlanOptions& opti
     // embedding beside the one by the head.
     plan.trained = kFloat * all + cast * (matrices + head) + (c.tied_head ? kFloat * head : 0);
     plan.optimizer = 3 * kFloat * all;
+    plan.copy = kFloat * all;
     plan.decoding = cast * (layers * matrices + head);
   } else {
     plan.trained = layers * (kFloat * adapter + (kFloat + number) * fused);
     plan.optimizer = layers * 3 * kFloat * adapter;
+    plan.copy = layers * kFloat * adapter;
   }
   plan.head = 2 * number * static_cast<double>(kHeadChunkRows * c.vocabulary);
 
@@ -153,7 +158,7 @@ MemoryPlan plan_memory(const TransformerConfig& c, const MemoryPlanOptions& opti
   // Of the MLP's backward pass: gradients of gate and up, of what they make, and of its input and
   // output.
   plan.working_token = number * (3 * w.mlp + 3 * w.width) + (again ? kept_by_layer : 0);
-  plan.cached_token = number * layers * 2 * w.kv;
+  plan.cached_token = (number + (decodes_on_panels ? panel : 0)) * layers * 2 * w.kv;
   return plan;
 }
 
@@ -166,9 +171,9 @@ double MemoryPlan::training(int64_t tokens) const {
          at_work(tokens);
 }
 
-double MemoryPlan::rollout(int64_t pass_tokens, int64_t cached_tokens) const {
+double MemoryPlan::rollout(int64_t cached_tokens) const {
   return weights() + trained + decoding + static_cast<double>(cached_tokens) * cached_token +
-         at_work(pass_tokens);
+         at_work(cached_tokens);
 }
 
 }  // namespace l2a

@@ -27,18 +27,22 @@ struct MemoryPlan {
   double trained = 0;        // float32, and the copies that a training pass makes of it
   double optimizer = 0;      // its gradients, and AdamW's two moments
   double decoding = 0;       // copies that a rollout makes of it, where all is trained
+  double copy = 0;           // its values once more: of a reference (DPO, KL), of an average
   double head = 0;           // the logits of a chunk of rows, and their gradients
   // For each token of a training pass: kept for the backward pass; held by the layer at work.
   double kept_token = 0, working_token = 0;
-  double cached_token = 0;  // keys and values of a token in a rollout
+  // Keys and values of a token in a rollout: as the prefill leaves them and, on the CPU, as this
+  // machine's products read them.
+  double cached_token = 0;
 
   double weights() const { return embedding + layers + widened_layer + int8; }
   // The most that a tree of so many tokens needs beside what it keeps, in a layer or in the head.
   double at_work(int64_t tokens) const;
   // The most that a forward and backward pass over a tree of so many tokens holds.
   double training(int64_t tokens) const;
-  // The most that prefilling trees of `pass_tokens` each and decoding on them holds.
-  double rollout(int64_t pass_tokens, int64_t cached_tokens) const;
+  // The most that reading so many tokens of contexts, at worst in one tree, and decoding on them
+  // holds; the replies' own keys and values are among them.
+  double rollout(int64_t cached_tokens) const;
 };
 
 MemoryPlan plan_memory(const TransformerConfig& config, const MemoryPlanOptions& options);
