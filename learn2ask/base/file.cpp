@@ -243,7 +243,10 @@ void Journal::truncate_to(size_t lines) {
   off_t position = 0;
   while (lines > 0) {
     const size_t got = read_some(file.get(), chunk.data(), chunk.size(), path_);
-    if (got == 0) return;  // fewer lines than asked for
+    if (got == 0) {
+      fail_input(path_.string() + ": lacks " + std::to_string(lines) +
+                 " of the lines that were written to it (put it back as it was)");
+    }
     for (size_t i = 0; i < got && lines > 0; ++i) {
       if (chunk[i] == '\n' && --lines == 0) end = position + static_cast<off_t>(i) + 1;
     }

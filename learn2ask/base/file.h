@@ -50,7 +50,8 @@ class Journal {
   Journal& operator=(const Journal&) = delete;
   void append(std::string_view line);  // without newline. Throws Failure (kIo)
   void sync();
-  // Cuts the journal to its first `lines` lines: what a resumed run redoes is written again.
+  // Cuts the journal to its first `lines` lines: what a resumed run redoes is written again. Throws
+  // Failure where it has fewer: kInvalidInput.
   void truncate_to(size_t lines);
 
  private:

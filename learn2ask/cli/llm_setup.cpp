@@ -22,8 +22,9 @@ std::string prompt_path(const std::string& name, const std::string& folder_and_s
 }
 
 std::vector<ConfigField> deciding_fields(std::vector<ConfigField> fields) {
-  static const std::set<std::string> kOnlyWatch = {"reward.agreement", "reward.min_agreement",
-                                                   "reward.looks_on", "reward.look_every"};
+  static const std::set<std::string> kOnlyWatch = {"reward.agreement",      "reward.min_agreement",
+                                                   "reward.looks_on",       "reward.look_every",
+                                                   "grpo.max_failure_rate", "dpo.max_failure_rate"};
   std::erase_if(fields, [](const ConfigField& field) {
     if (kOnlyWatch.contains(field.key)) return true;
     return field.key.starts_with("llm.") && field.key != "llm.model" &&

@@ -64,9 +64,13 @@ std::unique_ptr<TrainedWeights> start_adapter(const TrainingFiles& files, const 
 // others are refused.
 template <class Settings>
 Settings with_lora_of_start(Settings settings, const TrainingFiles& files) {
-  if (files.adapter.empty() || settings.finetuning.what == "full") return settings;
-  const LoraOptions own = read_lora_options(files.adapter);
   LoraOptions& lora = settings.finetuning.lora;
+  if (settings.finetuning.what == "full") {
+    if (lora == LoraOptions{}) return settings;
+    fail_input("train: lora: not with finetuning: full, which trains no adapter (leave it out)");
+  }
+  if (files.adapter.empty()) return settings;
+  const LoraOptions own = read_lora_options(files.adapter);
   if (lora != LoraOptions{} && lora != own) {
     fail_input(
         fmt::format("train: --adapter: {}: has rank {} and alpha {}, which the settings lora.rank "
@@ -286,6 +290,13 @@ std::string train_sft_step(const SftSettings& given, const TrainingFiles& files)
 }
 
 std::string train_grpo_step(const GrpoSettings& settings, const TrainingFiles& files) {
+  const GrpoOptions& grpo = settings.trainer;
+  const bool by_parts = grpo.advantage == "parts" || grpo.credit == "parts";
+  if (by_parts && settings.reward.fusion_kind() != Fusion::kProduct) {
+    fail_input(
+        "train grpo: reward.fusion: advantage and credit: parts take the reward's parts each by "
+        "itself, whatever they are fused by (leave it at product)");
+  }
   return train_on_rewards(settings, train_grpo, files);
 }
 

@@ -265,8 +265,9 @@ std::vector<std::vector<std::vector<Rollout>>> sample_rollouts(
     }
     if (batch.replies() == 0) break;
     spent.most_replies = std::max(spent.most_replies, static_cast<int64_t>(batch.replies()));
+    const int64_t read = batch.bytes();  // before replies that end with this step let go of theirs
     batch.step();
-    spent.most_bytes = std::max(spent.most_bytes, batch.bytes());
+    spent.most_bytes = std::max({spent.most_bytes, read, batch.bytes()});
     ++spent.steps;
   }
   if (cost != nullptr) *cost = spent;

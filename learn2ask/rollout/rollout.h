@@ -41,7 +41,7 @@ std::string repair_utf8(std::string text);
 struct RolloutCost {
   int64_t steps = 0;         // of decoding
   int64_t most_replies = 0;  // at a time
-  int64_t most_bytes = 0;    // of keys and values, after a step
+  int64_t most_bytes = 0;    // of keys and values, before or after a step
 };
 
 // Told of a context once all replies to it are complete, while others are still being written:

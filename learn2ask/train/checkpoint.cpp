@@ -100,13 +100,23 @@ Result<Json> read_checkpoint_state(const fs::path& checkpoint) {
 std::optional<FoundCheckpoint> find_newest_checkpoint(
     const fs::path& directory, const std::function<void(const std::string&)>& note) {
   const auto steps = list_checkpoints(directory);
+  std::vector<std::string> passed_over;
   for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
     const fs::path checkpoint = checkpoint_path(directory, *step);
     const auto state = read_checkpoint_state(checkpoint);
-    if (state) return FoundCheckpoint{checkpoint, *state};
-    note(state.error().message + " (passed over: the checkpoint before it is used)");
+    if (!state) {
+      passed_over.push_back(state.error().message);
+      continue;
+    }
+    for (const std::string& why : passed_over) {
+      note(why + " (passed over: the checkpoint before it is used)");
+    }
+    return FoundCheckpoint{checkpoint, *state};
   }
-  return std::nullopt;
+  if (passed_over.empty()) return std::nullopt;
+  fail_input(passed_over.front() +
+             ": and there is no sound one before it (start in another run directory, or move this "
+             "one away)");
 }
 
 void load_checkpoint(const fs::path& checkpoint, TrainedWeights& trained, AdamW& optimizer) {

@@ -42,8 +42,9 @@ struct FoundCheckpoint {
   std::filesystem::path path;
   Json state;
 };
-// The newest sound checkpoint; nullopt when there is none. Each broken one is passed over, with
-// a line to `note`.
+// The newest sound checkpoint; nullopt where there is none at all. Each broken one after it is
+// passed over, with a line to `note`. Throws Failure where all are broken: to begin anew would cost
+// the run.
 std::optional<FoundCheckpoint> find_newest_checkpoint(
     const std::filesystem::path& directory, const std::function<void(const std::string&)>& note);
 

@@ -7,6 +7,7 @@
 #include <torch/types.h>
 
 #include "base/file.h"
+#include "base/testing.h"
 #include "train/testing.h"
 
 namespace l2a {
@@ -85,6 +86,17 @@ TEST_F(CheckpointTest, AMissingOrCutFileMeansTheOneBefore) {
   EXPECT_EQ(find()->state["step"], 4);
   std::filesystem::resize_file(directory.path / "step-4" / "adapter_model.safetensors", 100);
   EXPECT_EQ(find()->state["step"], 2);
+}
+
+TEST_F(CheckpointTest, WhereNoneIsSoundNothingIsBegunAnew) {
+  for (const char* step : {"step-2", "step-4", "step-6", "step-10"}) {
+    std::filesystem::resize_file(directory.path / step / "adapter_model.safetensors", 100);
+  }
+  EXPECT_EQ(failure_of([&] { find(); }),
+            "checkpoint: " + (directory.path / "step-10").string() +
+                ": adapter_model.safetensors: checksum does not match: and there is no sound one "
+                "before it (start in another run directory, or move this one away)");
+  EXPECT_TRUE(notes.empty());
 }
 
 TEST_F(CheckpointTest, AHalfWrittenOneIsNeverSeen) {

@@ -14,7 +14,15 @@ TrainResult train_dpo(const TrainerSetup& setup, std::span<const LabelledSession
         "train dpo: objective: kto judges each reply by itself (leave pairs at sampled, or choose "
         "another objective)");
   }
-  const auto chosen = sampled_sessions(setup, sessions, held_out, options.replies);
+  if (options.pairs == "expert" && options.replies.dynamic_rounds > 0) {
+    fail_input(
+        "train dpo: dynamic_rounds: looks for groups whose replies earn differently, and with "
+        "pairs: expert the others give pairs as well (leave one of the two out)");
+  }
+  const auto chosen = sampled_sessions(setup, sessions, held_out, options.replies, options.loop);
+  if (options.pairs == "expert") {
+    note_long_experts(setup, chosen.trained, options.turns, options.replies);
+  }
   const auto evaluate =
       greedy_reward(chosen.held_out, setup, reward, options.replies, options.loop.seed, trained);
   const auto reference = trained.clone();

@@ -10,6 +10,7 @@
 #include <torch/types.h>
 
 #include "base/error.h"
+#include "base/testing.h"
 #include "train/dpo_update.h"
 #include "train/grpo_testing.h"
 #include "train/preferences.h"
@@ -298,6 +299,23 @@ TEST_F(DpoTest, RefusesKtoOnPairs) {
       train_dpo(setup, testing::labelled_sessions(4), {}, reward_low_bytes, options, adapter),
       Failure);
   EXPECT_FALSE(std::filesystem::exists(setup.directory / "metrics.jsonl"));
+}
+
+TEST_F(DpoTest, RefusesWhatTheExpertsReplyDoesNotGoWith) {
+  auto adapter = testing::tiny_adapter(tiny);
+  const auto said = [&](const DpoOptions& options) {
+    return failure_of([&] {
+      train_dpo(setup, testing::labelled_sessions(1), {}, reward_low_bytes, options, adapter);
+    });
+  };
+  DpoOptions options = small_options();
+  options.pairs = "expert";
+  options.replies.dynamic_rounds = 2;
+  EXPECT_TRUE(said(options).starts_with("train dpo: dynamic_rounds: ")) << said(options);
+  options.replies.dynamic_rounds = 0;
+  options.objective = "kto";
+  EXPECT_TRUE(said(options).starts_with("train dpo: objective: kto ")) << said(options);
+  EXPECT_FALSE(std::filesystem::exists(directory.path / "checkpoints"));
 }
 
 }  // namespace

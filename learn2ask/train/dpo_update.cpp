@@ -102,7 +102,9 @@ Json update_preferences(const JudgedReplies& judged, const TrainerSetup& setup,
     metrics.update({{"tokens", 0}, {"recharged_tokens", 0}});
     return metrics;
   }
-  if (run.must_verify()) verify_tree(setup.model, trained, judged.rows);
+  if (run.must_verify()) {
+    verify_tree(setup.model, trained, judged.rows, options.loop.token_budget);
+  }
   const double temperature = options.replies.temperature;
   const auto plan = plan_trees(judged.rows, options.loop.token_budget);
   std::vector<JudgedTree> trees;

@@ -39,7 +39,10 @@ TrainResult train_grpo(const TrainerSetup& setup, std::span<const LabelledSessio
                        std::span<const LabelledSession> held_out, const RewardFn& reward,
                        const GrpoOptions& options, TrainedWeights& trained) {
   check_options(options, setup.format);
-  const auto chosen = sampled_sessions(setup, sessions, held_out, options.replies);
+  const auto chosen = sampled_sessions(setup, sessions, held_out, options.replies, options.loop);
+  if (options.sft_weight > 0) {
+    note_long_experts(setup, chosen.trained, options.turns, options.replies);
+  }
   const auto evaluate =
       greedy_reward(chosen.held_out, setup, reward, options.replies, options.loop.seed, trained);
   std::unique_ptr<TrainedWeights> reference;  // the start

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/jsonl.h"
+#include "base/testing.h"
 #include "train/grpo_testing.h"
 #include "train/reply_group.h"
 
@@ -115,7 +116,8 @@ TEST_F(GrpoTest, PausesWhenTheGraderIsDown) {
   } catch (const Failure& failure) {
     EXPECT_EQ(failure.error.code, ErrorCode::kUnavailable);
     EXPECT_EQ(failure.error.message,
-              "train: grader: 11 of the last 11 replies could not be graded, last: connection "
+              "train: grader: 11 of the last 11 replies that it was to grade could not be graded, "
+              "last: connection "
               "refused (the run is paused: mend the grader and run the same command again; "
               "failures.jsonl lists them)");
   }
@@ -206,6 +208,25 @@ TEST(WatchFailures, CountsTheLast200Replies) {
   EXPECT_EQ(recent, std::string(200, '0'));
 }
 
+// Nine replies of ten are settled by rule: half of the others' failures are half, not a twentieth.
+TEST(WatchFailures, CountsOnlyRepliesThatNeedAGrader) {
+  ReplyGroup group;
+  group.replies.resize(10);
+  group.results.assign(10, {.reward = 1, .by_rule = true});
+  group.results[0].by_rule = false;
+  std::string recent;
+  const auto see = [&](bool is_scored) {
+    group.results[0].reward = is_scored ? std::optional<double>(1) : std::nullopt;
+    watch_failures({group}, 0.05, recent);
+  };
+  for (int i = 0; i < 10; ++i) {
+    see(false);
+    see(true);
+  }
+  EXPECT_EQ(recent, "10101010101010101010");
+  EXPECT_THROW(see(false), Failure);
+}
+
 // 400 replies of one group, of which these could not be graded.
 std::vector<ReplyGroup> one_long_step(const std::function<bool(size_t)>& is_unscored) {
   ReplyGroup group;
@@ -273,6 +294,32 @@ TEST_F(GrpoTest, CutsTheOldestTurnsWhenAskedToAndSaysSo) {
     marked += row.contains("turns_cut");
   }
   EXPECT_EQ(marked, static_cast<size_t>(options.replies.group_size));
+}
+
+TEST_F(GrpoTest, SaysHowManyExpertsAreTooLongToBeImitated) {
+  std::string noted;
+  setup.events.note = [&](const std::string& note) { noted += note + "\n"; };
+  auto options = small_options();
+  options.steps = 1;
+  options.sft_weight = 0.1;
+  auto adapter = testing::tiny_adapter(tiny);
+  // The stop's is as long: a token a byte.
+  const std::vector<LabelledSession> sessions = {
+      testing::labelled_session("s", {"a", "b?", "c", "a longer one?", "e", "f"})};
+  train_grpo(setup, sessions, {}, reward_low_bytes, options, adapter);
+  EXPECT_EQ(noted, "expert's replies of more than max_reply_tokens=5, which are left out: 2\n");
+}
+
+TEST_F(GrpoTest, RefusesHeldOutSessionsWithoutAScore) {
+  auto adapter = testing::tiny_adapter(tiny);
+  auto none_labelled = testing::labelled_sessions(1);
+  none_labelled[0].samples.clear();
+  EXPECT_EQ(
+      failure_of([&] {
+        train_grpo(setup, testing::labelled_sessions(1), none_labelled, reward_low_bytes,
+                   small_options(), adapter);
+      }),
+      "train: --dev: no sample is trained on, so nothing gives a score (give others, or none)");
 }
 
 TEST_F(GrpoTest, KeepsTheCheckpointWithTheBestHeldOutReward) {

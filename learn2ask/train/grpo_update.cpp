@@ -167,7 +167,9 @@ Json update_policy(std::span<const ReplyGroup> groups, const TrainerSetup& setup
   for (const auto part : cut(groups, options.minibatches)) {
     const PolicyRows policy = policy_rows(part, setup, options);
     if (policy.rows.empty()) continue;
-    if (!verified && run.must_verify()) verify_tree(setup.model, trained, policy.rows);
+    if (!verified && run.must_verify()) {
+      verify_tree(setup.model, trained, policy.rows, options.loop.token_budget);
+    }
     verified = true;
     const auto plan = plan_trees(policy.rows, options.loop.token_budget);
     totals.tokens += plan.tokens;

@@ -139,12 +139,14 @@ bool is_left_out(const ReplyGroup& group, const ReplyOptions& options) {
 
 void watch_failures(std::span<const RewardResult> results, double max_rate, std::string& recent) {
   for (const RewardResult& result : results) {
+    if (result.by_rule) continue;  // its grader may be down and nobody would know
     recent += result.reward ? '0' : '1';
     if (recent.size() > kFailureWindow) recent.erase(0, recent.size() - kFailureWindow);
     const auto unscored = std::count(recent.begin(), recent.end(), '1');
     if (static_cast<double>(unscored) <= max_rate * kFailureWindow) continue;
     fail(ErrorCode::kUnavailable,
-         fmt::format("train: grader: {} of the last {} replies could not be graded, last: {} "
+         fmt::format("train: grader: {} of the last {} replies that it was to grade could not be "
+                     "graded, last: {} "
                      "(the run is paused: mend the grader and run the same command again; "
                      "failures.jsonl lists them)",
                      unscored, recent.size(), result.note));

@@ -70,8 +70,8 @@ bool has_variance(const ReplyGroup& group, const ReplyOptions& options);
 // differ that are equally right.
 bool is_left_out(const ReplyGroup& group, const ReplyOptions& options);
 
-// Moves the window of the last 200 replies over these, one by one, and throws Failure
-// (kUnavailable) where more than `max_rate` of 200 in it are unscored.
+// Moves the window of the last 200 replies that a grader had to grade over these, one by one, and
+// throws Failure (kUnavailable) where more than `max_rate` of 200 in it are unscored.
 void watch_failures(std::span<const RewardResult> results, double max_rate, std::string& recent);
 void watch_failures(const std::vector<ReplyGroup>& groups, double max_rate, std::string& recent);
 

@@ -34,7 +34,7 @@ struct ReplyOptions {
       "sample so many times more sessions for groups whose replies all earn the same");
     v("empty_targets", empty_targets, "also train where there was nothing left to ask");
     v("max_failure_rate", max_failure_rate, Range{0, 1},
-      "the run pauses when more of the last 200 replies could not be graded");
+      "the run pauses when more of the last 200 replies that need a grader could not be graded");
     v("max_rows", max_rows, Range{1, 65536}, "replies decoded at a time; bounds memory");
   }
 };

@@ -38,7 +38,7 @@ struct TreePlan {
 
 // Fills trees with whole groups, in order, up to `token_budget` tokens each (more where one
 // group alone has more). Several small sessions may share a tree. The largest tree comes first: if
-// memory does not do, that shows at once.
+// memory does not do, that shows before the others are computed.
 TreePlan plan_trees(std::span<const TrainingRow> rows, int64_t token_budget);
 
 struct RowTree {

@@ -131,17 +131,43 @@ TEST(CompareTree, SharedAndUnsharedRowsAgree) {
   }
 }
 
+// Is asked for its parameters once a pass, and drifts from one to the next.
+class DriftingAdapter : public LoraAdapter {
+ public:
+  DriftingAdapter(const LoraAdapter& adapter, double drift) : LoraAdapter(adapter), drift_(drift) {}
+  std::vector<TrainedParameter> named_parameters() const override {
+    auto parameters = LoraAdapter::named_parameters();
+    const at::NoGradGuard no_grad;
+    parameters[1].values.add_(drift_);
+    ++passes;
+    return parameters;
+  }
+  mutable int passes = 0;
+
+ private:
+  double drift_;
+};
+
 TEST(VerifyTree, RefusesADisagreement) {
   const TinyChat tiny;
-  auto adapter = testing::tiny_adapter(tiny);
   Rng rng(5);
   const auto rows = two_sessions(rng);
-  verify_tree(tiny.model, adapter, rows);
-  {
-    const at::NoGradGuard no_grad;
-    adapter.parameters()[0].fill_(std::numeric_limits<float>::quiet_NaN());  // equals nothing
-  }
-  EXPECT_THROW(verify_tree(tiny.model, adapter, rows), Failure);
+  const auto verify = [&](double drift) {
+    const DriftingAdapter adapter(testing::tiny_adapter(tiny), drift);
+    verify_tree(tiny.model, adapter, rows, 100000);
+    EXPECT_EQ(adapter.passes, 1 + 8);
+  };
+  verify(0);
+  EXPECT_THROW(verify(1e-3), Failure);
+  verify(std::numeric_limits<double>::quiet_NaN());  // is the step's to say
+}
+
+TEST(VerifyTree, TakesNoMoreTokensThanATreeMayHave) {
+  const TinyChat tiny;
+  Rng rng(6);
+  const DriftingAdapter adapter(testing::tiny_adapter(tiny), 0);
+  verify_tree(tiny.model, adapter, two_sessions(rng), 1);
+  EXPECT_EQ(adapter.passes, 1 + 2);  // one group
 }
 
 TEST(CompareTree, TheLimitIsFarBelowWhatAWrongTreeGives) {

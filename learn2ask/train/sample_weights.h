@@ -1,7 +1,8 @@
 // Weights of stop and continue samples.
 //
-// They multiply a sample's advantages (in SFT: its token losses), never its reward: inside a
-// group of replies to one context the factor would cancel.
+// They multiply a sample's advantages (in SFT: its token losses; in DPO the loss of its pair),
+// never its reward: inside a group of replies to one context the factor would cancel. Nor do they
+// weigh what sft_weight imitates beside these.
 #pragma once
 
 #include "base/config.h"

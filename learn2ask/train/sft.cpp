@@ -43,7 +43,9 @@ Json train_step(const TrainerSetup& setup, const SftRows& rows, const SftOptions
                 TrainedWeights& trained, TrainingRun& run, Json& time) {
   Stopwatch watch(setup.clock);
   const auto plan = plan_trees(rows.rows, options.loop.token_budget);
-  if (run.must_verify()) verify_tree(setup.model, trained, rows.rows);
+  if (run.must_verify()) {
+    verify_tree(setup.model, trained, rows.rows, options.loop.token_budget);
+  }
   const auto token_weight = token_weights(rows);
   double loss = 0;
   int64_t targets = 0;
@@ -121,11 +123,13 @@ TrainResult train_sft(const TrainerSetup& setup, std::span<const LabelledSession
   if (used.empty()) {
     fail_input("train sft: sessions: none has a labelled asking turn or stop that has weight");
   }
-  note_cut_contexts(setup, contexts_cut);
+  note_cut_contexts(setup, "training", contexts_cut);
   SftRows held_out_rows;
   for (const auto& session : held_out) append_sft_rows(session, setup, options, held_out_rows);
   HeldOutScore evaluate;
-  if (teaches(held_out_rows)) {
+  check_held_out(options.loop, !held_out.empty(), teaches(held_out_rows));
+  note_cut_contexts(setup, "held-out", held_out_rows.contexts_cut);
+  if (!held_out.empty()) {
     evaluate = [&](Json&) {
       return -mean_nll(setup.model, &trained, held_out_rows, options.loop.token_budget);
     };

@@ -308,9 +308,8 @@ TEST_F(SftTest, SaysThatALossIsNotFiniteWhereNothingCanBeWritten) {
     adapter.pairs()[4].b_or.fill_(std::nanf(""));
   }
   write_file_atomic(directory.path / "evidence", "in the way");
-  const SftOptions options{.loop = {.verify_tree = "never"}};  // which would find it first
   const auto said =
-      failure_of([&] { train_sft(setup, testing::labelled_sessions(4), {}, options, adapter); });
+      failure_of([&] { train_sft(setup, testing::labelled_sessions(4), {}, {}, adapter); });
   EXPECT_THAT(said, ::testing::StartsWith("train: step 1: loss: not finite: the run is stopped; "
                                           "there is no checkpoint yet; weights and gradients could "
                                           "not be kept: "));
@@ -326,6 +325,46 @@ TEST_F(SftTest, KeepsTheAverageOfTheWeights) {
   EXPECT_NEAR(-mean_nll(tiny.model, &adapter, rows, 4096), result.held_out_score.value(), 1e-6);
   const auto weights = LoraAdapter::load(result.checkpoint, tiny.config());
   EXPECT_FALSE(testing::flat(weights).equal(testing::flat(adapter)));
+}
+
+TEST_F(SftTest, ABrokenBestCheckpointShowsBeforeAnotherStepIsTaken) {
+  const auto sessions = testing::labelled_sessions(4, 1),
+             held_out = testing::labelled_sessions(4, 2);
+  const SftOptions options{.epochs = 200,
+                           .sessions_per_step = 4,
+                           .optimizer = {.lr = 0.02, .schedule = "constant"},
+                           .loop = {.evaluate_every = 5}};
+  struct Killed {};
+  double best = -1e9;
+  std::string best_step;
+  auto adapter = testing::tiny_adapter(tiny);
+  setup.events.step = [&](int64_t step, int64_t, const Json& metrics) {
+    if (!metrics.contains("held_out")) return;
+    if (metrics["held_out"] < best) throw Killed();
+    best = metrics["held_out"];
+    best_step = "step-" + std::to_string(step);
+  };
+  EXPECT_THROW(train_sft(setup, sessions, held_out, options, adapter), Killed);
+  std::filesystem::resize_file(directory.path / "checkpoints" / best_step / "optimizer.safetensors",
+                               100);
+  setup.events.step = [](int64_t, int64_t, const Json&) { FAIL(); };
+  EXPECT_THAT(
+      failure_of([&] { train_sft(setup, sessions, held_out, options, adapter); }),
+      ::testing::HasSubstr(best_step + ": optimizer.safetensors: checksum does not match (it "
+                                       "is the best by held-out score; the last one is step-"));
+}
+
+TEST_F(SftTest, RefusesHeldOutSessionsAndPatienceWithoutAScore) {
+  auto adapter = testing::tiny_adapter(tiny);
+  const auto sessions = testing::labelled_sessions(1);
+  auto none_labelled = sessions;
+  none_labelled[0].samples.clear();
+  EXPECT_EQ(
+      failure_of([&] { train_sft(setup, sessions, none_labelled, {}, adapter); }),
+      "train: --dev: no sample is trained on, so nothing gives a score (give others, or none)");
+  EXPECT_EQ(failure_of([&] { train_sft(setup, sessions, {}, {.loop = {.patience = 2}}, adapter); }),
+            "train: patience: nothing is scored without --dev (give it, or leave patience out)");
+  EXPECT_FALSE(std::filesystem::exists(directory.path / "checkpoints"));
 }
 
 TEST_F(SftTest, RefusesDataWithoutTargets) {
@@ -348,9 +387,9 @@ TEST_F(SftTest, TargetsWithoutWeightAreNeitherTrainedOnNorEvaluated) {
   SftOptions options{.epochs = 1, .sessions_per_step = 1};
   options.weights.on_stop = 0;
   auto adapter = testing::tiny_adapter(tiny);
-  const auto result = train_sft(setup, sessions, only_stop, options, adapter);
-  EXPECT_EQ(result.steps, 3);
-  EXPECT_FALSE(result.held_out_score);
+  EXPECT_EQ(train_sft(setup, sessions, {}, options, adapter).steps, 3);
+  EXPECT_THAT(failure_of([&] { train_sft(setup, sessions, only_stop, options, adapter); }),
+              ::testing::StartsWith("train: --dev: no sample is trained on"));
   EXPECT_EQ(failure_of([&] { train_sft(setup, only_stop, {}, options, adapter); }),
             "train sft: sessions: none has a labelled asking turn or stop that has weight");
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include <fmt/format.h>
+
 #include "base/rng.h"
 #include "train/background_grading.h"
 #include "train/meter.h"
@@ -105,13 +107,30 @@ void add_to(SamplingCost& sum, const SamplingCost& part) {
 SampledSessions sampled_sessions(const TrainerSetup& setup,
                                  std::span<const LabelledSession> sessions,
                                  std::span<const LabelledSession> held_out,
-                                 const ReplyOptions& options) {
+                                 const ReplyOptions& options, const LoopOptions& loop) {
   SampledSessions out{.trained = with_groups(sessions, options),
                       .held_out = with_groups(held_out, options)};
   if (out.trained.empty()) fail_input("train: sessions: none has a labelled sample to train on");
-  note_cut_contexts(setup, count_cut_contexts(out.trained, setup, options));
-  count_cut_contexts(out.held_out, setup, options);
+  check_held_out(loop, !held_out.empty(), !out.held_out.empty());
+  note_cut_contexts(setup, "training", count_cut_contexts(out.trained, setup, options));
+  note_cut_contexts(setup, "held-out", count_cut_contexts(out.held_out, setup, options));
   return out;
+}
+
+void note_long_experts(const TrainerSetup& setup, const SessionPointers& sessions,
+                       const ExpertTurns& turns, const ReplyOptions& options) {
+  size_t count = 0;
+  for (const LabelledSession* session : sessions) {
+    for (const Sample& sample : session->samples) {
+      if (!is_trained_on(sample, options)) continue;
+      const auto expert = expert_reply(*session, sample, setup, turns);
+      count += expert && std::ssize(expert->ids) > options.max_reply_tokens;
+    }
+  }
+  if (count == 0) return;
+  setup.events.note(
+      fmt::format("expert's replies of more than max_reply_tokens={}, which are left out: {}",
+                  options.max_reply_tokens, count));
 }
 
 HeldOutScore greedy_reward(const SessionPointers& sessions, const TrainerSetup& setup,

@@ -13,11 +13,17 @@ struct SampledSessions {
   SessionPointers trained, held_out;
 };
 // Those with a turn that is trained on. Says how many contexts are without their oldest turns.
-// Throws Failure: none to train on, a context that is too long.
+// Throws Failure: none to train on, none that gives a score where some should, a context that is
+// too long.
 SampledSessions sampled_sessions(const TrainerSetup& setup,
                                  std::span<const LabelledSession> sessions,
                                  std::span<const LabelledSession> held_out,
-                                 const ReplyOptions& options);
+                                 const ReplyOptions& options, const LoopOptions& loop);
+
+// Says how many of the expert's replies at these turns are no target since they are longer than
+// replies may be; nothing for none.
+void note_long_experts(const TrainerSetup& setup, const SessionPointers& sessions,
+                       const ExpertTurns& turns, const ReplyOptions& options);
 
 // What a step's replies cost.
 struct SamplingCost {

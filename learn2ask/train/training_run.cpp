@@ -94,8 +94,20 @@ void TrainingRun::resume() {
   }
   state_ = state_from_json(found->state, found->path.string());
   load_checkpoint(found->path, trained_, optimizer_);
+  best_checkpoint();  // a broken one is to show now, not after the last step
   saved_step_ = state_.step;
   setup_.events.note(fmt::format("goes on after step {} ({})", state_.step, found->path.string()));
+}
+
+std::optional<fs::path> TrainingRun::best_checkpoint() const {
+  if (!state_.best_score || state_.best_step == state_.step) return std::nullopt;
+  const fs::path best = checkpoint_path(checkpoints(), state_.best_step);
+  const auto sound = read_checkpoint_state(best);
+  if (!sound) {
+    fail_input(fmt::format("{} (it is the best by held-out score; the last one is step-{})",
+                           sound.error().message, state_.step));
+  }
+  return best;
 }
 
 std::string TrainingRun::stop_reason() const {
@@ -223,23 +235,28 @@ TrainResult TrainingRun::finish() {
                      .stopped_by = stop_reason(),
                      .checkpoint = checkpoint_path(checkpoints(), state_.step),
                      .held_out_score = state_.best_score};
-  if (state_.best_score && state_.best_step != state_.step) {
-    result.checkpoint = checkpoint_path(checkpoints(), state_.best_step);
-    const auto sound = read_checkpoint_state(result.checkpoint);
-    if (!sound) {
-      fail_input(fmt::format("{} (it is the best by held-out score; the last one is step-{})",
-                             sound.error().message, state_.step));
-    }
-    load_checkpoint(result.checkpoint, trained_, optimizer_);
+  if (const auto best = best_checkpoint()) {
+    result.checkpoint = *best;
+    load_checkpoint(*best, trained_, optimizer_);
   }
   optimizer_.swap_average();
   return result;
 }
 
-void note_cut_contexts(const TrainerSetup& setup, size_t count) {
+void check_held_out(const LoopOptions& loop, bool are_given, bool give_a_score) {
+  if (are_given && !give_a_score) {
+    fail_input(
+        "train: --dev: no sample is trained on, so nothing gives a score (give others, or none)");
+  }
+  if (loop.patience > 0 && !are_given) {
+    fail_input("train: patience: nothing is scored without --dev (give it, or leave patience out)");
+  }
+}
+
+void note_cut_contexts(const TrainerSetup& setup, const char* which, size_t count) {
   if (count == 0) return;
   setup.events.note(fmt::format(
-      "training contexts without their oldest turns, more than the model holds: {}", count));
+      "{} contexts without their oldest turns, more than the model holds: {}", which, count));
 }
 
 std::vector<size_t> sessions_of_step(size_t sessions, int64_t per_step, uint64_t seed,

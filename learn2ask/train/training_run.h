@@ -77,8 +77,12 @@ struct TrainerSetup {
   const Clock& clock = Clock::system();
 };
 
-// Says that so many training contexts are without their oldest turns; nothing for none.
-void note_cut_contexts(const TrainerSetup& setup, size_t count);
+// Throws Failure for held-out sessions that give no score, and for a patience without a score.
+void check_held_out(const LoopOptions& loop, bool are_given, bool give_a_score);
+
+// Says that so many contexts (`which`: "training", "held-out") are without their oldest turns;
+// nothing for none.
+void note_cut_contexts(const TrainerSetup& setup, const char* which, size_t count);
 
 struct TrainResult {
   int64_t steps = 0;
@@ -93,7 +97,8 @@ struct TrainState {
   std::optional<double> best_score;  // held-out; higher is better
   int64_t best_step = 0;
   int64_t evaluations_since_best = 0;
-  std::string recent_unscored;  // the last replies, oldest first: '1' unscored, '0' scored
+  // The last replies that a grader had to grade, oldest first: '1' unscored, '0' scored.
+  std::string recent_unscored;
   std::map<std::string, size_t> journal_lines;
   double seconds = 0;  // spent in steps
 };
@@ -106,12 +111,14 @@ using HeldOutScore = std::function<double(Json& metrics)>;
 class TrainingRun {
  public:
   // Makes the run directory, or restores weights, optimizer and state from its newest sound
-  // checkpoint and cuts the journals to it. Throws Failure: another configuration, kIo.
+  // checkpoint and cuts the journals to it. Throws Failure: another configuration, checkpoints of
+  // which none is sound, a broken best one, journals that lack lines, kIo.
   TrainingRun(const TrainerSetup& setup, const LoopOptions& loop,
               const OptimizerOptions& optimizing, int64_t total_steps, TrainedWeights& trained,
               AdamW& optimizer);
 
   // Whether another step is due. Throws Failure when the user interrupted, after a checkpoint.
+  // (What throws within a step, as a grader that is waited for does, leaves the last one.)
   bool goes_on();
   int64_t step() const { return state_.step; }  // done so far = index of the step due
   // Whether this step's rows are to be checked, now that there are some (verify_tree.h): with
@@ -148,6 +155,8 @@ class TrainingRun {
   [[noreturn]] void fail_not_finite(int64_t step, const std::string& what) const;
   void append(const std::string& journal, const Json& row);
   void resume();
+  // Where it is not the last: throws Failure when it is broken.
+  std::optional<std::filesystem::path> best_checkpoint() const;
   void save();
   std::filesystem::path checkpoints() const { return setup_.directory / "checkpoints"; }
 

@@ -101,6 +101,49 @@ TEST_F(ResumeTest, GrpoGivesTheBytesOfAnUninterruptedRun) {
   expect_resumes(train, 3, "step-6");
 }
 
+TEST_F(ResumeTest, AKillWhileRepliesAreGradedLosesNothing) {
+  const auto sessions = testing::labelled_sessions(5);
+  const auto train = [&](const fs::path& to, const RewardFn& reward) {
+    GrpoOptions options{
+        .steps = 5, .replies = {.sessions_per_step = 2, .group_size = 4, .max_reply_tokens = 5}};
+    options.optimizer.lr = 0.01;
+    options.loop.checkpoint_every = 2;
+    auto adapter = testing::tiny_adapter(tiny);
+    train_grpo(testing::tiny_setup(tiny, to), sessions, {}, reward, options, adapter);
+  };
+  const fs::path whole = directory.path / "whole", killed = directory.path / "killed";
+  train(whole, reward_low_bytes);
+  for (const int at : {1, 3, 4}) {
+    int calls = 0;
+    const auto kill = [&](std::span<const RewardRequest> requests) {
+      if (++calls == at) throw Killed();
+      return reward_low_bytes(requests);
+    };
+    EXPECT_THROW(train(killed, kill), Killed);
+    train(killed, reward_low_bytes);
+    expect_same_run(whole, killed, "step-5");
+    fs::remove_all(killed);
+  }
+}
+
+TEST_F(ResumeTest, PatienceEndsAtTheSameStep) {
+  const auto sessions = testing::labelled_sessions(4, 1),
+             held_out = testing::labelled_sessions(4, 2);  // gets worse after a while
+  TrainResult result;
+  const auto train = [&](const TrainerSetup& setup, LoraAdapter& adapter) {
+    result = train_sft(setup, sessions, held_out,
+                       {.epochs = 200,
+                        .sessions_per_step = 4,
+                        .optimizer = {.lr = 0.02, .schedule = "constant"},
+                        .loop = {.evaluate_every = 5, .patience = 3}},
+                       adapter);
+    EXPECT_EQ(result.stopped_by, "patience");
+  };
+  auto adapter = testing::tiny_adapter(tiny);
+  train(testing::tiny_setup(tiny, directory.path / "first"), adapter);
+  expect_resumes(train, result.steps - 7, "step-" + std::to_string(result.steps));
+}
+
 TEST_F(ResumeTest, DpoGivesTheBytesOfAnUninterruptedRun) {
   const auto sessions = testing::labelled_sessions(5), held_out = testing::labelled_sessions(2, 9);
   const auto train = [&](const TrainerSetup& setup, LoraAdapter& adapter) {

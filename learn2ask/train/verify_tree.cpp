@@ -82,14 +82,16 @@ TreeAgreement compare_tree(const Transformer& model, const TrainedWeights& train
 }
 
 void verify_tree(const Transformer& model, const TrainedWeights& trained,
-                 std::span<const TrainingRow> rows) {
-  std::vector<TrainingRow> some;
-  for (size_t r = 0; r < rows.size() && some.size() < kMaxRows; ++r) {
+                 std::span<const TrainingRow> rows, int64_t token_budget) {
+  std::vector<TrainingRow> first, some;
+  for (size_t r = 0; r < rows.size() && first.size() < kMaxRows; ++r) {
     if (r >= 2 && rows[r - 2].group == rows[r].group) continue;
-    some.push_back(rows[r]);
+    first.push_back(rows[r]);
   }
+  const TreePlan plan = plan_trees(first, token_budget);
+  for (const size_t r : plan.trees.front()) some.push_back(first[r]);
   const auto agreement = compare_tree(model, trained, some, std::vector<double>(some.size(), 1));
-  if (agreement.agrees()) return;
+  if (!agreement.is_finite() || agreement.agrees()) return;
   fail(ErrorCode::kUnsupported,
        fmt::format("verify_tree: {} rows: session tree and unshared rows disagree: loss by {:.3g} "
                    "(limit {:.3g}), gradient by {:.3g} (limit {:.3g}) (a defect: please report it)",

@@ -1,6 +1,8 @@
 // The check that a session tree and its unshared rows give the same loss and gradient.
 #pragma once
 
+#include <cmath>
+#include <cstdint>
 #include <span>
 
 #include "model/lora.h"
@@ -12,6 +14,8 @@ namespace l2a {
 struct TreeAgreement {
   double loss_difference = 0, loss_limit = 0;
   double gradient_difference = 0, gradient_limit = 0;  // L2 norms over all parameters
+  // Whether the rows alone have a finite loss and gradient: else nothing can be compared.
+  bool is_finite() const { return std::isfinite(loss_limit) && std::isfinite(gradient_limit); }
   bool agrees() const {
     return loss_difference <= loss_limit && gradient_difference <= gradient_limit;
   }
@@ -31,9 +35,11 @@ TreeAgreement compare_tree(const Transformer& model, const TrainedWeights& train
                            std::span<const TrainingRow> rows,
                            std::span<const double> weight_of_row);
 
-// The same on 8 rows, the first two of each group, which bounds the cost to about one step's; each
+// The same on one tree of at most 8 rows, the first two of each group, and of no more tokens than
+// the step's own trees (plan_trees): it costs about one step's time and no more memory. Each row
 // has weight 1, so that none is spared. Throws Failure when they disagree: training must not go on.
+// Rows that are not finite even alone pass: the step's own loss says so, and keeps the evidence.
 void verify_tree(const Transformer& model, const TrainedWeights& trained,
-                 std::span<const TrainingRow> rows);
+                 std::span<const TrainingRow> rows, int64_t token_budget);
 
 }  // namespace l2a

@@ -63,6 +63,7 @@ class FullFinetuningTest(ProgramTest):
     def test_what_does_not_go_with_it_is_refused_before_anything_is_written(self):
         for settings, said in [
                 (["policy.int8_generation=true"], "error: train: policy.int8_generation: not with finetuning: full"),
+                (["lora.rank=8"], "error: train: lora: not with finetuning: full"),
                 (["finetuning=all"], "error: --set: 'finetuning': expected one of lora, full")]:
             finished = self.train("sft", self.inputs / "tiny.gguf", "out", *settings)
             self.assertEqual(finished.code, 1)
