@@ -178,6 +178,18 @@ TEST(SampleRollouts, RepliesThatAreCompleteMakeRoomForOthers) {
   EXPECT_LT(2 * continuous.most_bytes, together.most_bytes);
 }
 
+// Replies of one token leave with the step that they come with, and their prefixes with them.
+TEST(SampleRollouts, CountsTheKeysAndValuesOfRepliesThatEndAtOnce) {
+  const TinyChat tiny;
+  const std::vector<RolloutSession> sessions = {
+      {.contexts = {std::vector<int32_t>(400, 7)}, .keys = {1}}};
+  RolloutCost cost;
+  sample_rollouts(tiny.model, nullptr, tiny.chat, sessions, {.max_reply_tokens = 1}, 256, &cost);
+  const TransformerConfig& c = tiny.model.config();
+  const int64_t of_token = 2 * c.layers * c.kv_heads * c.head_dim * 4;  // keys and values, float32
+  EXPECT_GE(cost.most_bytes, 2 * 400 * of_token);  // as they were read, and as they are decoded on
+}
+
 // Replies that begin alike are decoded together until they part.
 TEST(SampleRollouts, ReplyGIsTheOneThatItsKeyAloneGives) {
   const TinyChat tiny;

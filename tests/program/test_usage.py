@@ -50,6 +50,9 @@ class UsageTest(ProgramTest):
              " .yaml file"),
             (f"train grpo {labels} --out out --set reward.thresholds=none.yaml",
              "read: none.yaml: No such file or directory"),
+            (f"train grpo {labels} --out out --set grpo.credit=parts --set reward.fusion=sum",
+             "train grpo: reward.fusion: advantage and credit: parts take the reward's parts each by itself, whatever"
+             " they are fused by (leave it at product)"),
             (f"train grpo {labels} --out out --set reward.grader=mach",
              "--set: 'reward.grader': expected one of match, words, llm, labels, truth, got 'mach'"),
             (f"train sft {labels} --out out --set policy.model={cut}",
@@ -260,6 +263,10 @@ class UsageTest(ProgramTest):
         command = self.commands()["train grpo"]
         self.assertEqual(run(command, self.folder).code, 0)
         made = contents(self.folder)
+        # What only pauses it may be changed.
+        again = run([*command, "--set", "grpo.max_failure_rate=0.5"], self.folder)
+        self.assertEqual(again.code, 0, again.err)
+        self.assert_same(contents(self.folder), made)
         finished = run([*command, "--set", "reward.thresholds=pharmacy"], self.folder)
         self.assertEqual(finished.code, 1)
         self.assertIn("error: run directory: out: was started with another prompt"
