@@ -116,21 +116,18 @@ std::vector<std::vector<std::string>> clauses_of(std::string_view sentence,
 ReplyKind kind_of_unknown(std::string_view sentence, const QuestionForms& forms) {
   if (has_question_mark(sentence)) return ReplyKind::kAsksBack;
   const Phrases& phrases = forms.phrases();
-  bool wants_help = false, filler = false;
+  bool wants_help = false;
   for (const auto& clause : clauses_of(sentence, phrases)) {
     const Found unknown = find_phrase(clause, PhraseKind::kUnknown, phrases);
     if (unknown.length > 0) {
       const auto after = std::span(clause).subspan(unknown.at + unknown.length);
       wants_help = wants_help || find_phrase(after, PhraseKind::kExplain, phrases).length > 0;
-    } else if (!content_of(clause, phrases).empty()) {
-      if (!only(PhraseKind::kJoiner, PhraseKind::kThanks, clause, phrases)) return ReplyKind::kFact;
-      filler = true;
+    } else if (!content_of(clause, phrases).empty() &&
+               !only(PhraseKind::kJoiner, PhraseKind::kThanks, clause, phrases)) {
+      return ReplyKind::kFact;
     }
   }
-  if (wants_help) return ReplyKind::kAsksBack;
-  // "I'm not sure, sorry." counts as an answer: in the truth of generated sessions, what the user
-  // could not say was still to be asked.
-  return filler ? ReplyKind::kFact : ReplyKind::kUnknown;
+  return wants_help ? ReplyKind::kAsksBack : ReplyKind::kUnknown;
 }
 
 }  // namespace

@@ -9,7 +9,9 @@
 //                      "noise": "irrelevant" | "early" | "late" where the expert is noisy
 //   expert's message   {"asked": "age", "open": ["age", ...], "decision": "continue"}
 //                      open and decision (the right one) as of before the message; no "asked" in
-//                      a closing; "noisy": true where the expert did otherwise than is right
+//                      a closing; "noisy": true where the expert did otherwise than is right.
+//                      What the user will turn out not to know is open: it is right to ask it,
+//                      though labels, which are read off answers, hold no item for it
 //   user's message     {"given": {"age": "34"}}   value, class name, or "unknown" (not sure)
 #pragma once
 
