@@ -62,24 +62,28 @@ std::vector<std::optional<bool>> claims_in(const Json& line, const CalibrationIt
   return claims;
 }
 
-// After the claims: what a right one has is not missing.
+// After the claims: what a right one has is not missing, what a wrong one has only where the words
+// stand nowhere else.
 void read_missing(const Json& line, const CalibrationItem& item, GoldLabel& label) {
   const auto list = line.find("missing");
   if (list == line.end()) return;
-  std::vector<SaidRange> taken;
+  std::vector<SaidRange> taken, claimed;
   for (size_t i = 0; i < item.claims.size(); ++i) {
+    claimed.push_back(item.claims[i].said);
     if ((*label.claims)[i].value_or(false)) taken.push_back(item.claims[i].said);
   }
   if (!list->is_array()) fail_input("'missing': expected a list, got " + type_phrase(*list));
   for (const Json& missing : *list) {
     if (!missing.is_string()) fail_input("'missing': expected texts");
     const auto text = missing.get<std::string>();
-    const auto said = find_said(item, text, taken);
+    auto said = find_said(item, text, claimed);
+    if (!said) said = find_said(item, text, taken);
     if (!said) {
       fail_input("'missing': the user does not say '" + shown(text) +
                  "' from this turn on, besides what is marked right or missing already");
     }
     taken.push_back(*said);
+    claimed.push_back(*said);
     label.missing.push_back(text);
     label.missing_said.push_back(*said);
   }

@@ -157,6 +157,9 @@ TEST(GoldLabel, FindsWhatIsMissingWhereNothingElseHasIt) {
   EXPECT_THAT(missing_of(R"("items":[],"missing":["No", "No"])"), ElementsAre(first, second));
   item.claims = {Claim{.question = "Any fever?", .fact = "No", .said = first}};
   EXPECT_THAT(missing_of(R"("items":["right"],"missing":["No"])"), ElementsAre(second));
+  EXPECT_THAT(missing_of(R"("items":["wrong"],"missing":["No"])"), ElementsAre(second));
+  EXPECT_THAT(missing_of(R"("items":["wrong"],"missing":["No", "No"])"),
+              ElementsAre(second, first));
 }
 
 TEST(GoldLabel, IsCompleteWithAJudgementOfEveryClaim) {
