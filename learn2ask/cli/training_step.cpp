@@ -47,8 +47,13 @@ TrainerEvents show_progress(std::unique_ptr<Progress>& bar, std::string what,
   return events;
 }
 
-std::vector<LabelledSession> read_optional_labels(const std::string& path) {
-  return path.empty() ? std::vector<LabelledSession>() : read_labels(path);
+std::vector<LabelledSession> read_held_out(const std::string& path) {
+  if (path.empty()) return {};
+  auto sessions = read_labels(path);
+  if (sessions.empty()) {
+    fail_input("train: --dev: " + path + ": no session in it (give others, or leave it out)");
+  }
+  return sessions;
 }
 
 std::unique_ptr<TrainedWeights> start_adapter(const TrainingFiles& files, const LoraOptions& lora,
@@ -124,7 +129,7 @@ struct TrainingStep {
         options(policy_options),
         policy(policy_options, fusion),
         sessions(read_labels(files.labels)),
-        held_out(read_optional_labels(files.dev)),
+        held_out(read_held_out(files.dev)),
         is_full(finetuning.what == "full"),
         trained(is_full ? start_full(files, options, policy.model)
                         : start_adapter(files, finetuning.lora, seed, policy.model)),
@@ -212,7 +217,7 @@ std::string train_on_rewards(const RewardTrainingSettings<Options>& given, const
   check_agreement(settings.reward, reward.grader_name());
   if (!settings.reward.sessions.empty()) {
     reward.require_sessions_of(read_labels(files.labels));
-    reward.require_sessions_of(read_optional_labels(files.dev));
+    reward.require_sessions_of(read_held_out(files.dev));
   }
   TrainingStep step(files, settings.policy, settings.reward.fusion_kind(), settings.finetuning,
                     settings.trainer.loop.seed, deciding_fields(list_config(settings)),

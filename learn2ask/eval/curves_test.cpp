@@ -23,7 +23,7 @@ TEST(LearningCurves, DrawWhatTheRowsHaveAndLeaveGapsWhereOneHasNot) {
   ASSERT_EQ(curves.size(), 3u);  // no chart of the kl, which no row has
   EXPECT_EQ(curves[0].title, "GRPO: reward");
   EXPECT_EQ(curves[0].series[0].values, (std::vector<std::optional<double>>{1.0, std::nullopt}));
-  EXPECT_EQ(curves[1].title, "GRPO: loss, nats a token");
+  EXPECT_EQ(curves[1].title, "GRPO: loss");
   EXPECT_EQ(curves[1].steps, (std::vector<double>{1, 2}));
   EXPECT_EQ(dump_json(to_json(curves[2])),
             "{\"title\":\"GRPO: score of held-out sessions, higher is better\",\"steps\":[1.0,2.0],"

@@ -128,11 +128,12 @@ Report fake_report() {
   report.agreements = measure_agreement(
       std::vector<Evaluation>{all[2], all[4], regraded[0], regraded[1]}, {.resamples = 300});
   report.curves = {
-      fake_curve("SFT: loss, nats a token", {"training", "held out"}, 3.2, 1.1, 24),
+      fake_curve("SFT: loss", {"training", "held out"}, 3.2, 1.1, 24),
       fake_curve("GRPO: reward", {"reward"}, 2.1, 3.3, 160),
       fake_curve("GRPO: parts of the reward",
                  {"decision right", "question reaches its aim", "format"}, 0.4, 0.9, 160),
-      fake_curve("GRPO: entropy, nats a token", {"entropy"}, 1.4, 0.5, 160)};
+      fake_curve("GRPO: entropy of the replies trained on, nats a token", {"entropy"}, 1.4, 0.5,
+                 160)};
   report.dialogues = {fake_dialogue(false), fake_dialogue(true)};
   report.facts = {{"Date", "2026-01-31T12:00:00Z"},
                   {"Machine", "2 cores, no GPU, 7.8 GB"},

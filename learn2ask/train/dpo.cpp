@@ -30,12 +30,13 @@ TrainResult train_dpo(const TrainerSetup& setup, std::span<const LabelledSession
   AdamW optimizer(trained.parameters(), options.optimizer);
   TrainingRun run(setup, options.loop, options.optimizer, options.steps, trained, optimizer);
   while (run.goes_on()) {
-    const auto [groups, cost] = collect_groups(chosen.trained, options.loop.seed, run.step(), setup,
-                                               reward, options.replies, trained);
+    auto [groups, cost] = collect_groups(chosen.trained, options.loop.seed, run.step(), setup,
+                                         reward, options.replies, trained);
     Stopwatch watch(setup.clock);
     log_groups(groups, run);
     watch_failures(groups, options.replies.max_failure_rate, run.recent_unscored());
     const JudgedReplies judged = judge_replies(groups, setup, reward, options);
+    cost.grade_seconds += watch.lap();  // of the experts' replies
     for (const Json& failure : judged.expert_failures) {
       Json row = {{"step", run.step() + 1}};
       row.update(failure);
@@ -44,7 +45,7 @@ TrainResult train_dpo(const TrainerSetup& setup, std::span<const LabelledSession
     watch_failures(judged.expert_results, options.replies.max_failure_rate, run.recent_unscored());
 
     Json metrics = {{"step", run.step() + 1}};
-    metrics.update(reply_metrics(groups, setup.format));
+    metrics.update(reply_metrics(groups));
     metrics.update(update_preferences(judged, setup, *reference, options, trained, run));
     run.end_step(metrics, step_time(cost, watch.lap(), metrics["tokens"]), evaluate);
   }

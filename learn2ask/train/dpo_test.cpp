@@ -256,7 +256,7 @@ TEST_F(DpoTest, KtoTakesTheDistanceFromTheRepliesThatThePolicySampled) {
   ASSERT_TRUE(run.goes_on());
   const Json metrics = update_preferences(judged, setup, start, options, adapter, run);
   const double mean = sum / static_cast<double>(judged.rows.size());
-  EXPECT_NEAR(metrics["kl"].get<double>(), std::max(0.0, mean), 1e-4);
+  EXPECT_NEAR(metrics["reply_kl"].get<double>(), std::max(0.0, mean), 1e-4);
   EXPECT_TRUE(metrics["right"].is_null());
 }
 

@@ -130,7 +130,7 @@ Json update_preferences(const JudgedReplies& judged, const TrainerSetup& setup,
     count(tree, out.ratio_r, options, totals);
   }
   const auto update = run.update(totals.loss);
-  if (!pairs) metrics["kl"] = settings.kl;
+  if (!pairs) metrics["reply_kl"] = settings.kl;
   metrics.update({{"loss", totals.loss},
                   {"good_gain", mean(totals.good_gain, totals.good)},
                   {"bad_gain", mean(totals.bad_gain, totals.bad)},

@@ -28,6 +28,13 @@ void check_options(const GrpoOptions& options, ReplyFormat format) {
         "train grpo: credit: parts is for plain replies, whose first token stops or goes on (leave "
         "it at reply, or set policy.reply_format=plain)");
   }
+  const bool divides = options.advantage == "std" || options.advantage == "parts";
+  if (options.loss.kl_in_reward() && divides) {
+    fail_input(
+        "train grpo: loss.kl_in: reward: not with advantage: " + options.advantage +
+        ", which divides by a group's deviation: where all rewards are equal that is the KL's own, "
+        "whatever its weight (set advantage to mean, leave_one_out or batch)");
+  }
   if (options.overlong_buffer > options.replies.max_reply_tokens) {
     fail_input("train grpo: overlong_buffer: larger than max_reply_tokens (set it to less)");
   }
@@ -61,13 +68,16 @@ TrainResult train_grpo(const TrainerSetup& setup, std::span<const LabelledSessio
     watch_failures(groups, options.replies.max_failure_rate, run.recent_unscored());
 
     Json metrics = {{"step", run.step() + 1}};
-    metrics.update(reply_metrics(groups, setup.format));
+    metrics.update(reply_metrics(groups));
     std::erase_if(groups,
                   [&](const ReplyGroup& group) { return is_left_out(group, options.replies); });
     metrics.update(update_policy(groups, setup, options.loss.kl_in_loss() ? start : nullptr,
                                  options, trained, run));
     if (kl) metrics["kl"] = *kl;
-    run.end_step(metrics, step_time(cost, watch.lap(), metrics["tokens"]), evaluate);
+    run.end_step(
+        metrics,
+        step_time(cost, watch.lap(), metrics["tokens"].get<int64_t>() * options.inner_epochs),
+        evaluate);
   }
   return run.finish();
 }

@@ -232,11 +232,27 @@ TEST_F(GrpoRelatives, DynamicSamplingAsksAGraderThatIsDownNoFurther) {
   size_t calls = 0;
   const auto down = [&](std::span<const RewardRequest> requests) {
     ++calls;
-    return std::vector<RewardResult>(requests.size(), {.reward = std::nullopt, .note = "down"});
+    std::vector<RewardResult> results(requests.size(), {.reward = std::nullopt, .note = "down"});
+    results.front() = {.reward = 0, .by_rule = true};  // which no grader gave
+    return results;
   };
   EXPECT_THROW(train_grpo(setup, testing::labelled_sessions(12), {}, down, options, adapter),
                Failure);
   EXPECT_EQ(calls, 1u);
+}
+
+TEST_F(GrpoRelatives, RefusesTheKlInRewardsThatAreDividedByTheirDeviation) {
+  GrpoOptions options = small_options();
+  options.loss.kl_weight = 0.001;
+  options.loss.kl_in = "reward";
+  for (const char* advantage : {"std", "parts"}) {
+    options.advantage = advantage;
+    auto adapter = testing::tiny_adapter(tiny);
+    EXPECT_THROW(
+        train_grpo(setup, testing::labelled_sessions(2), {}, reward_low_bytes, options, adapter),
+        Failure);
+    EXPECT_FALSE(std::filesystem::exists(setup.directory / "metrics.jsonl"));
+  }
 }
 
 TEST_F(GrpoRelatives, OldLogProbabilitiesMayBeTheSamplers) {

@@ -181,14 +181,13 @@ MeanReward mean_reward(const std::vector<ReplyGroup>& groups, double max_rate) {
   return {reward.sum / static_cast<double>(reward.count), unscored};
 }
 
-Json reply_metrics(const std::vector<ReplyGroup>& groups, ReplyFormat format) {
+Json reply_metrics(const std::vector<ReplyGroup>& groups) {
   Mean reward, macro, micro, form, malformed, stops, length, zero_variance;
   size_t unscored = 0;
   for_each_reply(groups, [&](const ReplyGroup& group, size_t g) {
     const RewardResult& result = group.results[g];
     const Rollout& rollout = group.replies[g];
-    const auto action = parse_reply(reply_of(rollout), format);
-    stops.add(action && action->decision == Decision::kStop ? 1 : 0);
+    stops.add(result.stops ? 1 : 0);
     malformed.add(result.malformed ? 1 : 0);
     length.add(static_cast<double>(rollout.ids.size()));
     if (!result.reward) {

@@ -85,7 +85,7 @@ struct MeanReward {
 MeanReward mean_reward(const std::vector<ReplyGroup>& groups, double max_rate);
 
 // What metrics.jsonl says of the replies; null where nothing was scored.
-Json reply_metrics(const std::vector<ReplyGroup>& groups, ReplyFormat format);
+Json reply_metrics(const std::vector<ReplyGroup>& groups);
 
 // Lines of rollouts.jsonl and, for the unscored, of failures.jsonl.
 void log_groups(const std::vector<ReplyGroup>& groups, TrainingRun& run);

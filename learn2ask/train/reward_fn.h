@@ -25,6 +25,7 @@ struct RewardResult {
   std::optional<double> reward;
   double macro = 0, micro = 0, format = 0;  // meaningful only with a reward
   bool malformed = false;
+  bool stops = false;     // the decision that was read in the reply
   bool by_rule = false;   // no grader was needed: a stop, a wrong decision, nothing asked
   std::string note = {};  // why it is unscored, or what decided
 };

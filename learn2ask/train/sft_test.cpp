@@ -189,6 +189,29 @@ TEST_F(SftTest, StopsAtItsTimeLimit) {
   EXPECT_TRUE(std::filesystem::exists(result.checkpoint));
 }
 
+// A checkpoint and what is done between two steps take time, too.
+TEST_F(SftTest, TheTimeLimitCountsWhatIsDoneBetweenSteps) {
+  struct StoppedClock : Clock {
+    std::chrono::steady_clock::time_point now() const override { return time; }
+    std::chrono::steady_clock::time_point time;
+  } clock;
+  TrainerSetup timed{.model = tiny.model,
+                     .window = tiny.window(),
+                     .base_name = "tiny",
+                     .directory = directory.path,
+                     .config_sha256 = "c0ffee",
+                     .clock = clock};
+  timed.events.step = [&](int64_t, int64_t, const Json&) {
+    clock.time += std::chrono::seconds(10);
+  };
+  auto adapter = testing::tiny_adapter(tiny);
+  const auto result =
+      train_sft(timed, testing::labelled_sessions(4), {},
+                {.epochs = 60, .sessions_per_step = 4, .loop = {.max_minutes = 1}}, adapter);
+  EXPECT_EQ(result.stopped_by, "max_minutes");
+  EXPECT_EQ(result.steps, 7);  // the last one's own look counts in none
+}
+
 // Each look at it takes half a second.
 struct SlowClock : Clock {
   std::chrono::steady_clock::time_point now() const override {

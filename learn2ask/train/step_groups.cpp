@@ -61,11 +61,17 @@ std::vector<std::vector<size_t>> session_rounds(size_t sessions, const ReplyOpti
   return rounds;
 }
 
-bool has_scored(const std::vector<ReplyGroup>& groups) {
-  return std::any_of(groups.begin(), groups.end(), [](const ReplyGroup& group) {
-    return std::any_of(group.results.begin(), group.results.end(),
-                       [](const RewardResult& result) { return result.reward.has_value(); });
-  });
+// The grader was asked, and failed each time.
+bool is_down(const std::vector<ReplyGroup>& groups) {
+  bool was_asked = false;
+  for (const ReplyGroup& group : groups) {
+    for (const RewardResult& result : group.results) {
+      if (result.by_rule) continue;
+      if (result.reward) return false;
+      was_asked = true;
+    }
+  }
+  return was_asked;
 }
 
 // Samples replies to the groups and has them graded.
@@ -164,7 +170,7 @@ StepGroups collect_groups(const SessionPointers& sessions, uint64_t seed, int64_
                                        .replies = options.group_size,
                                        .seed = seeds.next()},
                                       options.max_rows));
-    const bool scored = has_scored(groups);  // a grader that is down is asked no further
+    const bool down = is_down(groups);
     for (ReplyGroup& group : groups) {
       group.zero_variance = !has_variance(group, options);
       if (!group.zero_variance) ++varied;
@@ -172,7 +178,7 @@ StepGroups collect_groups(const SessionPointers& sessions, uint64_t seed, int64_
     out.groups.insert(out.groups.end(), std::make_move_iterator(groups.begin()),
                       std::make_move_iterator(groups.end()));
     if (wanted == 0) wanted = out.groups.size();
-    if (varied >= wanted || !scored) break;
+    if (varied >= wanted || down) break;
   }
   return out;
 }

@@ -80,6 +80,7 @@ TrainingRun::TrainingRun(const TrainerSetup& setup, const LoopOptions& loop,
     journals_[name] = std::move(journal);
   }
   setup_.events.begin(state_.step, total_steps_);
+  counted_to_ = setup_.clock.now();
 }
 
 void TrainingRun::resume() {
@@ -133,7 +134,6 @@ bool TrainingRun::goes_on() {
     if (saved_step_ != state_.step) save();
     throw;
   }
-  step_began_ = setup_.clock.now();
   return stop_reason().empty();
 }
 
@@ -191,11 +191,8 @@ void TrainingRun::append(const std::string& journal, const Json& row) {
 
 void TrainingRun::end_step(Json metrics, Json time, const HeldOutScore& evaluate) {
   ++state_.step;
-  const auto seconds = [this] {
-    return std::chrono::duration<double>(setup_.clock.now() - step_began_).count();
-  };
   const double before = state_.seconds;
-  state_.seconds = before + seconds();
+  count_time();
   bool last = !stop_reason().empty(), evaluated = false;
   if (evaluate && (last || state_.step % loop_.evaluate_every == 0)) {
     optimizer_.swap_average();
@@ -210,7 +207,7 @@ void TrainingRun::end_step(Json metrics, Json time, const HeldOutScore& evaluate
       state_.best_step = state_.step;
       state_.evaluations_since_best = 0;
     }
-    state_.seconds = before + seconds();
+    count_time();
     last = !stop_reason().empty();
   }
   time["seconds"] = state_.seconds - before;
@@ -219,6 +216,13 @@ void TrainingRun::end_step(Json metrics, Json time, const HeldOutScore& evaluate
   append("metrics", metrics);
   if (last || evaluated || state_.step % loop_.checkpoint_every == 0) save();
   setup_.events.step(state_.step, total_steps_, metrics);
+}
+
+// What a step leaves to do after it, a checkpoint and a look at drift, counts in the next one.
+void TrainingRun::count_time() {
+  const auto now = setup_.clock.now();
+  state_.seconds += std::chrono::duration<double>(now - counted_to_).count();
+  counted_to_ = now;
 }
 
 void TrainingRun::save() {

@@ -3,7 +3,9 @@
 //
 // A run that was killed and started again with the same arguments gives the same bytes as one
 // that was not, but for the `time` objects of metrics.jsonl and state.json; and but where
-// max_minutes ends it, or the schedule of the learning rate.
+// max_minutes ends it, or the schedule of the learning rate. It stands on rewards that are the same
+// whenever they are asked for: `match` promises that up to rounding (match_grader.h), so a question
+// whose similarity is a threshold's to the last bits may be graded differently after a resume.
 #pragma once
 
 #include <cstdint>
@@ -158,6 +160,7 @@ class TrainingRun {
   // Where it is not the last: throws Failure when it is broken.
   std::optional<std::filesystem::path> best_checkpoint() const;
   void save();
+  void count_time();
   std::filesystem::path checkpoints() const { return setup_.directory / "checkpoints"; }
 
   const TrainerSetup& setup_;
@@ -168,8 +171,8 @@ class TrainingRun {
   AdamW& optimizer_;
   TrainState state_;
   std::map<std::string, std::unique_ptr<Journal>> journals_;
-  std::chrono::steady_clock::time_point step_began_;
-  bool has_verified_ = false;  // in this process
+  std::chrono::steady_clock::time_point counted_to_;  // by state_.seconds
+  bool has_verified_ = false;                         // in this process
   int64_t saved_step_ = 0;
 };
 

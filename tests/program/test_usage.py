@@ -30,6 +30,9 @@ class UsageTest(ProgramTest):
         labels = self.inputs / "labels" / "train.jsonl"
         cut = self.inputs / "cut.gguf"
         write_tiny_policy(cut, rows_missing=2)
+        nothing = self.inputs / "nothing.jsonl"
+        with open(labels, encoding="utf-8") as file:
+            nothing.write_text(file.readline(), encoding="utf-8")
         for line, message in (
             ("label - --out out", "read: -: No such file or directory"),
             ("inspect none.jsonl", "none.jsonl: no such file"),
@@ -53,6 +56,13 @@ class UsageTest(ProgramTest):
             (f"train grpo {labels} --out out --set grpo.credit=parts --set reward.fusion=sum",
              "train grpo: reward.fusion: advantage and credit: parts take the reward's parts each by itself, whatever"
              " they are fused by (leave it at product)"),
+            (f"train grpo {labels} --out out --set reward.compat=true --set policy.reply_format=tuple",
+             "reward.compat: not with replies as a tuple, in which it finds no <stop /> (leave one of the two out)"),
+            (f"train grpo {labels} --out out --set reward.fusion=micro-only --set policy.reply_format=tuple",
+             "policy.reply_format: tuple: the prompt for reward.fusion micro-only asks for plain replies (set"
+             " policy.prompt to one of your own, or leave the format at plain)"),
+            (f"train sft {labels} --dev {nothing} --out out",
+             f"train: --dev: {nothing}: no session in it (give others, or leave it out)"),
             (f"train grpo {labels} --out out --set reward.grader=mach",
              "--set: 'reward.grader': expected one of match, words, llm, labels, truth, got 'mach'"),
             (f"train sft {labels} --out out --set policy.model={cut}",
