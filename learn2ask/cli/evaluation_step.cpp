@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -45,33 +46,62 @@ struct LoadedModel {
   std::string trained_by;              // the kind of grader that rewarded it, where that is known
 };
 
-// reward.grader of the run's config.yaml: of RL. Empty for other folders.
-std::string rewarding_grader(const std::string& run) {
+// What a run's config.yaml says of it; nothing of a folder without one.
+struct TrainedUnder {
+  std::string grader;  // of RL
+  std::optional<std::string> model, reply_format;
+};
+
+TrainedUnder trained_under(const std::string& run) {
   const fs::path path = fs::path(run) / "config.yaml";
-  if (run.empty() || !fs::exists(path)) return "";
+  if (run.empty() || !fs::exists(path)) return {};
   try {
-    const YAML::Node grader = YAML::Load(read_file(path, 1 << 20))["reward"]["grader"];
-    return grader ? grader.as<std::string>() : "";
+    YAML::Node config = YAML::Load(read_file(path, 1 << 20));
+    const auto said = [&](const char* group, const char* key) {
+      const YAML::Node value = config[group][key];
+      return value ? std::optional(value.as<std::string>()) : std::nullopt;
+    };
+    return {said("reward", "grader").value_or(""), said("policy", "model"),
+            said("policy", "reply_format")};
   } catch (const YAML::Exception& e) {
     fail_input("eval: " + path.string() + ": " + e.what());
   }
 }
 
+// An adapter belongs to the model that it was trained on, as far as its run says which and that is
+// still there.
 LoadedModel load_model(const NamedPolicy& named, const EvaluationSettings& settings,
                        const PolicySetup& setup) {
-  LoadedModel loaded{named.name, nullptr, std::nullopt, "", rewarding_grader(named.directory)};
-  const fs::path directory = trained_in(named.directory);
-  if (!named.directory.empty() && fs::exists(directory / "config.json")) {  // a model's
+  const TrainedUnder run = trained_under(named.directory);
+  if (run.reply_format && *run.reply_format != settings.policy.reply_format) {
+    fail_input("eval: --policy: " + named.name + ": was trained to reply as " + *run.reply_format +
+               " (set policy.reply_format=" + *run.reply_format + ")");
+  }
+  LoadedModel loaded{named.name, nullptr, std::nullopt, "", run.grader};
+  const auto open_own = [&](const std::string& model) {
     PolicyOptions options = settings.policy;
-    options.model = directory.string();
+    options.model = model;
     loaded.own =
         std::make_unique<PolicySetup>(options, fusion_from_name(settings.fusion).value_or_throw());
     loaded.content_sha256 = loaded.own->model_sha256();
+  };
+  const fs::path directory = trained_in(named.directory);
+  if (!named.directory.empty() && fs::exists(directory / "config.json")) {  // a model's
+    open_own(directory.string());
     return loaded;
   }
   loaded.content_sha256 = setup.model_sha256();
   if (named.directory.empty()) return loaded;
-  loaded.adapter = LoraAdapter::load(directory, setup.model.config());
+  if (run.model && *run.model != settings.policy.model) {
+    const bool is_there = run.model->empty() || fs::exists(*run.model);
+    if (is_there) open_own(*run.model);
+    std::fprintf(stderr, "eval %s: its adapter was trained on %s, %s\n", named.name.c_str(),
+                 run.model->empty() ? "the embedded model" : run.model->c_str(),
+                 is_there ? "and is evaluated on that"
+                          : "which is not there: it is evaluated on the table's model");
+  }
+  const PolicySetup& base = loaded.own ? *loaded.own : setup;
+  loaded.adapter = LoraAdapter::load(directory, base.model.config());
   std::string content = loaded.content_sha256;
   for (const char* file : {"adapter_config.json", "adapter_model.safetensors"}) {
     content += sha256_file(directory / file);
@@ -91,6 +121,9 @@ class EvaluationRun {
         sessions_(read_labels(files.labels)),
         forms_(QuestionForms::load(data_path("prompts/questions"))),
         factory_(forms_, grader_inputs()),
+        scoring_(checked({.format = policy_.format,
+                          .fusion = fusion_from_name(settings.fusion).value_or_throw(),
+                          .compat = settings.compat})),
         baselines_(make_baselines()),
         commands_(files.history.empty() ? std::vector<std::string>()
                                         : read_history(files.history)) {
@@ -154,9 +187,7 @@ class EvaluationRun {
     options.split = files_.split;
     if (role == PolicyRole::kModel) options.prompts = {policy_.prompt_hash()};
     options.decoding = settings_.decoding;
-    options.scoring = {.format = policy_.format,
-                       .fusion = fusion_from_name(settings_.fusion).value_or_throw(),
-                       .compat = settings_.compat};
+    options.scoring = scoring_;
     options.max_failure_rate = settings_.max_failure_rate;
     const std::vector<Grader*> graders = graders_in_order();
 
@@ -211,8 +242,8 @@ class EvaluationRun {
   }
 
   static std::string file_name(std::string policy) {
-    std::replace_if(
-        policy.begin(), policy.end(), [](char c) { return !std::isalnum(c) && c != '-'; }, '_');
+    const auto stays = [](unsigned char c) { return c >= 0x80 || std::isalnum(c) || c == '-'; };
+    std::replace_if(policy.begin(), policy.end(), std::not_fn(stays), '_');
     return policy;
   }
 
@@ -275,6 +306,7 @@ class EvaluationRun {
   std::vector<LabelledSession> sessions_;
   QuestionForms forms_;
   GraderFactory factory_;
+  const ScoringOptions scoring_;
   std::vector<std::unique_ptr<Policy>> baselines_;
   std::vector<std::string> commands_;
   std::vector<std::unique_ptr<Grader>> graders_;

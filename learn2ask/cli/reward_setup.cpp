@@ -16,20 +16,13 @@ GraderInputs inputs_of(const RewardSettings& settings, const std::filesystem::pa
   return inputs;
 }
 
-ScoringOptions scoring_of(const RewardOptions& options, ReplyFormat format) {
-  if (options.compat && format == ReplyFormat::kTuple) {
-    fail_input(
-        "reward.compat: not with replies as a tuple, in which it finds no <stop /> (leave one of "
-        "the two out)");
-  }
-  return {.format = format, .fusion = options.fusion_kind(), .compat = options.compat};
-}
-
 }  // namespace
 
 RewardSetup::RewardSetup(const RewardSettings& settings, const std::filesystem::path& ledger,
                          ReplyFormat format, Calls calls, std::shared_ptr<Ledger> shared)
-    : scoring_(scoring_of(settings.reward, format)),
+    : scoring_(checked({.format = format,
+                        .fusion = settings.reward.fusion_kind(),
+                        .compat = settings.reward.compat})),
       is_llm_(settings.reward.grader == "llm"),
       is_in_process_(!settings.llm.in_process.empty()),
       forms_(QuestionForms::load(data_path("prompts/questions"))),

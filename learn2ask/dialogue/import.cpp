@@ -185,8 +185,8 @@ class Importer {
 
   void keep(Session session, size_t input, size_t line) {
     const std::string where = place(input, line);
+    const bool is_csv = formats_[input] == LogFormat::kCsv;
     if (options_.redact) {
-      const bool is_csv = formats_[input] == LogFormat::kCsv;
       redact_session(session, is_csv ? options_.csv.time : "time", report_);
     }
     const uint64_t hash = text_hash(session);
@@ -202,7 +202,10 @@ class Importer {
       const std::string first_place = place(first.input, first.line);
       if (first.text_hash != hash) {
         fail_input(where + ": session id '" + shown(session.id) +
-                   "' was given to another session at " + first_place);
+                   "' was given to another session at " + first_place +
+                   (is_csv ? " (the rows of a session stand together in a CSV log: sort it by "
+                             "session)"
+                           : ""));
       }
       report_.repeated_records.add(where + ": same id and text as " + first_place);
       return;

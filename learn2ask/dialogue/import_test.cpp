@@ -170,6 +170,15 @@ TEST(Import, RefusesAnIdGivenToTwoSessions) {
             "log2:1: session id '1' was given to another session at log1:1");
 }
 
+TEST(Import, SaysThatTheRowsOfACsvSessionStandTogether) {
+  const std::string csv =
+      "session,role,text\nA,user,I cough.\nA,assistant,Since when?\nB,user,I ache.\n"
+      "B,assistant,Where?\nA,user,Since Monday.\nA,assistant,Any fever?\n";
+  EXPECT_EQ(failure_of([&] { Import import(csv, ImportOptions()); }),
+            "log1:6: session id 'A' was given to another session at log1:2 (the rows of a session "
+            "stand together in a CSV log: sort it by session)");
+}
+
 TEST(Import, WritesARepeatedRecordOnceAndARepeatedTextAgain) {
   const Import import(chat("a", "Same  TEXT") + chat("b", "same text") + chat("a", "Same  TEXT"));
   EXPECT_EQ(import.report.repeated_records.examples,

@@ -67,6 +67,15 @@ bool score_by_rule(const ScoreRequest& request, const QuestionForms& forms,
 
 }  // namespace
 
+ScoringOptions checked(const ScoringOptions& options) {
+  if (options.compat && options.format == ReplyFormat::kTuple) {
+    fail_input(
+        "compat: not with replies as a tuple, in which it finds no <stop /> (leave one of the two "
+        "out)");
+  }
+  return options;
+}
+
 double format_score(size_t questions) {
   if (questions == 1) return 1;
   return questions == 2 ? 0.5 : 0;

@@ -23,6 +23,9 @@ struct ScoringOptions {
   bool compat = false;
 };
 
+// The same options. Throws Failure: compat with replies as a tuple, in which it finds no stop.
+ScoringOptions checked(const ScoringOptions& options);
+
 // One reply to score. Views; the owner outlives the call. The sample has a decision target.
 struct ScoreRequest {
   const LabelledSession* session = nullptr;

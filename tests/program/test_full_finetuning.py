@@ -47,11 +47,16 @@ class FullFinetuningTest(ProgramTest):
         finished = self.train("grpo", model, "grpo", "grpo.steps=2", "grpo.sessions_per_step=1",
                               "grpo.group_size=4", "grpo.max_reply_tokens=16")
         self.assertEqual(finished.code, 0, finished.err)
+        finished = run(["train", "sft", self.inputs / "labels/train.jsonl", "--out", "over", "--set", "sft.epochs=1",
+                        "--set", "lora.rank=1", "--set", "sft.optimizer.lr=1e-12", "--set", f"policy.model={model}"],
+                       self.folder)
+        self.assertEqual(finished.code, 0, finished.err)
         finished = run(["eval", self.inputs / "labels/dev.jsonl", "--split", "dev", "--grader", "words",
                         "--policy", "base", "--policy", "SFT=sft", "--policy", "itself=sft/model",
-                        "--policy", "GRPO=grpo", "--out", "eval", "--set", "policy.threads=1",
+                        "--policy", "GRPO=grpo", "--policy", "基线=over", "--policy", "强化=sft", "--out", "eval", "--set", "policy.threads=1",
                         "--set", f"policy.model={self.inputs}/tiny.gguf"], self.folder)
         self.assertEqual(finished.code, 0, finished.err)
+        self.assertIn("its adapter was trained on", finished.err)
 
         def replies(policy):
             lines = (self.folder / f"eval/rows/{policy}.words.jsonl").read_text().splitlines()[1:]
@@ -59,6 +64,7 @@ class FullFinetuningTest(ProgramTest):
 
         self.assertEqual(replies("SFT"), replies("itself"))
         self.assertNotEqual(replies("SFT"), replies("base"))
+        self.assertEqual(replies("基线"), replies("SFT"))  # an adapter that learnt next to nothing, on its own model
 
     def test_what_does_not_go_with_it_is_refused_before_anything_is_written(self):
         for settings, said in [

@@ -30,6 +30,9 @@ class UsageTest(ProgramTest):
         labels = self.inputs / "labels" / "train.jsonl"
         cut = self.inputs / "cut.gguf"
         write_tiny_policy(cut, rows_missing=2)
+        tuples = self.inputs / "tuples"
+        tuples.mkdir(exist_ok=True)
+        (tuples / "config.yaml").write_text("policy:\n  reply_format: tuple\n", encoding="utf-8")
         nothing = self.inputs / "nothing.jsonl"
         with open(labels, encoding="utf-8") as file:
             nothing.write_text(file.readline(), encoding="utf-8")
@@ -57,10 +60,14 @@ class UsageTest(ProgramTest):
              "train grpo: reward.fusion: advantage and credit: parts take the reward's parts each by itself, whatever"
              " they are fused by (leave it at product)"),
             (f"train grpo {labels} --out out --set reward.compat=true --set policy.reply_format=tuple",
-             "reward.compat: not with replies as a tuple, in which it finds no <stop /> (leave one of the two out)"),
+             "compat: not with replies as a tuple, in which it finds no <stop /> (leave one of the two out)"),
             (f"train grpo {labels} --out out --set reward.fusion=micro-only --set policy.reply_format=tuple",
              "policy.reply_format: tuple: the prompt for reward.fusion micro-only asks for plain replies (set"
              " policy.prompt to one of your own, or leave the format at plain)"),
+            (f"eval {labels} --split train --out out --set compat=true --set policy.reply_format=tuple",
+             "compat: not with replies as a tuple, in which it finds no <stop /> (leave one of the two out)"),
+            (f"eval {labels} --split train --out out --policy A={tuples}",
+             "eval: --policy: A: was trained to reply as tuple (set policy.reply_format=tuple)"),
             (f"train sft {labels} --dev {nothing} --out out",
              f"train: --dev: {nothing}: no session in it (give others, or leave it out)"),
             (f"train grpo {labels} --out out --set reward.grader=mach",
