@@ -39,7 +39,8 @@ void add_eval_command(CLI::App& app) {
   command
       ->add_option(
           "--policy", *policies,
-          "base, or NAME=DIR of an adapter, a model or a training run; from before to after")
+          "base, or NAME=DIR of an adapter, a model or a training run (its adapter is laid on the "
+          "model that it was trained on); from before to after")
       ->allow_extra_args(false)
       ->capture_default_str();
   command->add_option("--grader", files->graders, "match, words, truth, labels, llm")

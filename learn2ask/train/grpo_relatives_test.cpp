@@ -241,20 +241,6 @@ TEST_F(GrpoRelatives, DynamicSamplingAsksAGraderThatIsDownNoFurther) {
   EXPECT_EQ(calls, 1u);
 }
 
-TEST_F(GrpoRelatives, RefusesTheKlInRewardsThatAreDividedByTheirDeviation) {
-  GrpoOptions options = small_options();
-  options.loss.kl_weight = 0.001;
-  options.loss.kl_in = "reward";
-  for (const char* advantage : {"std", "parts"}) {
-    options.advantage = advantage;
-    auto adapter = testing::tiny_adapter(tiny);
-    EXPECT_THROW(
-        train_grpo(setup, testing::labelled_sessions(2), {}, reward_low_bytes, options, adapter),
-        Failure);
-    EXPECT_FALSE(std::filesystem::exists(setup.directory / "metrics.jsonl"));
-  }
-}
-
 TEST_F(GrpoRelatives, OldLogProbabilitiesMayBeTheSamplers) {
   const auto sessions = testing::labelled_sessions(3);
   const auto groups = graded_groups(setup, sessions, testing::tiny_adapter(tiny), small_options());

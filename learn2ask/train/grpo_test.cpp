@@ -322,6 +322,20 @@ TEST_F(GrpoTest, RefusesHeldOutSessionsWithoutAScore) {
       "train: --dev: no sample is trained on, so nothing gives a score (give others, or none)");
 }
 
+TEST_F(GrpoTest, RefusesTheKlInRewardsThatAreDividedByTheirDeviation) {
+  GrpoOptions options = small_options();
+  options.loss.kl_weight = 0.001;
+  options.loss.kl_in = "reward";
+  for (const char* advantage : {"std", "parts"}) {
+    options.advantage = advantage;
+    auto adapter = testing::tiny_adapter(tiny);
+    EXPECT_THROW(
+        train_grpo(setup, testing::labelled_sessions(2), {}, reward_low_bytes, options, adapter),
+        Failure);
+    EXPECT_FALSE(std::filesystem::exists(setup.directory / "metrics.jsonl"));
+  }
+}
+
 TEST_F(GrpoTest, KeepsTheCheckpointWithTheBestHeldOutReward) {
   auto adapter = testing::tiny_adapter(tiny);
   GrpoOptions options = small_options();
