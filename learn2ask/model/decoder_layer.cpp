@@ -160,14 +160,16 @@ class Backward {
                     FrozenMatrix LayerWeights::* matrix, LinearLora LayerLora::* pair,
                     const at::Tensor& reduced_nr) {
     if (trains_weights_) {
-      (grads_.weights.*matrix).w_oi = at::mm(grad_no.t(), x_ni).to(at::kFloat);
-      return at::mm(grad_no, (w_.*matrix).w_oi);
+      (grads_.weights.*matrix).w_oi = product(grad_no.t(), x_ni).to(at::kFloat);
+      return product(grad_no, (w_.*matrix).w_oi);
     }
     const LinearLora& lora = lora_.*pair;
-    const auto grad_nr = at::mm(grad_no, lora.b_or);
-    (grads_.lora.*pair).a_ri = at::mm(grad_nr.t(), x_ni).to(at::kFloat);
-    (grads_.lora.*pair).b_or = at::mm(grad_no.t(), reduced_nr).to(at::kFloat);
-    return at::mm(grad_no, (w_.*matrix).w_oi).addmm_(grad_nr, lora.a_ri);
+    const auto grad_nr = product(grad_no, lora.b_or);
+    (grads_.lora.*pair).a_ri = product(grad_nr.t(), x_ni).to(at::kFloat);
+    (grads_.lora.*pair).b_or = product(grad_no.t(), reduced_nr).to(at::kFloat);
+    auto grad_ni = product(grad_no, (w_.*matrix).w_oi);
+    add_product_(grad_ni, grad_nr, lora.a_ri);
+    return grad_ni;
   }
 
   // `residual_nd` is added where it is defined.

@@ -129,11 +129,10 @@ Statistics forward(const at::Tensor& hidden_nd, const at::Tensor& weight_vd,
     }
     if (!unit_nd.defined()) continue;
     const auto one = at::ones({end - begin}, options);
-    auto out = unit_nd.slice(0, begin, end);
-    at::mm_out(
-        out,
-        logit_gradients(logits, 1 / temperature, chunk, one, at::zeros_like(one), math.softcap),
-        weight_vd);
+    unit_nd.slice(0, begin, end)
+        .copy_(product(
+            logit_gradients(logits, 1 / temperature, chunk, one, at::zeros_like(one), math.softcap),
+            weight_vd));
   }
   return all;
 }
@@ -150,9 +149,8 @@ at::Tensor backward(const at::Tensor& grad_log_prob_n, const at::Tensor& grad_en
     const auto by_logits = logit_gradients(
         head_logits(hidden, {weight_vd}, math), 1 / temperature, slice(target_n, all, begin, end),
         grad_log_prob_n.slice(0, begin, end), grad_entropy_n.slice(0, begin, end), math.softcap);
-    auto out = grad_nd.slice(0, begin, end);
-    at::mm_out(out, by_logits, weight_vd);
-    if (grad_vd.defined()) grad_vd.add_(at::mm(by_logits.t(), hidden));
+    grad_nd.slice(0, begin, end).copy_(product(by_logits, weight_vd));
+    if (grad_vd.defined()) grad_vd.add_(product(by_logits.t(), hidden));
   }
   return grad_nd;
 }

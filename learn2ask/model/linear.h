@@ -11,6 +11,11 @@
 
 namespace l2a {
 
+// Whether the library has products of this type that were written for speed. It has none of
+// bfloat16 on a processor without instructions for them (AVX2 laptops): there ours, in float32, are
+// ten times as fast.
+bool library_multiplies(at::ScalarType type, at::Device device);
+
 // Whose products. A library chooses its way through a product, and with that the order of its
 // sums, by the shapes and the number of threads; ours takes each sum from the first input to the
 // last, whatever stands beside it: a token's output is the same bits in any batch.
@@ -32,5 +37,10 @@ at::Tensor linear(const at::Tensor& x_ni, const FrozenMatrix& w, const at::Tenso
 // y += x w', in place; y is contiguous.
 void add_linear_(at::Tensor& y_no, const at::Tensor& x_ni, const at::Tensor& w_oi,
                  Products products);
+
+// a b, and y += a b in place, for backward passes: the library's where it multiplies. y is
+// contiguous.
+at::Tensor product(const at::Tensor& a_mk, const at::Tensor& b_kn);
+void add_product_(at::Tensor& y_mn, const at::Tensor& a_mk, const at::Tensor& b_kn);
 
 }  // namespace l2a

@@ -16,29 +16,83 @@ namespace {
 constexpr int kTileRows = 6;  // 6 x 4 vectors of sums, 4 of the right operand, 1 of the left
 constexpr int kTileVectors = 4;
 
-using Vector = float __attribute__((vector_size(64), aligned(4)));
+using Floats4 = float __attribute__((vector_size(16), aligned(4)));
+using Floats8 = float __attribute__((vector_size(32), aligned(4)));
+using Floats16 = float __attribute__((vector_size(64), aligned(4)));
 
-template <int kRows, int kVectors>
+template <class V, int kRows, int kVectors>
 [[gnu::always_inline]] inline void float_tile(const LeftPanel<float>& left,
                                               const RightPanel<float>& right, int64_t units,
                                               float* out, int64_t out_row, bool add) {
-  Vector sum[kRows][kVectors];
+  constexpr int64_t kWidth = sizeof(V) / sizeof(float);
+  V sum[kRows][kVectors];
   for (int i = 0; i < kRows; ++i) {
     for (int j = 0; j < kVectors; ++j) {
-      sum[i][j] = add ? *reinterpret_cast<Vector*>(out + i * out_row + j * kLanes) : Vector{};
+      sum[i][j] = add ? *reinterpret_cast<V*>(out + i * out_row + j * kWidth) : V{};
     }
   }
-  for (int64_t u = 0; u < units; ++u) {
-    const auto* row = reinterpret_cast<const Vector*>(right.data + u * right.row);
+  const float* from = left.data;
+  for (int64_t u = 0; u < units; ++u, from += left.unit) {
+    const auto* row = reinterpret_cast<const V*>(right.data + u * right.row);
     for (int i = 0; i < kRows; ++i) {
-      const float factor = left.data[i * left.row + u * left.unit];
+      const float factor = from[i * left.row];
       for (int j = 0; j < kVectors; ++j) sum[i][j] += row[j] * factor;
     }
   }
   for (int i = 0; i < kRows; ++i) {
     for (int j = 0; j < kVectors; ++j) {
-      *reinterpret_cast<Vector*>(out + i * out_row + j * kLanes) = sum[i][j];
+      *reinterpret_cast<V*>(out + i * out_row + j * kWidth) = sum[i][j];
     }
+  }
+}
+
+// `rows` is a multiple of kRows. Columns that are too few for kVectors take half as many.
+template <class V, int kRows, int kVectors>
+[[gnu::always_inline]] inline void float_tiles(const LeftPanel<float>& left,
+                                               const RightPanel<float>& right, int64_t rows,
+                                               int64_t columns, int64_t units, float* out,
+                                               int64_t out_row, bool add) {
+  constexpr int64_t kWidth = kVectors * sizeof(V) / sizeof(float);
+  int64_t j = 0;
+  for (; j + kWidth <= columns; j += kWidth) {
+    for (int64_t i = 0; i < rows; i += kRows) {
+      float_tile<V, kRows, kVectors>({left.data + i * left.row, left.row, left.unit},
+                                     {right.data + j, right.row}, units, out + i * out_row + j,
+                                     out_row, add);
+    }
+  }
+  if constexpr (kWidth > kLanes) {
+    float_tiles<V, kRows, kVectors / 2>(left, {right.data + j, right.row}, rows, columns - j, units,
+                                        out + j, out_row, add);
+  }
+}
+
+// Vectors side by side with six rows, two rows and one, as the registers hold their sums.
+template <class V, int kWithSix, int kWithTwo, int kWithOne>
+[[gnu::always_inline]] inline void float_product(const LeftPanel<float>& left,
+                                                 const RightPanel<float>& right,
+                                                 const PanelShape& shape, float* out,
+                                                 int64_t out_row, bool add) {
+  const int64_t sixes = shape.rows / kTileRows * kTileRows;
+  float_tiles<V, kTileRows, kWithSix>(left, right, sixes, shape.columns, shape.units, out, out_row,
+                                      add);
+  const LeftPanel<float> rest{left.data + sixes * left.row, left.row, left.unit};
+  float* const to = out + sixes * out_row;
+  const auto tiles = [&]<int kRows, int kVectors>() [[gnu::always_inline]] {
+    float_tiles<V, kRows, kVectors>(rest, right, kRows, shape.columns, shape.units, to, out_row,
+                                    add);
+  };
+  switch (shape.rows - sixes) {
+    case 1:
+      return tiles.template operator()<1, kWithOne>();
+    case 2:
+      return tiles.template operator()<2, kWithTwo>();
+    case 3:
+      return tiles.template operator()<3, kWithSix>();
+    case 4:
+      return tiles.template operator()<4, kWithSix>();
+    case 5:
+      return tiles.template operator()<5, kWithSix>();
   }
 }
 
@@ -71,20 +125,6 @@ template <int kRows, int kVectors>
   }
 }
 
-template <int kVectors>
-[[gnu::always_inline]] inline void float_rows(const LeftPanel<float>& left,
-                                              const RightPanel<float>& right, int64_t rows,
-                                              int64_t units, float* out, int64_t out_row,
-                                              bool add) {
-  if (rows == kTileRows) {
-    return float_tile<kTileRows, kVectors>(left, right, units, out, out_row, add);
-  }
-  for (int64_t i = 0; i < rows; ++i) {
-    float_tile<1, kVectors>({left.data + i * left.row, left.row, left.unit}, right, units,
-                            out + i * out_row, out_row, add);
-  }
-}
-
 using PairTile = void (*)(const LeftPanel<Bf16Pair>&, const RightPanel<Bf16Pair>&, int64_t, float*,
                           int64_t, bool);
 
@@ -95,35 +135,48 @@ constexpr std::array<std::array<PairTile, kTileVectors>, kTileRows> kPairTiles =
     kPairTilesOf<1>, kPairTilesOf<2>, kPairTilesOf<3>,
     kPairTilesOf<4>, kPairTilesOf<5>, kPairTilesOf<6>};
 
+const bool kHasAvx512 = __builtin_cpu_supports("avx512f");
+const bool kHasAvx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+
 }  // namespace
 
 bool has_bf16_products() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bf16");
 }
 
-[[gnu::target_clones("avx512f", "avx2", "default")]] void multiply(const LeftPanel<float>& left,
-                                                                   const RightPanel<float>& right,
-                                                                   const PanelShape& shape,
-                                                                   float* out, int64_t out_row,
-                                                                   bool add) {
-  for (int64_t j = 0; j < shape.columns; j += kTileVectors * kLanes) {
-    const int64_t vectors = std::min<int64_t>((shape.columns - j) / kLanes, kTileVectors);
-    for (int64_t i = 0; i < shape.rows; i += kTileRows) {
-      const int64_t rows = std::min<int64_t>(shape.rows - i, kTileRows);
-      const LeftPanel<float> l{left.data + i * left.row, left.row, left.unit};
-      const RightPanel<float> r{right.data + j, right.row};
-      float* const o = out + i * out_row + j;
-      if (vectors == 4) {
-        float_rows<4>(l, r, rows, shape.units, o, out_row, add);
-      } else if (vectors == 3) {
-        float_rows<3>(l, r, rows, shape.units, o, out_row, add);
-      } else if (vectors == 2) {
-        float_rows<2>(l, r, rows, shape.units, o, out_row, add);
-      } else {
-        float_rows<1>(l, r, rows, shape.units, o, out_row, add);
-      }
-    }
-  }
+template <>
+int64_t widest_strip<float>() {
+  return kHasAvx512 ? kTileVectors * kLanes : kLanes;
+}
+template <>
+int64_t widest_strip<Bf16Pair>() {
+  return kTileVectors * kLanes;
+}
+
+[[gnu::target("avx512f")]] void avx512_multiply(const LeftPanel<float>& left,
+                                                const RightPanel<float>& right,
+                                                const PanelShape& shape, float* out,
+                                                int64_t out_row, bool add) {
+  float_product<Floats16, 4, 4, 4>(left, right, shape, out, out_row, add);
+}
+
+[[gnu::target("avx2,fma")]] void avx2_multiply(const LeftPanel<float>& left,
+                                               const RightPanel<float>& right,
+                                               const PanelShape& shape, float* out, int64_t out_row,
+                                               bool add) {
+  float_product<Floats8, 2, 4, 8>(left, right, shape, out, out_row, add);
+}
+
+void portable_multiply(const LeftPanel<float>& left, const RightPanel<float>& right,
+                       const PanelShape& shape, float* out, int64_t out_row, bool add) {
+  float_product<Floats4, 4, 4, 4>(left, right, shape, out, out_row, add);
+}
+
+void multiply(const LeftPanel<float>& left, const RightPanel<float>& right, const PanelShape& shape,
+              float* out, int64_t out_row, bool add) {
+  if (kHasAvx512) return avx512_multiply(left, right, shape, out, out_row, add);
+  if (kHasAvx2) return avx2_multiply(left, right, shape, out, out_row, add);
+  portable_multiply(left, right, shape, out, out_row, add);
 }
 
 void multiply(const LeftPanel<Bf16Pair>& left, const RightPanel<Bf16Pair>& right,
@@ -145,18 +198,23 @@ void avx512_multiply(const LeftPanel<Bf16Pair>& left, const RightPanel<Bf16Pair>
   }
 }
 
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void widen_row(
+    const BFloat16* from, int64_t count, float* to) {
+  for (int64_t i = 0; i < count; ++i) to[i] = widen(from[i]);
+}
+
 template <class T, class Unit>
 void pack_transposed(const T* const* rows, int64_t count, int64_t width, Unit* out) {
   constexpr bool kPairs = std::is_same_v<Unit, Bf16Pair>;
-  for (int64_t j = 0; j < count; ++j) {
-    for (int64_t u = 0; u < width / (kPairs ? 2 : 1); ++u) {
-      Unit& to = out[u * count + j];
-      if (!rows[j]) {
-        to = Unit{};
-      } else if constexpr (kPairs) {
-        to = {rows[j][2 * u], rows[j][2 * u + 1]};
+  const std::vector<T> zeros(static_cast<size_t>(width), T{});
+  std::vector<const T*> from;
+  for (int64_t j = 0; j < count; ++j) from.push_back(rows[j] ? rows[j] : zeros.data());
+  for (int64_t u = 0; u < width / (kPairs ? 2 : 1); ++u) {
+    for (int64_t j = 0; j < count; ++j) {
+      if constexpr (kPairs) {
+        *out++ = {from[j][2 * u], from[j][2 * u + 1]};
       } else {
-        to = widen(rows[j][u]);
+        *out++ = widen(from[j][u]);
       }
     }
   }

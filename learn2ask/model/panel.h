@@ -33,6 +33,11 @@ struct RightPanel {
   const Unit* data;
   int64_t row;
 };
+// The right operand's columns that `multiply` takes side by side: where it has more of them, it
+// goes through the left operand again.
+template <class Unit>
+int64_t widest_strip();
+
 struct PanelShape {
   int64_t rows, columns, units;  // columns: a multiple of 16
 };
@@ -43,9 +48,18 @@ void multiply(const LeftPanel<float>& left, const RightPanel<float>& right, cons
 void multiply(const LeftPanel<Bf16Pair>& left, const RightPanel<Bf16Pair>& right,
               const PanelShape& shape, float* out, int64_t out_row, bool add);
 
-// The same by AVX-512 BF16, of which AMX takes the place where it is there (panel_amx.h).
+// The same by one set of instructions, which the processor must have; `multiply` takes the widest.
+void avx512_multiply(const LeftPanel<float>& left, const RightPanel<float>& right,
+                     const PanelShape& shape, float* out, int64_t out_row, bool add);
+void avx2_multiply(const LeftPanel<float>& left, const RightPanel<float>& right,
+                   const PanelShape& shape, float* out, int64_t out_row, bool add);
+void portable_multiply(const LeftPanel<float>& left, const RightPanel<float>& right,
+                       const PanelShape& shape, float* out, int64_t out_row, bool add);
+// By AVX-512 BF16, of which AMX takes the place where it is there (panel_amx.h).
 void avx512_multiply(const LeftPanel<Bf16Pair>& left, const RightPanel<Bf16Pair>& right,
                      const PanelShape& shape, float* out, int64_t out_row, bool add);
+
+void widen_row(const BFloat16* from, int64_t count, float* to);
 
 // Right operands from `count` rows of `width` numbers; row j starts at rows[j], null is zeros.
 // The inner dimension runs along the rows: out is [width / k][count], k numbers a unit.

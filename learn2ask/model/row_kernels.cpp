@@ -11,21 +11,27 @@
 namespace l2a {
 
 namespace baseline {
+#define L2A_VECTOR_BYTES 16
 #include "model/row_kernels.inc"
-}
+#undef L2A_VECTOR_BYTES
+}  // namespace baseline
 
 #pragma GCC push_options
 #pragma GCC target("avx2,fma")
 namespace avx2 {
+#define L2A_VECTOR_BYTES 32
 #include "model/row_kernels.inc"
-}
+#undef L2A_VECTOR_BYTES
+}  // namespace avx2
 #pragma GCC pop_options
 
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
 namespace avx512 {
+#define L2A_VECTOR_BYTES 64
 #include "model/row_kernels.inc"
-}
+#undef L2A_VECTOR_BYTES
+}  // namespace avx512
 #pragma GCC pop_options
 
 namespace {

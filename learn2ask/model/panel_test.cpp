@@ -1,4 +1,4 @@
-#include "model/panel_amx.h"
+#include "model/panel.h"
 
 #include <cmath>
 #include <vector>
@@ -6,24 +6,45 @@
 #include <gtest/gtest.h>
 
 #include "base/rng.h"
+#include "model/panel_amx.h"
 
 namespace l2a {
 namespace {
 
-using Multiply = void (*)(const LeftPanel<Bf16Pair>&, const RightPanel<Bf16Pair>&,
-                          const PanelShape&, float*, int64_t, bool);
+template <class Unit>
+using Multiply = void (*)(const LeftPanel<Unit>&, const RightPanel<Unit>&, const PanelShape&,
+                          float*, int64_t, bool);
 
-std::vector<Bf16Pair> draw(Rng& rng, int64_t count) {
-  std::vector<Bf16Pair> pairs(static_cast<size_t>(count));
-  for (Bf16Pair& pair : pairs) {
-    narrow(static_cast<float>(rng.uniform() - 0.5), pair.first);
-    narrow(static_cast<float>(rng.uniform() - 0.5), pair.second);
-  }
-  return pairs;
+void draw(Rng& rng, float& out) { out = static_cast<float>(rng.uniform() - 0.5); }
+void draw(Rng& rng, Bf16Pair& out) {
+  narrow(static_cast<float>(rng.uniform() - 0.5), out.first);
+  narrow(static_cast<float>(rng.uniform() - 0.5), out.second);
+}
+
+template <class Unit>
+std::vector<Unit> draw(Rng& rng, int64_t count) {
+  std::vector<Unit> units(static_cast<size_t>(count));
+  for (Unit& unit : units) draw(rng, unit);
+  return units;
+}
+
+// The sum of a unit's products, and of their sizes.
+struct Term {
+  double sum, size;
+};
+Term term(float a, float b) {
+  const double product = static_cast<double>(a) * b;
+  return {product, std::abs(product)};
+}
+Term term(Bf16Pair a, Bf16Pair b) {
+  const Term first = term(widen(a.first), widen(b.first));
+  const Term second = term(widen(a.second), widen(b.second));
+  return {first.sum + second.sum, first.size + second.size};
 }
 
 // Shapes with and without whole tiles, the left operand along its rows and across.
-void expect_products(Multiply multiply) {
+template <class Unit>
+void expect_products(Multiply<Unit> multiply) {
   Rng rng(3);
   for (int trial = 0; trial < 300; ++trial) {
     const auto rows = static_cast<int64_t>(rng.below(40)) + 1;
@@ -32,8 +53,8 @@ void expect_products(Multiply multiply) {
     const bool across = rng.chance(0.5), add = rng.chance(0.5);
     const int64_t out_row = columns + 3, right_row = columns + 5;
     const int64_t left_row = across ? 1 : units + 2, left_unit = across ? rows + 7 : 1;
-    const auto left = draw(rng, (rows + 7) * (units + 2)),
-               right = draw(rng, right_row * (units + 1));
+    const auto left = draw<Unit>(rng, (rows + 7) * (units + 2)),
+               right = draw<Unit>(rng, right_row * (units + 1));
     std::vector<float> out(static_cast<size_t>(rows * out_row), 0.25f);
     multiply({left.data(), left_row, left_unit}, {right.data(), right_row}, {rows, columns, units},
              out.data(), out_row, add);
@@ -41,12 +62,10 @@ void expect_products(Multiply multiply) {
       for (int64_t j = 0; j < columns; ++j) {
         double sum = add ? 0.25 : 0, size = 1;
         for (int64_t u = 0; u < units; ++u) {
-          const Bf16Pair a = left[static_cast<size_t>(i * left_row + u * left_unit)];
-          const Bf16Pair b = right[static_cast<size_t>(u * right_row + j)];
-          const double first = static_cast<double>(widen(a.first)) * widen(b.first);
-          const double second = static_cast<double>(widen(a.second)) * widen(b.second);
-          sum += first + second;
-          size += std::abs(first) + std::abs(second);
+          const Term t = term(left[static_cast<size_t>(i * left_row + u * left_unit)],
+                              right[static_cast<size_t>(u * right_row + j)]);
+          sum += t.sum;
+          size += t.size;
         }
         ASSERT_NEAR(out[static_cast<size_t>(i * out_row + j)], sum, 8 * 0x1p-24 * size)
             << rows << " x " << columns << " x " << units << (across ? " across" : "") << " at "
@@ -59,14 +78,25 @@ void expect_products(Multiply multiply) {
   }
 }
 
+TEST(Panel, PortableProductsAreThoseInDoublePrecision) {
+  expect_products<float>(portable_multiply);
+}
+
+TEST(Panel, Avx2ProductsAreThoseInDoublePrecision) {
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) GTEST_SKIP() << "no AVX2";
+  expect_products<float>(avx2_multiply);
+}
+
 TEST(Panel, Avx512ProductsAreThoseInDoublePrecision) {
+  if (!__builtin_cpu_supports("avx512f")) GTEST_SKIP() << "no AVX-512 here";
+  expect_products<float>(avx512_multiply);
   if (!has_bf16_products()) GTEST_SKIP() << "no AVX-512 BF16 here";
-  expect_products(avx512_multiply);
+  expect_products<Bf16Pair>(avx512_multiply);
 }
 
 TEST(Panel, AmxProductsAreThoseInDoublePrecision) {
   if (!has_amx()) GTEST_SKIP() << "no AMX here";
-  expect_products(amx_multiply);
+  expect_products<Bf16Pair>(amx_multiply);
 }
 
 // Whatever stands beside it, and wherever its units are cut in eights.
@@ -75,7 +105,8 @@ TEST(Panel, ARowOfAmxProductsHangsOnItsOwnNumbersOnly) {
   Rng rng(4);
   constexpr int64_t kRows = 37, kColumns = 80, kUnits = 45;
   static_assert(kAmxUnits == 8);
-  const auto left = draw(rng, kRows * kUnits), right = draw(rng, kUnits * kColumns);
+  const auto left = draw<Bf16Pair>(rng, kRows * kUnits),
+             right = draw<Bf16Pair>(rng, kUnits * kColumns);
   std::vector<float> all(kRows * kColumns);
   amx_multiply({left.data(), kUnits, 1}, {right.data(), kColumns}, {kRows, kColumns, kUnits},
                all.data(), kColumns, false);
