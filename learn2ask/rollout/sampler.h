@@ -9,9 +9,16 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "base/error.h"
 #include "dialogue/policy.h"
 
 namespace l2a {
+
+// A trainer whose weights came to this keeps them as evidence.
+class NotFiniteLogits : public Failure {
+ public:
+  using Failure::Failure;
+};
 
 struct SampledToken {
   int32_t id = 0;
@@ -30,8 +37,8 @@ struct TokenDraws {
 
 // [row][draw]: the tokens of each row of `logits_rv` (float32 or bfloat16), rows dealt out to
 // threads. The repetition penalty is CTRL's (arXiv 1909.05858), as in Hugging Face. temperature 0
-// takes the first of the highest logits; its log_prob is that at temperature 1. Throws Failure
-// where the logits are not finite.
+// takes the first of the highest logits; its log_prob is that at temperature 1. Throws
+// NotFiniteLogits.
 std::vector<std::vector<SampledToken>> sample_tokens(const at::Tensor& logits_rv,
                                                      const DecodingOptions& options,
                                                      std::span<const TokenDraws> draws_r);

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "base/error.h"
+#include "rollout/sampler.h"
 
 namespace l2a {
 
@@ -11,7 +11,8 @@ namespace l2a {
 // row of -inf alone sums to 0.
 inline void check_mass(double mass) {
   if (!(std::isfinite(mass) && mass > 0)) {
-    fail_input("sampling: logits: not finite (the weights or the adapter are broken)");
+    throw NotFiniteLogits({ErrorCode::kInvalidInput,
+                           "sampling: logits: not finite (the weights or the adapter are broken)"});
   }
 }
 

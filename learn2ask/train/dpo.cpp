@@ -30,8 +30,10 @@ TrainResult train_dpo(const TrainerSetup& setup, std::span<const LabelledSession
   AdamW optimizer(trained.parameters(), options.optimizer);
   TrainingRun run(setup, options.loop, options.optimizer, options.steps, trained, optimizer);
   while (run.goes_on()) {
-    auto [groups, cost] = collect_groups(chosen.trained, options.loop.seed, run.step(), setup,
-                                         reward, options.replies, trained);
+    auto [groups, cost] = run.sampled([&] {
+      return collect_groups(chosen.trained, options.loop.seed, run.step(), setup, reward,
+                            options.replies, trained);
+    });
     Stopwatch watch(setup.clock);
     log_groups(groups, run);
     watch_failures(groups, options.replies.max_failure_rate, run.recent_unscored());

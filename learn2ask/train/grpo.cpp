@@ -58,8 +58,10 @@ TrainResult train_grpo(const TrainerSetup& setup, std::span<const LabelledSessio
   AdamW optimizer(trained.parameters(), options.optimizer);
   TrainingRun run(setup, options.loop, options.optimizer, options.steps, trained, optimizer);
   while (run.goes_on()) {
-    auto [groups, cost] = collect_groups(chosen.trained, options.loop.seed, run.step(), setup,
-                                         reward, options.replies, trained);
+    auto [groups, cost] = run.sampled([&] {
+      return collect_groups(chosen.trained, options.loop.seed, run.step(), setup, reward,
+                            options.replies, trained);
+    });
     Stopwatch watch(setup.clock);
     const TrainedWeights* const start = reference.get();
     const auto kl = shape_rewards(groups, setup, start, trained, options);

@@ -66,6 +66,30 @@ TEST_F(GrpoTest, UnlabelledAndEmptyTargetsAreLeftOut) {
   EXPECT_EQ(make_groups(sessions, setup, {.empty_targets = true}).size(), 3u);
 }
 
+// Weights that a step of a huge learning rate left: found by the held-out replies, and without
+// those by the replies of the next step.
+TEST_F(GrpoTest, RepliesOfBrokenWeightsNameTheStepAndKeepTheWeights) {
+  const auto sessions = testing::labelled_sessions(4);
+  const auto train = [&](const char* name, std::span<const LabelledSession> held_out) {
+    setup.directory = directory.path / name;
+    auto adapter = testing::tiny_adapter(tiny);
+    GrpoOptions options = small_options();
+    options.optimizer.lr = 1e30;
+    options.loop.evaluate_every = 1;
+    train_grpo(setup, sessions, held_out, reward_low_bytes, options, adapter);
+  };
+  const auto expect_stop = [](const std::string& message, const std::string& step) {
+    EXPECT_TRUE(message.starts_with("train: step " + step +
+                                    ": logits of a reply: not finite: the run is stopped; "))
+        << message;
+  };
+  expect_stop(failure_of([&] { train("held-out", sessions); }), "1");
+  expect_stop(failure_of([&] { train("sampled", {}); }), "2");
+  for (const char* evidence : {"held-out/evidence/step-1", "sampled/evidence/step-2"}) {
+    EXPECT_TRUE(std::filesystem::exists(directory.path / evidence / "adapter_model.safetensors"));
+  }
+}
+
 TEST_F(GrpoTest, EachStepIsLoggedInFull) {
   auto adapter = testing::tiny_adapter(tiny);
   GrpoOptions options = small_options();

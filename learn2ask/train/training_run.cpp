@@ -196,7 +196,7 @@ void TrainingRun::end_step(Json metrics, Json time, const HeldOutScore& evaluate
   bool last = !stop_reason().empty(), evaluated = false;
   if (evaluate && (last || state_.step % loop_.evaluate_every == 0)) {
     optimizer_.swap_average();
-    const double score = evaluate(metrics);
+    const double score = with_evidence(state_.step, [&] { return evaluate(metrics); });
     optimizer_.swap_average();
     if (!std::isfinite(score)) fail_not_finite(state_.step, "held-out score");
     evaluated = true;

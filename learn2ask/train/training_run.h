@@ -24,6 +24,7 @@
 #include "hindsight/question.h"
 #include "model/transformer.h"
 #include "rollout/context_window.h"
+#include "rollout/sampler.h"
 #include "train/adamw.h"
 
 namespace l2a {
@@ -135,12 +136,19 @@ class TrainingRun {
   };
   Update update(double loss);
 
+  // What `sample` returns, which samples replies of the weights. Throws Failure when logits are not
+  // finite: the weights are in evidence/.
+  template <class Sample>
+  auto sampled(const Sample& sample) const {
+    return with_evidence(state_.step + 1, sample);
+  }
+
   void log_rollout(const Json& row) { append("rollouts", row); }
   void log_failure(const Json& row) { append("failures", row); }
 
   // Ends a step: evaluates when due (`evaluate` is empty without held-out sessions), writes the
-  // metrics line with `time`, checkpoints when due. Throws Failure when the score is not finite:
-  // the step then leaves no checkpoint, its weights are in evidence/.
+  // metrics line with `time`, checkpoints when due. Throws Failure when the score or the logits of
+  // its replies are not finite: the step then leaves no checkpoint, its weights are in evidence/.
   void end_step(Json metrics, Json time, const HeldOutScore& evaluate);
 
   // What the run came to; the weights become those of the best checkpoint, with average_decay its
@@ -155,6 +163,14 @@ class TrainingRun {
   // Says where it is, or why it could not be written.
   std::string save_evidence(int64_t step) const;
   [[noreturn]] void fail_not_finite(int64_t step, const std::string& what) const;
+  template <class Sample>
+  auto with_evidence(int64_t step, const Sample& sample) const {
+    try {
+      return sample();
+    } catch (const NotFiniteLogits&) {
+      fail_not_finite(step, "logits of a reply");
+    }
+  }
   void append(const std::string& journal, const Json& row);
   void resume();
   // Where it is not the last: throws Failure when it is broken.
