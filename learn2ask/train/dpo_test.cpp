@@ -200,16 +200,26 @@ TEST_F(DpoTest, TheStepFollowsTheGradientOverUnsharedRows) {
   options.replies.temperature = 1.3;
   auto adapter = testing::tiny_adapter(tiny);
   const auto groups = groups_of(sessions, adapter);
-  const auto judged = judge_replies(groups, setup, reward_low_bytes, options);
+  auto judged = judge_replies(groups, setup, reward_low_bytes, options);
   ASSERT_GE(judged.rows.size(), 6u);
-  double good_tokens = 0;
-  for (size_t r = 0; r < judged.rows.size(); r += 2) {
-    good_tokens += static_cast<double>(judged.rows[r].targets());
+  double good_tokens = 0, tokens = 0;
+  for (size_t r = 0; r < judged.rows.size(); ++r) {
+    const auto targets = static_cast<double>(judged.rows[r].targets());
+    tokens += targets;
+    if (r % 2 == 0) good_tokens += targets;
   }
-  const auto log_prob = [&](size_t r, const LoraAdapter& of) {
+  const auto log_probs = [&](size_t r, const LoraAdapter& of) {
     return target_log_probs(tiny.model, &of, make_row_tree({&judged.rows[r], 1}, {0}), 1.3)
-        .log_prob_n.sum();
+        .log_prob_n;
   };
+  const auto log_prob = [&](size_t r, const LoraAdapter& of) { return log_probs(r, of).sum(); };
+  // As if the sampler had been the trainer but for one token.
+  for (size_t r = 0; r < judged.rows.size(); ++r) {
+    const auto of_row = log_probs(r, adapter).detach();
+    judged.log_probs[r].assign(of_row.const_data_ptr<float>(),
+                               of_row.const_data_ptr<float>() + of_row.numel());
+  }
+  judged.log_probs[1][0] -= 0.5F;
   auto loss = at::zeros({}, at::kDouble);
   const double pairs = static_cast<double>(judged.rows.size()) / 2;
   for (size_t r = 0; r < judged.rows.size(); r += 2) {
@@ -230,6 +240,8 @@ TEST_F(DpoTest, TheStepFollowsTheGradientOverUnsharedRows) {
   const Json metrics = update_preferences(judged, setup, start, options, adapter, run);
   EXPECT_NEAR(metrics["loss"].get<double>(), loss.item<double>(), 1e-5);
   EXPECT_EQ(metrics["pairs"].get<double>(), pairs);
+  EXPECT_NEAR(metrics["sampler_gap_max"].get<double>(), 0.5, 1e-4);
+  EXPECT_NEAR(metrics["sampler_gap"].get<double>(), 0.5 / tokens, 1e-4);
   const auto expected = -0.02 * g / (g.abs() + 1);
   const auto step = testing::flat(adapter).to(at::kDouble) - before;
   EXPECT_GT(expected.abs().max().item<double>(), 1e-4);

@@ -8,6 +8,7 @@
 #include <torch/types.h>
 
 #include "train/preference_loss.h"
+#include "train/sampler_gap.h"
 #include "train/verify_tree.h"
 
 namespace l2a {
@@ -28,6 +29,7 @@ struct Totals {
   double loss = 0;
   double good_gain = 0, bad_gain = 0, good = 0, bad = 0;  // gains: beta times log-ratio
   double right = 0, pairs = 0;                            // pairs whose chosen reply gained more
+  SamplerGap sampler_gap;                                 // of the sampled replies
 };
 
 JudgedTree prepare(const JudgedReplies& judged, std::vector<size_t> chosen,
@@ -75,6 +77,19 @@ void count(const JudgedTree& tree, const at::Tensor& ratio_r, const DpoOptions& 
   totals.pairs += static_cast<double>(gain_p2.size(0));
 }
 
+// Of the tree's sampled replies.
+void compare_with_sampler(const JudgedReplies& judged, const JudgedTree& tree,
+                          const at::Tensor& log_prob_n, SamplerGap& gap) {
+  const auto computed_n = log_prob_n.detach().cpu();
+  int64_t place = 0;
+  for (size_t i = 0; i < tree.tree.rows.size(); ++i) {
+    const int64_t tokens = tree.tokens_of_row[i];
+    const auto& sampled = judged.log_probs[tree.tree.rows[i]];
+    if (!sampled.empty()) gap.add(computed_n.narrow(0, place, tokens), torch::tensor(sampled));
+    place += tokens;
+  }
+}
+
 // Of each token of a good reply, so that they come to `sft_weight` in all.
 double imitation_weight(const JudgedReplies& judged, double sft_weight) {
   int64_t tokens = 0;
@@ -99,6 +114,7 @@ Json update_preferences(const JudgedReplies& judged, const TrainerSetup& setup,
     for (const char* key : {"loss", "good_gain", "bad_gain", "right", "grad_norm", "lr"}) {
       metrics[key] = nullptr;
     }
+    metrics.update(SamplerGap().to_json());
     metrics.update({{"tokens", 0}, {"recharged_tokens", 0}});
     return metrics;
   }
@@ -128,9 +144,11 @@ Json update_preferences(const JudgedReplies& judged, const TrainerSetup& setup,
     out.loss.backward();
     totals.loss += out.loss.item<double>();
     count(tree, out.ratio_r, options, totals);
+    compare_with_sampler(judged, tree, head.log_prob_n, totals.sampler_gap);
   }
   const auto update = run.update(totals.loss);
   if (!pairs) metrics["reply_kl"] = settings.kl;
+  metrics.update(totals.sampler_gap.to_json());
   metrics.update({{"loss", totals.loss},
                   {"good_gain", mean(totals.good_gain, totals.good)},
                   {"bad_gain", mean(totals.bad_gain, totals.bad)},

@@ -1,12 +1,10 @@
 #include "train/grpo_update.h"
 
-#include <algorithm>
-#include <optional>
-
 #include <torch/autograd.h>
 #include <torch/types.h>
 
 #include "train/policy_rows.h"
+#include "train/sampler_gap.h"
 #include "train/verify_tree.h"
 
 namespace l2a {
@@ -27,8 +25,9 @@ struct PreparedTree {
 // Sums over all passes; entropy and sampler gap over the tokens of the first.
 struct Totals {
   double loss = 0, imitation = 0, kl = 0, clipped = 0, weight = 0, grad_norm = 0, lr = 0;
-  double entropy = 0, sampler_gap = 0, sampler_gap_max = 0;
-  int64_t targets = 0, tokens = 0, recharged = 0, updates = 0;
+  double entropy = 0;
+  SamplerGap sampler_gap;
+  int64_t tokens = 0, recharged = 0, updates = 0;
 };
 
 PreparedTree prepare(const PolicyRows& policy, std::vector<size_t> chosen,
@@ -91,11 +90,8 @@ at::Tensor sampled_loss(const PreparedTree& tree, const HeadOutput& head,
   if (!first_pass) return out.loss;
   // Of the same weights, but for what earlier minibatches have moved where old_s is the sampler's.
   const bool computed = options.old_log_probs == "trainer";
-  const auto gap_s = ((computed ? old_s : log_prob_s.detach()) - tree.sampled_s).abs();
+  totals.sampler_gap.add(computed ? old_s : log_prob_s, tree.sampled_s);
   totals.entropy += entropy_s.detach().sum().item<double>();
-  totals.sampler_gap += gap_s.sum().item<double>();
-  totals.sampler_gap_max = std::max(totals.sampler_gap_max, gap_s.max().item<double>());
-  totals.targets += gap_s.numel();
   return out.loss;
 }
 
@@ -117,30 +113,24 @@ void learn(const PreparedTree& tree, const TrainerSetup& setup, const GrpoOption
 }
 
 Json to_json(const Totals& t, bool has_kl, bool imitates) {
+  Json out = t.sampler_gap.to_json();
   if (t.updates == 0) {
-    return {{"loss", nullptr},
-            {"kl", nullptr},
-            {"entropy", nullptr},
-            {"clipped", nullptr},
-            {"grad_norm", nullptr},
-            {"lr", nullptr},
-            {"sampler_gap", nullptr},
-            {"sampler_gap_max", nullptr},
-            {"tokens", 0},
-            {"recharged_tokens", 0}};
+    for (const char* key : {"loss", "kl", "entropy", "clipped", "grad_norm", "lr"}) {
+      out[key] = nullptr;
+    }
+    out.update({{"tokens", 0}, {"recharged_tokens", 0}});
+    return out;
   }
-  const auto n = static_cast<double>(t.targets), u = static_cast<double>(t.updates);
+  const auto n = static_cast<double>(t.sampler_gap.tokens()), u = static_cast<double>(t.updates);
   const auto mean = [](double sum, double of) { return of > 0 ? Json(sum / of) : Json(); };
-  Json out = {{"loss", t.loss / u},
+  out.update({{"loss", t.loss / u},
               {"kl", has_kl ? mean(t.kl, t.weight) : Json()},
               {"entropy", mean(t.entropy, n)},
               {"clipped", mean(t.clipped, t.weight)},
               {"grad_norm", t.grad_norm / u},
               {"lr", t.lr},
-              {"sampler_gap", mean(t.sampler_gap, n)},
-              {"sampler_gap_max", t.targets > 0 ? Json(t.sampler_gap_max) : Json()},
               {"tokens", t.tokens},
-              {"recharged_tokens", t.recharged}};
+              {"recharged_tokens", t.recharged}});
   if (imitates) out["imitation"] = t.imitation / u;
   return out;
 }
