@@ -44,16 +44,15 @@ double norm(const std::vector<at::Tensor>& tensors) {
   return std::sqrt(sum);
 }
 
-// Relative: see the header.
-double tolerance(const Transformer& model) {
+}  // namespace
+
+double tree_tolerance(const Transformer& model) {
   const TransformerConfig& config = model.config();
   const bool half = model.options().compute == ComputeType::kBfloat16;
   const double u = half ? 0x1.0p-9 : 0x1.0p-24;
   const double sums = half ? 1 : std::sqrt(static_cast<double>(config.mlp_width));
   return 4 * u * std::sqrt(8.0 * static_cast<double>(config.layers)) * sums;
 }
-
-}  // namespace
 
 TreeAgreement compare_tree(const Transformer& model, const TrainedWeights& trained,
                            std::span<const TrainingRow> rows,
@@ -72,8 +71,8 @@ TreeAgreement compare_tree(const Transformer& model, const TrainedWeights& train
   for (const size_t r : all) {
     const auto alone = backward(model, trained, rows, token_weight, {r});
     loss += alone.loss;
-    out.loss_limit += tolerance(model) * std::abs(alone.loss);
-    out.gradient_limit += tolerance(model) * norm(alone.gradient);
+    out.loss_limit += tree_tolerance(model) * std::abs(alone.loss);
+    out.gradient_limit += tree_tolerance(model) * norm(alone.gradient);
     for (size_t i = 0; i < alone.gradient.size(); ++i) shared.gradient[i].sub_(alone.gradient[i]);
   }
   out.loss_difference = std::abs(shared.loss - loss);

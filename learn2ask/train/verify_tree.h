@@ -21,16 +21,16 @@ struct TreeAgreement {
   }
 };
 
+// How far rounding may move the loss and the gradient of rows, as a share of the summed norms of
+// the rows' own. A residual network of 8 rounded operations a layer, each with relative error u,
+// drifts by about u sqrt(8 layers); float32 sums over the MLP's width add sqrt(width); 4 times
+// that. u is 2^-24 in float32 and 2^-9 in bfloat16: there a check finds a tree that is wrong for
+// all, not a small error, nor the gradient of one short row of eight.
+double tree_tolerance(const Transformer& model);
+
 // Compares sum over rows of weight * (mean log p of its targets), and its gradient, of the tree
-// of these rows with each row computed alone. `weight_of_row` runs parallel to `rows`.
-//
-// The limits follow from rounding: a residual network of 8 rounded operations a layer, each with
-// relative error u, drifts by about u sqrt(8 layers); float32 sums over the MLP's width add
-// sqrt(width); 4 times that, of the summed norms of the rows' own losses and gradients. u is
-// 2^-24 in float32 and 2^-9 in bfloat16: there the check finds a tree that is wrong for all, not a
-// small error, nor the gradient of one short row of eight.
-//
-// Gradients are cleared.
+// of these rows with each row computed alone. `weight_of_row` runs parallel to `rows`. Gradients
+// are cleared.
 TreeAgreement compare_tree(const Transformer& model, const TrainedWeights& trained,
                            std::span<const TrainingRow> rows,
                            std::span<const double> weight_of_row);
