@@ -43,6 +43,8 @@ class UsageTest(ProgramTest):
              "--set: unknown key 'sft.epoch': did you mean 'sft.epochs'?"),
             (f"train sft {labels} --out out --set sft.epochs=-3",
              "--set: 'sft.epochs': expected a whole number in [1, 1000], got '-3'"),
+            (f"train grpo {labels} --out out --set grpo.group_size=1",
+             "--set: 'grpo.group_size': expected a whole number in [2, 256], got '1'"),
             (f"eval {labels} --split train --policy base --policy base --out out",
              "--policy: 'base': another policy or a baseline has this name: give another one"),
             (f"eval {labels} --split train --policy A=none --out out",
