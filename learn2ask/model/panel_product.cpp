@@ -13,7 +13,7 @@
 namespace l2a {
 namespace {
 
-constexpr int64_t kBlockRows = 48, kBlockColumns = 64;
+constexpr int64_t kBlockRows = 48, kBlockColumns = 128;
 constexpr int64_t kBlockUnits = 256;  // of the inner dimension: a strip of AVX2's stays in the L1
 constexpr int64_t kRunUnits = 4096;   // are laid out at a time, of as many columns as
 constexpr int64_t kPackedBytes = 8 << 20;  // hold
