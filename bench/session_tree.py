@@ -59,11 +59,11 @@ def now(device):
     return time.perf_counter()
 
 
-def bfloat16_model(job):
+def peer_model(job):
     import torch
     import transformers
 
-    model = transformers.AutoModelForCausalLM.from_pretrained(job["model"], dtype=torch.bfloat16)
+    model = transformers.AutoModelForCausalLM.from_pretrained(job["model"], dtype=getattr(torch, job["type"]))
     return model.to(job["device"])
 
 
@@ -91,7 +91,7 @@ def write_adapter(job):
     torch.manual_seed(1)
     config = peft.LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", init_lora_weights=False,
                              task_type="CAUSAL_LM")
-    peft.get_peft_model(bfloat16_model(job), config).save_pretrained(job["adapter"])
+    peft.get_peft_model(peer_model(job), config).save_pretrained(job["adapter"])
     report(job["device"])
 
 
@@ -126,7 +126,7 @@ def run_naive(job):
     import torch
 
     torch.set_num_threads(job["threads"])
-    model = peft.PeftModel.from_pretrained(bfloat16_model(job), job["adapter"], is_trainable=True)
+    model = peft.PeftModel.from_pretrained(peer_model(job), job["adapter"], is_trainable=True)
     model.train()
     rows = [json.loads(line) for line in open(job["rows"])]
     share, device = job["share"], job["device"]
@@ -170,7 +170,7 @@ def run_trl(job):
 
     torch.set_num_threads(job["threads"])
     tokenizer = transformers.AutoTokenizer.from_pretrained(job["model"])
-    model = peft.PeftModel.from_pretrained(bfloat16_model(job), job["adapter"], is_trainable=True)
+    model = peft.PeftModel.from_pretrained(peer_model(job), job["adapter"], is_trainable=True)
     prompts = [tokenizer.decode(ids) for ids in job["contexts"]]
     ends = []
 
@@ -183,7 +183,8 @@ def run_trl(job):
             output_dir=folder, per_device_train_batch_size=job["batch"],
             gradient_accumulation_steps=len(prompts) * REPLIES // job["batch"],
             num_generations=REPLIES, max_completion_length=STEP_TOKENS, temperature=1.0, beta=0.0,
-            max_steps=1 + job["rounds"], use_cpu=job["device"] == "cpu", bf16=True, gradient_checkpointing=False, report_to=[], save_strategy="no", disable_tqdm=True,
+            max_steps=1 + job["rounds"], use_cpu=job["device"] == "cpu", bf16=job["type"] == "bfloat16",
+            gradient_checkpointing=False, report_to=[], save_strategy="no", disable_tqdm=True,
             logging_strategy="no", learning_rate=1e-5)
         trainer = trl.GRPOTrainer(model=model, args=config, processing_class=tokenizer,
                                   train_dataset=datasets.Dataset.from_dict({"prompt": prompts}),
@@ -234,7 +235,7 @@ class Bench:
 
     def peer(self, kind, **job):
         job |= {"kind": kind, "threads": self.options.threads, "model": str(self.model), "adapter": str(self.adapter),
-                "device": self.options.device, "rounds": self.repeats}
+                "device": self.options.device, "rounds": self.repeats, "type": self.options.peer_type}
         run = subprocess.run([sys.executable, __file__, "--job"], input=json.dumps(job), capture_output=True, text=True,
                              env=os.environ | tcmalloc())
         if run.returncode != 0:
@@ -359,6 +360,8 @@ def main():
                         help="tokens that a tree may have; else what training has")
     parser.add_argument("--peer-share", type=int, default=1, metavar="N",
                         help="the update's peer computes every Nth row; its seconds are scaled by tokens")
+    parser.add_argument("--peer-type", choices=["bfloat16", "float32"], default="bfloat16",
+                        help="float32 is the peers' faster one where the processor has no products of bfloat16")
     parser.add_argument("--probe", nargs="+", type=int, default=[1, 2, 4, 8, 16], metavar="ROWS",
                         help="micro-batches of which the update's peer takes the fastest")
     parser.add_argument("--device", default="cpu", help="cpu, or cuda where the program was built for it")
