@@ -215,7 +215,7 @@ TEST_F(DpoTest, TheStepFollowsTheGradientOverUnsharedRows) {
   const auto log_prob = [&](size_t r, const LoraAdapter& of) { return log_probs(r, of).sum(); };
   // As if the sampler had been the trainer but for one token.
   for (size_t r = 0; r < judged.rows.size(); ++r) {
-    const auto of_row = log_probs(r, adapter).detach();
+    const auto of_row = log_probs(r, adapter).detach().cpu();
     judged.log_probs[r].assign(of_row.const_data_ptr<float>(),
                                of_row.const_data_ptr<float>() + of_row.numel());
   }
