@@ -38,8 +38,9 @@ class ChatTest(ProgramTest):
         self.assertEqual((finished.code, finished.err), (0, ""))
         rows = (self.folder / "talk.csv").read_text().removesuffix("\n").split("\n")
         malformed = finished.out.count("[malformed: ")
-        self.assertEqual(len(rows), 1 + 2 * finished.out.count("policy  > ") - malformed)
-        self.assertGreater(len(rows), 7)
+        replies = finished.out.count("policy  > ")  # fewer than six where the policy stops
+        self.assertEqual(len(rows), 1 + 2 * replies - malformed)
+        self.assertGreater(replies, malformed)
 
     def test_a_malformed_reply_is_no_part_of_the_log(self):
         chat = [*self.chat(), "--set", "policy.reply_format=tuple"]
