@@ -25,7 +25,7 @@ struct LayerWeights {
   at::Tensor attention_norm_d, qkv_bias_o, q_norm_h, k_norm_h, output_norm_d;
   at::Tensor mlp_norm_d, down_norm_d;
   FrozenMatrix qkv, output, gate_up, down;
-  Products products = Products::kOfLibrary;  // of forward passes
+  Products products = Products::kFastest;  // of forward passes
 };
 constexpr size_t kLayerTensors = 11;
 // All of them, defined or not, in the order in which a layer runs through them.

@@ -14,8 +14,8 @@ namespace l2a {
 constexpr int64_t kHeadChunkRows = 256;
 
 struct HeadMath {
-  double softcap = 0;                        // c: logits x become c tanh(x / c); 0: none
-  Products products = Products::kOfLibrary;  // of forward passes
+  double softcap = 0;                      // c: logits x become c tanh(x / c); 0: none
+  Products products = Products::kFastest;  // of forward passes
 };
 
 // As Transformer::head. Differentiable with respect to `hidden_nd` and, where it is trained, to the

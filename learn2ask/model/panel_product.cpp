@@ -14,9 +14,9 @@ namespace l2a {
 namespace {
 
 constexpr int64_t kBlockRows = 48, kBlockColumns = 128;
-constexpr int64_t kBlockUnits = 256;  // of the inner dimension: a strip of AVX2's stays in the L1
-constexpr int64_t kRunUnits = 4096;   // are laid out at a time, of as many columns as
-constexpr int64_t kPackedBytes = 8 << 20;  // hold
+constexpr int64_t kBlockUnits = 256;       // of the inner dimension: AVX2's strip stays in the L1
+constexpr int64_t kRunUnits = 4096;        // laid out at a time, of as many columns
+constexpr int64_t kPackedBytes = 8 << 20;  // as this holds
 
 // Rows of the left operand or columns of the right one. Number k of line i is data[i * line + k *
 // inner]; one of the two strides is 1.
@@ -219,9 +219,9 @@ void panel_product(const at::Tensor& a_mk, const at::Tensor& b_kn, const at::Ten
     run<float, float>(dense(a_mk), dense(b_kn.t()), plus, out_mn);
   } else if (!has_bf16_products()) {
     run<BFloat16, float>(dense(a_mk), dense(b_kn.t()), plus, out_mn);
-  } else {  // pairs of neighbours: contiguous, and an even count of them
+  } else {  // pairs of neighbours: an even count of them
     const auto pairs = [](const at::Tensor& x_ik) {
-      return x_ik.size(1) % 2 == 0 ? x_ik.contiguous() : at::constant_pad_nd(x_ik, {0, 1});
+      return (x_ik.size(1) % 2 == 0 ? x_ik : at::constant_pad_nd(x_ik, {0, 1})).contiguous();
     };
     run<BFloat16, Bf16Pair>(pairs(a_mk), pairs(b_kn.t()), plus, out_mn);
   }

@@ -69,11 +69,7 @@ void require_cpu(const ModelOptions& options, const char* setting) {
 
 Products products_of(const ModelOptions& options) {
   if (options.int8_generation) require_cpu(options, "int8_generation");
-  if (!options.batch_invariant) {
-    const bool multiplies =
-        library_multiplies(scalar_type(options.compute), at::Device(options.device));
-    return multiplies ? Products::kOfLibrary : Products::kBatchInvariant;
-  }
+  if (!options.batch_invariant) return Products::kFastest;
   require_cpu(options, "deterministic: batch_invariant");
   return Products::kBatchInvariant;
 }
