@@ -291,8 +291,7 @@ Int8Kernel best_int8_kernel() {
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vnni")) {
       return Int8Kernel::kAvx512Vnni;
     }
-    const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    return has_avx2 ? Int8Kernel::kAvx2 : Int8Kernel::kPlain;
+    return has_avx2() ? Int8Kernel::kAvx2 : Int8Kernel::kPlain;
   }();
   return kBest;
 }

@@ -136,7 +136,7 @@ constexpr std::array<std::array<PairTile, kTileVectors>, kTileRows> kPairTiles =
     kPairTilesOf<4>, kPairTilesOf<5>, kPairTilesOf<6>};
 
 const bool kHasAvx512 = __builtin_cpu_supports("avx512f");
-const bool kHasAvx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+const bool kHasAvx2 = has_avx2();
 
 }  // namespace
 

@@ -43,8 +43,7 @@ InstructionSet widest() {
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
     return InstructionSet::kAvx512;
   }
-  const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  return has_avx2 ? InstructionSet::kAvx2 : InstructionSet::kBaseline;
+  return has_avx2() ? InstructionSet::kAvx2 : InstructionSet::kBaseline;
 }
 
 const InstructionSet kWidest = widest();

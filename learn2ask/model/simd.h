@@ -12,6 +12,9 @@ using c10::BFloat16;
 
 constexpr int64_t kLanes = 16;  // floats of the widest vector
 
+// Whether this processor has AVX2 and its fused multiply-add, which our AVX2 kernels use.
+inline bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+
 inline float widen(float x) { return x; }
 inline float widen(BFloat16 x) { return std::bit_cast<float>(static_cast<uint32_t>(x.x) << 16); }
 
